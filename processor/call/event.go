@@ -1,0 +1,130 @@
+package call
+
+// IDKind says what an event's id is made of, and so what a second event with
+// that id means.
+type IDKind uint8
+
+// The kinds of id. With Exact and Content ids, the same id with other content is
+// a conflict. With a Semantic id it is a second once-only transition of the
+// leg: a duplicate whose content is merged.
+const (
+	ExactID    IDKind = iota + 1 // the provider's own event id
+	ContentID                    // a key composed from the event, per provider
+	SemanticID                   // leg and once-only transition
+)
+
+// Party is one end of a call as the provider wrote it.
+type Party struct {
+	Raw  string // as sent; empty is null
+	E164 string // with its plus; empty unless the provider's format makes it certain
+	Kind PartyKind
+}
+
+// Source is where a raw record was read.
+type Source struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// Link is a value that joins this event's leg to others.
+type Link struct {
+	Kind  LinkKind
+	Value string // for Parent, the other leg's provider call id
+}
+
+// LegSnapshot is what an event says about another leg, such as the parent that
+// Opentact embeds. It is evidence, not an event: neither published nor counted.
+type LegSnapshot struct {
+	CallID    string
+	Direction Direction
+	From, To  Party
+	Started   Instant // all of class Snapshot
+	Ringing   Instant
+	Answered  Instant
+	Ended     Instant
+	Alive     Instant // when the leg was known to be alive
+}
+
+// RecordingFact is what an event says about one recording.
+type RecordingFact struct {
+	ID          string
+	Status      RecordingStatus
+	URL         string
+	StartedAt   int64 // epoch ms; 0 is null. The recording's start, never the call's
+	DurationMS  Int
+	Transcribed bool // the fact is about the transcription of this recording
+}
+
+// Attribute is an allow-listed extra, such as the customer's own tag.
+type Attribute struct{ Key, Value string }
+
+// Event is one normalised provider event. Decoders fill it, the exchange
+// carries it in the binary form of AppendBinary, and the stitcher folds it.
+// Empty strings, unknown Ints and unknown Instants are null in records.
+type Event struct {
+	ID       EventID
+	IDKind   IDKind
+	Content  uint64 // hash of the normalised event without delivery facts and source; equal for true repeats
+	Tenant   string
+	Provider Provider
+	Scope    string
+	CallID   string
+	Leg      LegID
+
+	Type          EventType
+	ProviderType  string // verbatim
+	ProviderState string // verbatim, where the provider has a state beside the type
+	ProviderID    string // the provider's own event id
+	ParentCallID  string
+	Account       string // the provider's account id; an attribute, never part of an identity
+
+	Time       Instant // best estimate of when it happened
+	ReportedAt int64   // when the provider made the message, epoch ms; 0 is null
+	IngestedAt int64   // Kafka timestamp of the raw record, epoch ms; 0 in raw files, null
+
+	// What the event says of its leg's lifecycle; most events know only some.
+	Started  Instant
+	Ringing  Instant
+	Answered Instant
+	Ended    Instant
+
+	Direction Direction
+	From, To  Party
+
+	HangupParty       HangupParty
+	HangupCause       HangupCause
+	Q850              Code
+	SIPStatus         Code
+	ProviderCause     string
+	ProviderCauseCode string
+	ProviderDuration  Int // seconds, the provider's claim
+	ProviderTalk      Int // seconds, the provider's claim
+
+	AnsweredBy     Answerer // what the provider says answered; AnswererUnknown where it does not
+	PlatformAnswer bool     // the answer on this leg is the platform's own (auto-answer, IVR), not a person's
+	Voicemail      bool     // the platform says that a message was taken
+	AgentLeft      bool     // one agent or channel left; the call goes on (Stringee agentEnded, Sonetel channelHungUpEvent)
+
+	Recording      RecordingFact
+	ConferenceID   string
+	TransferType   TransferType
+	TransferTarget string
+
+	Links      []Link
+	Snapshot   *LegSnapshot
+	Attributes []Attribute // sorted by key
+	Flags      Flags
+
+	Source Source
+	SHA256 [32]byte // of the raw record's value
+
+	// Set by the stitcher when it accepts the event.
+	ProcessedAt int64 // the arrival time that caused the output
+	Late        bool  // arrived after its session was FINAL, or after its leg's retention
+	LatenessMS  int64 // arrival minus event time; 0 where the event time is the arrival
+}
+
+// DecoderVersion is raised when a decoder's output changes for an input that
+// it already took.
+const DecoderVersion = "1"
