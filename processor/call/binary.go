@@ -267,6 +267,9 @@ func (c *Codec) Recording(r *RecordingFact) {
 	c.String(&r.URL)
 	c.Int64(&r.StartedAt)
 	c.Maybe(&r.DurationMS)
+	c.Maybe(&r.Channels)
+	c.String(&r.Format)
+	c.Int64(&r.AvailableAt)
 	c.Bool(&r.Transcribed)
 }
 

@@ -53,7 +53,10 @@ type RecordingFact struct {
 	URL         string
 	StartedAt   int64 // epoch ms; 0 is null. The recording's start, never the call's
 	DurationMS  Int
-	Transcribed bool // the fact is about the transcription of this recording
+	Channels    Int    // audio channels: 1 mixed, 2 caller and callee apart
+	Format      string // container or codec as the provider names it, such as "wav"
+	AvailableAt int64  // when the provider said that the media can be fetched, epoch ms; 0 is null
+	Transcribed bool   // the fact is about the transcription of this recording
 }
 
 // Attribute is an allow-listed extra, such as the customer's own tag.

@@ -98,7 +98,10 @@ type Recording struct {
 	Status      RecordingStatus
 	StartedAt   int64 // epoch ms; 0 is null
 	DurationMS  Int
+	Channels    Int
+	Format      string
 	URL         string
+	AvailableAt int64 // epoch ms; 0 is null
 	Transcribed bool
 }
 

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// keyFlag is a flag that stands for a key of the configuration. The names in
+// backquotes are what the help shows for the value.
+type keyFlag struct{ name, key, help string }
+
+var (
+	brokersFlag    = keyFlag{"brokers", "kafka.brokers", "`HOST:PORT,…` of Kafka brokers"}
+	registryFlag   = keyFlag{"registry", "schema_registry.url", "`URL` of the schema registry"}
+	startFlag      = keyFlag{"start", "start", "`WHERE` to begin without offsets: earliest, latest, or an RFC 3339 instant"}
+	workersFlag    = keyFlag{"workers", "workers", "`N` group members in this process; 0 is one a core"}
+	generationFlag = keyFlag{"generation", "generation", "`N` of a reprocess; its records replace those of a lower one"}
+	graceFlag      = keyFlag{"grace", "grace", "`TIME` that a session waits after its last leg has ended"}
+	exchangeFlag   = keyFlag{"exchange-partitions", "exchange_partitions", "`N` stitch tasks"}
+	listenFlag     = keyFlag{"listen", "http.listen", "`HOST:PORT` of the console, health and metrics; empty for none"}
+	logLevelFlag   = keyFlag{"log-level", "log.level", "`LEVEL` of messages: debug, info, warn, error"}
+	logFormatFlag  = keyFlag{"log-format", "log.format", "`FORMAT` of messages: text or json"}
+)
+
+// configFlags are a command's -c and the flags that stand for keys.
+type configFlags struct {
+	cmd  *cobra.Command
+	file string
+	keys []keyFlag
+}
+
+func addConfigFlags(cmd *cobra.Command, keys ...keyFlag) *configFlags {
+	f := &configFlags{cmd: cmd, keys: keys}
+	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration `FILE` (YAML)")
+	for _, k := range keys {
+		cmd.Flags().String(k.name, "", k.help)
+	}
+	return f
+}
+
+// read is the configuration from defaults, file, environment and flags, later
+// ones winning, before it is validated.
+func (f *configFlags) read() (*loader, error) {
+	l := newLoader()
+	if f.file != "" {
+		if err := l.readFile(f.file); err != nil {
+			return nil, &configError{[]string{err.Error()}}
+		}
+	}
+	l.readEnvironment(os.Environ())
+	for _, k := range f.keys {
+		if flag := f.cmd.Flags().Lookup(k.name); flag.Changed {
+			l.readFlag(k.key, flag.Value.String(), "--"+k.name)
+		}
+	}
+	return l, nil
+}
+
+// load is the whole configuration, valid.
+func (f *configFlags) load(needsBroker bool) (*config, error) {
+	l, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	return l.finish(needsBroker)
+}

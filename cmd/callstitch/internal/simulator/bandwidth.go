@@ -1,0 +1,440 @@
+package simulator
+
+import "strconv"
+
+// Bandwidth sends an event per step of its call control. The answer of an
+// inbound call is the platform's and shows only in later events; the legs that a
+// Transfer dials name their parent and keep its numbers.
+
+type bandwidthFeed struct{ *feed }
+
+// bandwidthLeg is a leg with what only Bandwidth says of it.
+type bandwidthLeg struct {
+	*leg
+	parent    *bandwidthLeg
+	direction string
+	target    string // transferTo
+	start     int64
+	live, end int64 // 0 where it never was
+}
+
+var (
+	bandwidthNormal   = failure{word: "hangup", cause: "NORMAL"}
+	bandwidthCancel   = failure{487, "cancel", "CANCELED", "CANCELED"}
+	bandwidthFailures = []failure{
+		{480, "timeout", "NO_ANSWER", "NO_ANSWER"},
+		{480, "timeout", "NO_ANSWER", "NO_ANSWER"},
+		{486, "busy", "BUSY", "BUSY"},
+		{603, "rejected", "REJECTED", "REJECTED"},
+		{0, "error", "FAILED", "FAILED"},
+		{0, "callback-error", "FAILED", "FAILED"},
+	}
+)
+
+func drawBandwidth(f *feed, start int64) {
+	w := bandwidthFeed{f}
+	switch w.weighted(0.4, 0.45, 0.05, 0.05, 0.05) {
+	case 0:
+		w.outbound(start)
+	case 1:
+		w.inbound(start)
+	case 2:
+		w.conference(start)
+	case 3:
+		w.hotline(start)
+	default:
+		w.givenUp(start)
+	}
+	f.imperfect()
+}
+
+func (w bandwidthFeed) leg(direction string, parent *bandwidthLeg, start int64) *bandwidthLeg {
+	b := append(append([]byte("c-"), w.hex(8)...), '-')
+	b = append(append(b, w.hex(8)...), w.uuid()[8:]...)
+	l := &bandwidthLeg{leg: w.addLeg(&leg{id: string(b)}), parent: parent, direction: direction, start: start}
+	l.started = moment{start, "REPORTED"}
+	l.causeOf = bandwidthNormal
+	if parent != nil {
+		l.from, l.to = parent.from, parent.to
+	}
+	return l
+}
+
+func (l *bandwidthLeg) answer(at int64) { l.live, l.answered = at, moment{at, "REPORTED"} }
+func (l *bandwidthLeg) stop(at int64)   { l.end, l.ended = at, moment{at, "REPORTED"} }
+
+func (w bandwidthFeed) outcome(disposition, by, cause string) {
+	t := &w.call.truth
+	t.Disposition, t.AnsweredBy, t.HangupCause = disposition, by, cause
+	w.unsure |= HangupParty
+}
+
+// outbound is a call that an application makes to a person, or to that person's
+// answering machine.
+func (w bandwidthFeed) outbound(start int64) {
+	l := w.leg("outbound", nil, start)
+	l.from, l.to = w.plus(), w.plus()
+	t := &w.call.truth
+	t.Direction, t.From, t.To = "OUTBOUND", l.from, l.to
+	if !w.chance(0.65) {
+		l.failure = pick(w.draw, bandwidthFailures)
+		l.stop(start + w.between(800, 30_000))
+		w.outcome(l.failure.disposition, "UNKNOWN", l.failure.cause)
+		w.disconnect(l)
+		return
+	}
+	l.answer(start + w.around(7000))
+	w.step("answer", l, l.live, tellsAnswer)
+	l.stop(l.live + w.around(60_000))
+	w.outcome("ANSWERED", "HUMAN", "NORMAL")
+	switch w.weighted(0.6, 0.2, 0.2) {
+	case 1:
+		w.machine(l, "human")
+	case 2:
+		l.machine = true
+		w.machine(l, "answering-machine")
+		w.outcome("VOICEMAIL", "MACHINE", "NORMAL")
+	}
+	w.keys(l)
+	w.disconnect(l)
+	w.maybeRecording(l)
+}
+
+func (w bandwidthFeed) machine(l *bandwidthLeg, value string) {
+	at := min(l.live+w.between(700, 6000), l.end-1)
+	b := w.head("machineDetectionComplete", l, at)
+	b = w.body(b, l, l.live, 0)
+	b = raw(b, "machineDetectionResult", `{"value":"`+value+`","duration":"PT`+strconv.FormatInt((at-l.live)/1000, 10)+`.045329368S"}`)
+	w.post(message{at: at, kind: tellsExtra}, l, append(b, '}'), &l.answered)
+}
+
+// keys are digits that somebody presses, each an event of its own.
+func (w bandwidthFeed) keys(l *bandwidthLeg) {
+	at := l.live
+	for range w.between(0, 2) {
+		if at += w.between(700, 4000); at >= l.end {
+			return
+		}
+		b := w.body(w.head("dtmf", l, at), l, l.live, 0)
+		b = str(b, "digit", strconv.Itoa(w.IntN(10)))
+		w.post(message{at: at, kind: tellsExtra}, l, append(b, '}'), &l.answered)
+	}
+}
+
+// platform draws an inbound call that the platform answers after a moment.
+func (w bandwidthFeed) platform(start int64) *bandwidthLeg {
+	a := w.leg("inbound", nil, start)
+	a.origin = true
+	a.from, a.to = w.plus(), w.plus()
+	if w.chance(0.06) {
+		a.from = party{raw: pick(w.draw, []string{"Anonymous", "Restricted", "Private", "Unavailable"})}
+	}
+	t := &w.call.truth
+	t.Direction, t.From, t.To = "INBOUND", a.from, a.to
+	b := w.body(w.head("initiate", a, start), a, 0, 0)
+	if w.chance(0.3) {
+		b = raw(b, "stirShaken", `{"verstat":"TN-Validation-Passed","attestationIndicator":"A"}`)
+	}
+	w.post(message{at: start, kind: tellsStart}, a, append(b, '}'))
+	return a
+}
+
+// givenUp is an inbound call whose caller hangs up before the platform answers.
+func (w bandwidthFeed) givenUp(start int64) {
+	a := w.platform(start)
+	a.failure = bandwidthCancel
+	a.stop(start + w.between(300, 3000))
+	w.outcome("CANCELED", "UNKNOWN", "CANCELED")
+	w.disconnect(a)
+}
+
+// hotline is an inbound call that never leaves the platform: an announcement, or
+// one after which the caller leaves a message.
+func (w bandwidthFeed) hotline(start int64) {
+	a := w.platform(start)
+	a.answer(start + w.between(500, 4000))
+	a.stop(a.live + w.around(20_000))
+	w.outcome("NO_ANSWER", "SYSTEM", "NORMAL")
+	w.keys(a)
+	w.disconnect(a)
+	if w.chance(0.5) {
+		w.recording(a)
+		w.outcome("VOICEMAIL", "MACHINE", "NORMAL")
+	}
+}
+
+// conference is an inbound call that joins a conference for a while.
+func (w bandwidthFeed) conference(start int64) {
+	a := w.platform(start)
+	a.answer(start + w.between(500, 4000))
+	id := "conf-" + w.uuid()
+	from := a.live + w.between(500, 3000)
+	until := from + w.around(60_000)
+	a.stop(until + w.between(100, 3000))
+	w.member("conferenceMemberJoin", a, id, from)
+	w.member("conferenceMemberExit", a, id, until)
+	w.disconnect(a)
+	w.call.truth.ConferenceID = id
+	w.outcome("NO_ANSWER", "SYSTEM", "NORMAL")
+}
+
+// member writes a conference event of a call, which names no account.
+func (w bandwidthFeed) member(kind string, l *bandwidthLeg, conference string, at int64) {
+	b := w.object()
+	b = str(b, "eventType", kind)
+	b = w.eventTime(b, at+w.between(0, 40))
+	b = str(b, "conferenceId", conference)
+	b = str(b, "name", "meeting")
+	b = str(b, "from", l.from.raw)
+	b = str(b, "to", l.to.raw)
+	b = str(b, "callId", l.id)
+	m := message{leg: l.leg, at: at, sent: at + w.between(20, 120), kind: tellsExtra}
+	w.say(m, append(b, '}'))
+}
+
+// inbound is a call that the platform answers and transfers to one or more
+// targets.
+func (w bandwidthFeed) inbound(start int64) {
+	a := w.platform(start)
+	a.answer(start + w.between(500, 4000))
+	dial := a.live + w.between(300, 5000)
+	if w.chance(0.62) {
+		w.inboundAnswered(a, dial)
+	} else {
+		w.inboundFailed(a, dial)
+	}
+}
+
+func (w bandwidthFeed) dial(a *bandwidthLeg, at int64) *bandwidthLeg {
+	b := w.leg("outbound", a, at)
+	b.target = w.phone()
+	if w.chance(0.3) {
+		b.target = "sip:" + w.extension("agent") + "@pbx.example.com"
+	}
+	return b
+}
+
+func (w bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
+	b := w.dial(a, dial)
+	b.answer(dial + w.around(6000))
+	if w.chance(0.2) {
+		w.losers(a, dial, b.live)
+	}
+	b.stop(b.live + w.around(60_000))
+	end := b.end
+	w.transferred("transferAnswer", b, b.live, tellsAnswer, bandwidthNormal)
+	if w.chance(w.transfers) {
+		w.transferred("transferDisconnect", b, b.end, tellsEnd, bandwidthNormal)
+		next := w.again(a, b.end)
+		b, end = next, next.end
+	}
+	// Caller and callee hang up, one a moment after the other.
+	a.stop(end + w.between(5, 60))
+	w.transferred("transferDisconnect", b, b.end, tellsEnd, bandwidthNormal)
+	w.outcome("ANSWERED", "HUMAN", "NORMAL")
+	w.disconnect(a)
+	w.maybeRecording(a)
+}
+
+// again is a second Transfer of the caller, after the first one's callee left.
+func (w bandwidthFeed) again(a *bandwidthLeg, at int64) *bandwidthLeg {
+	w.transferComplete(a, at, bandwidthNormal)
+	next := w.dial(a, at+w.between(100, 900))
+	next.answer(next.start + w.around(5000))
+	next.stop(next.live + w.around(60_000))
+	w.transferred("transferAnswer", next, next.live, tellsAnswer, bandwidthNormal)
+	w.call.truth.TransferCount = 1
+	return next
+}
+
+// losers are targets that ring with the one who answers.
+func (w bandwidthFeed) losers(a *bandwidthLeg, dial, won int64) {
+	for range w.between(1, 3) {
+		l := w.dial(a, dial+w.between(0, 50))
+		l.stop(max(won+w.between(5, 60), l.start+1))
+		w.transferred("transferDisconnect", l, l.end, tellsEnd, bandwidthCancel)
+	}
+}
+
+func (w bandwidthFeed) inboundFailed(a *bandwidthLeg, dial int64) {
+	var how failure
+	var end int64
+	for range 1 + w.weighted(0.75, 0.2, 0.05) {
+		b := w.dial(a, dial+w.between(0, 50))
+		b.failure = pick(w.draw, bandwidthFailures)
+		b.stop(dial + w.between(800, 25_000))
+		w.transferred("transferDisconnect", b, b.end, tellsEnd, b.failure)
+		if end = max(end, b.end); how.word == "" {
+			how = b.failure
+		} else {
+			how = worse(how, b.failure)
+		}
+	}
+	w.outcome(how.disposition, "SYSTEM", how.cause)
+	w.transferComplete(a, end, how)
+	if w.chance(0.5) {
+		a.stop(end + w.between(2000, 15_000))
+		w.outcome("VOICEMAIL", "MACHINE", how.cause)
+		w.disconnect(a)
+		w.recording(a)
+		return
+	}
+	a.stop(end + w.between(100, 2000))
+	w.disconnect(a)
+}
+
+// head starts an event of a call. Its time is a little after the fact, and now
+// and then lacks its zone.
+func (w bandwidthFeed) head(kind string, l *bandwidthLeg, at int64) []byte {
+	b := w.object()
+	b = str(b, "eventType", kind)
+	b = w.eventTime(b, at+w.between(0, 40))
+	b = str(b, "callId", l.id)
+	b = str(b, "from", l.from.raw)
+	b = str(b, "to", l.to.raw)
+	b = str(b, "direction", l.direction)
+	return str(b, "callUrl", "https://voice.bandwidth.com/api/v2/accounts/"+w.tenant.bandwidth+"/calls/"+l.id)
+}
+
+func (w bandwidthFeed) eventTime(b []byte, at int64) []byte {
+	if w.chance(0.02) {
+		b = append(name(b, "eventTime"), '"')
+		return append(appendISO(b, at), '"')
+	}
+	return iso(b, "eventTime", at)
+}
+
+// body appends the call's own members; an answer or end of 0 is left out.
+func (w bandwidthFeed) body(b []byte, l *bandwidthLeg, answer, end int64) []byte {
+	b = str(b, "accountId", w.tenant.bandwidth)
+	b = str(b, "applicationId", w.tenant.app)
+	return l.times(b, answer, end)
+}
+
+func (l *bandwidthLeg) times(b []byte, answer, end int64) []byte {
+	b = iso(b, "startTime", l.start)
+	if answer != 0 {
+		b = iso(b, "answerTime", answer)
+	}
+	if end != 0 {
+		b = iso(b, "endTime", end)
+	}
+	return b
+}
+
+// post sends a message about a leg; every one shows when the leg started.
+func (w bandwidthFeed) post(m message, l *bandwidthLeg, b []byte, shows ...*moment) {
+	m.leg = l.leg
+	if m.sent == 0 {
+		m.sent = m.at + w.between(41, 120)
+	}
+	m.shows = append(shows, &l.started)
+	m.anchors = []*leg{l.leg}
+	w.say(m, b)
+}
+
+func (w bandwidthFeed) step(kind string, l *bandwidthLeg, at int64, k kind) {
+	b := w.body(w.head(kind, l, at), l, l.live, 0)
+	w.post(message{at: at, kind: k}, l, append(b, '}'), &l.answered)
+}
+
+func (w bandwidthFeed) disconnect(l *bandwidthLeg) {
+	how := l.causeOf
+	if l.live == 0 {
+		how = l.failure
+	}
+	b := w.body(w.head("disconnect", l, l.end), l, l.live, l.end)
+	b = ending(b, how)
+	if how.code != 0 && w.chance(0.5) {
+		b = num(b, "sipResponseCode", how.code)
+	}
+	w.post(message{at: l.end, kind: tellsEnd}, l, append(b, '}'), &l.answered, &l.ended)
+}
+
+func ending(b []byte, how failure) []byte {
+	b = str(b, "cause", how.word)
+	if how.word != "hangup" {
+		b = str(b, "errorMessage", "Call ended: "+how.word)
+	}
+	return b
+}
+
+// transferred writes an event of a leg that a Transfer dialled. The end of one
+// names neither account nor application.
+func (w bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k kind, how failure) {
+	b := str(w.head(kind, l, at), "parentCallId", l.parent.id)
+	b = str(b, "transferCallerId", l.to.raw)
+	b = str(b, "transferTo", l.target)
+	shows := []*moment{&l.answered}
+	if k == tellsEnd {
+		b = ending(l.times(b, l.live, l.end), how)
+		shows = append(shows, &l.ended)
+	} else {
+		b = w.body(b, l, l.live, 0)
+	}
+	w.post(message{at: at, kind: k}, l, append(b, '}'), shows...)
+}
+
+// transferComplete tells the A-leg, which goes on, how its Transfer went.
+func (w bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure) {
+	b := w.body(w.head("transferComplete", a, at), a, a.live, 0)
+	b = ending(b, how)
+	w.post(message{at: at, kind: tellsExtra}, a, append(b, '}'), &a.answered)
+}
+
+func (w bandwidthFeed) maybeRecording(l *bandwidthLeg) {
+	if w.chance(0.2) {
+		w.recording(l)
+	}
+}
+
+// recording writes the events about a recording and perhaps its transcription, a
+// minute after the call, with times of nanoseconds and a start that is the
+// recording's own.
+func (w bandwidthFeed) recording(l *bandwidthLeg) {
+	id := "r-" + w.uuid()
+	start := l.live + w.between(100, 2000)
+	end := max(l.end-w.between(1, 20), start+1)
+	sent := l.end + 61_000 + w.between(0, 4000)
+	w.media("recordingAvailable", l, id, start, end, sent, "")
+	if w.chance(0.3) {
+		sent += w.between(5000, 20_000)
+		w.media("transcriptionAvailable", l, id, start, end, sent, "t-"+w.uuid())
+	}
+}
+
+func (w bandwidthFeed) media(kind string, l *bandwidthLeg, id string, start, end, sent int64, transcription string) {
+	b := w.object()
+	b = str(b, "eventType", kind)
+	b = append(name(b, "eventTime"), '"')
+	b = appendISO(b, sent-w.between(20, 60))
+	b = strconv.AppendInt(b, w.between(100_000, 999_999), 10)
+	b = append(b, 'Z', '"')
+	b = str(b, "callId", l.id)
+	b = str(b, "from", l.from.raw)
+	b = str(b, "to", l.to.raw)
+	b = str(b, "direction", l.direction)
+	b = str(b, "accountId", w.tenant.bandwidth)
+	b = str(b, "applicationId", w.tenant.app)
+	b = str(b, "recordingId", id)
+	b = iso(b, "startTime", start)
+	b = iso(b, "endTime", end)
+	length := end - start
+	b = str(b, "duration", "PT"+strconv.FormatInt(length/1000, 10)+"."+strconv.FormatInt(1000+length%1000, 10)[1:]+"S")
+	b = str(b, "fileFormat", "wav")
+	url := "https://voice.bandwidth.com/api/v2/accounts/" + w.tenant.bandwidth + "/calls/" + l.id + "/recordings/" + id
+	b = str(b, "mediaUrl", url+"/media")
+	if transcription == "" {
+		b = num(b, "channels", 1)
+		b = str(b, "status", "complete")
+	} else {
+		b = append(name(b, "transcription"), '{')
+		b = str(b, "id", transcription)
+		b = str(b, "status", "available")
+		b = str(b, "url", url+"/transcription")
+		b = iso(b, "completeTime", sent-100)
+		b = append(b, '}')
+	}
+	b = append(b, '}')
+	w.say(message{leg: l.leg, at: l.end, sent: sent, kind: tellsExtra, after: true}, b)
+}

@@ -1,0 +1,269 @@
+package simulator
+
+import "slices"
+
+// call is one drawn call: its legs, what its provider sends about them, and the
+// truth. Whoever draws a call sets the facts of its legs and those fields of the
+// truth that are facts of the whole; tell works out the rest.
+type call struct {
+	truth    Truth
+	legs     []*leg
+	messages []message
+	unsure   Fields // that do not follow from the facts
+	left     int    // records not yet emitted
+}
+
+// leg is one leg as it was drawn. Its instants are those that the provider
+// lets be known, with the class of evidence that its events give them.
+type leg struct {
+	id       string
+	parent   *leg
+	from, to party
+
+	started, ringing, answered, ended moment
+
+	// origin marks a leg whose far end is the platform itself: its answer is
+	// the platform's, and no person was called on it.
+	origin bool
+	// machine marks an answer by an answering machine.
+	machine bool
+	// consult marks a call between two agents about the caller: it is no talk
+	// with the caller.
+	consult bool
+	// talks are the spans in which caller and called party were connected, where
+	// these are not simply from answer to end.
+	talks []span
+
+	failure failure // how the leg ended if nobody answered it
+	causeOf failure // what the provider says of the end of an answered leg
+}
+
+// failure is a way in which a leg ends, in the words of its provider and ours.
+type failure struct {
+	code        int64  // Q.850 or SIP, where the provider has one
+	word        string // the provider's own
+	disposition string
+	cause       string
+}
+
+// first is the smallest instant that any event tells about the leg.
+func (l *leg) first() int64 {
+	first := int64(0)
+	for _, m := range [...]moment{l.started, l.ringing, l.answered, l.ended} {
+		if m.known() && (first == 0 || m.at < first) {
+			first = m.at
+		}
+	}
+	return first
+}
+
+// message is one thing that a provider says.
+type message struct {
+	leg     *leg
+	at      int64 // when what it tells happened, epoch ms
+	sent    int64 // when the provider sends it
+	arrival int64 // when it is in Kafka
+	value   []byte
+	kind    kind
+	// shows are the instants that are known from this message, clock the one
+	// of them whose only evidence is the arrival.
+	shows []*moment
+	clock *moment
+	// ingest marks a message without a time of its own; after one that tells of
+	// something past, and so is no sign of life.
+	ingest, after bool
+	// anchors are the legs whose start and links this message names.
+	anchors []*leg
+	lost    bool
+}
+
+// kind is which part of a call's life a message tells.
+type kind uint8
+
+const (
+	tellsStart kind = iota
+	tellsRinging
+	tellsAnswer
+	tellsEnd
+	tellsExtra
+)
+
+// restsOn are the fields that a lost message of each kind makes uncertain.
+var restsOn = [...]Fields{
+	tellsStart: StartedAt | StartedAtSrc | TotalMS | FromRaw | FromE164 | ToRaw | ToE164 | Direction | EndedAt | EndedAtSrc |
+		RingingAt | RingingAtSrc | RingMS | HangupCause | HangupParty | TransferCount,
+	tellsRinging: RingingAt | RingingAtSrc | RingMS | PlatformAnsweredAt | ToRaw | ToE164 | HangupCause | TransferCount | EndedAt |
+		EndedAtSrc | AnsweredLegCount | TalkMS,
+	tellsAnswer: PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc | AnsweredLegCount | AnsweredBy | Disposition | RingMS | TalkMS |
+		HangupCause | HangupParty | TransferCount | EndedAt | EndedAtSrc,
+	tellsEnd: CloseReason | EndLost | EndedAt | EndedAtSrc | RingMS | TalkMS | TotalMS | Disposition | AnsweredBy | HangupCause |
+		HangupParty | TransferCount | AnsweredLegCount | PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc,
+	tellsExtra: Disposition | AnsweredBy | ConferenceID | PlatformAnsweredAt | EndedAt | EndedAtSrc | AnsweredLegCount | TransferCount |
+		HangupCause | TalkMS | RingMS,
+}
+
+// silence is the story of a provider that stops sending: nothing that happened
+// after the instant is ever told.
+func (c *call) silence(after int64) {
+	c.messages = slices.DeleteFunc(c.messages, func(m message) bool { return m.at > after })
+	c.forget()
+}
+
+// forget takes back what no message shows any more.
+func (c *call) forget() {
+	shown := make(map[*moment]bool)
+	seen := make(map[*leg]bool)
+	for i := range c.messages {
+		for _, m := range c.messages[i].shows {
+			shown[m] = true
+		}
+		for _, l := range c.messages[i].anchors {
+			seen[l] = true
+		}
+	}
+	c.legs = slices.DeleteFunc(c.legs, func(l *leg) bool { return !seen[l] })
+	for _, l := range c.legs {
+		for _, m := range [...]*moment{&l.started, &l.ringing, &l.answered, &l.ended} {
+			if !shown[m] {
+				*m = moment{}
+			}
+		}
+	}
+}
+
+// arrive sets the instants that only Kafka's timestamp tells: the smallest over
+// all records that tell it.
+func (c *call) arrive() {
+	for i := range c.messages {
+		m := &c.messages[i]
+		if m.clock == nil || m.lost {
+			continue
+		}
+		if m.clock.src != "INGEST" || m.arrival < m.clock.at {
+			*m.clock = moment{m.arrival, "INGEST"}
+		}
+	}
+}
+
+// tell completes the truth from the legs, once the arrival of every message is
+// known.
+func (c *call) tell() {
+	t := &c.truth
+	t.named = allFields &^ c.unsure
+	t.CloseReason = "NORMAL"
+	t.LegCount = int64(len(c.legs))
+	for _, l := range c.legs {
+		t.CallIDs = append(t.CallIDs, l.id)
+		c.tellLeg(l)
+	}
+	slices.Sort(t.CallIDs)
+	t.SessionID = sessionID(t.Tenant, t.Provider, c.legs)
+	if t.EndLost {
+		t.CloseReason = "TIMEOUT"
+		t.Ended = moment{c.lastSign(), "TIMEOUT"}
+	}
+	c.tellLengths()
+	c.tellLoss()
+}
+
+func (c *call) tellLeg(l *leg) {
+	t := &c.truth
+	t.Started = earliest(t.Started, l.started)
+	if l.answered.known() {
+		t.AnsweredLegCount++
+	}
+	if l.origin {
+		t.PlatformAnswered = earliest(t.PlatformAnswered, l.answered)
+	} else if !l.consult {
+		t.Ringing = earliest(t.Ringing, l.ringing)
+		t.Answered = earliest(t.Answered, l.answered)
+	}
+	t.EndLost = t.EndLost || !l.ended.known()
+	if l.ended.at > t.Ended.at {
+		t.Ended = l.ended
+	}
+}
+
+func earliest(a, b moment) moment {
+	if !a.known() || b.known() && b.at < a.at {
+		return b
+	}
+	return a
+}
+
+// lastSign is the last instant at which the call is known to have been alive.
+func (c *call) lastSign() int64 {
+	last := int64(0)
+	for i := range c.messages {
+		m := &c.messages[i]
+		switch {
+		case m.after:
+		case m.ingest:
+			last = max(last, m.arrival)
+		default:
+			last = max(last, m.at)
+		}
+	}
+	return last
+}
+
+func (c *call) tellLengths() {
+	t := &c.truth
+	if t.Ringing.known() {
+		switch {
+		case t.Answered.known():
+			t.RingMS = lasting(t.Answered.at - t.Ringing.at)
+		case !t.EndLost:
+			t.RingMS = lasting(t.Ended.at - t.Ringing.at)
+		}
+	}
+	t.TalkMS = c.talk()
+	if !t.EndLost && t.Started.known() {
+		t.TotalMS = lasting(t.Ended.at - t.Started.at)
+	}
+}
+
+// talk is how long caller and a called person were connected; unknown where the
+// end of a connection, or of the call, was not seen.
+func (c *call) talk() length {
+	var spans []span
+	for _, l := range c.legs {
+		switch {
+		case l.origin || l.consult || l.machine || !l.answered.known():
+		case !l.ended.known():
+			return length{}
+		case l.talks != nil:
+			spans = append(spans, l.talks...)
+		default:
+			spans = append(spans, span{l.answered.at, l.ended.at})
+		}
+	}
+	if len(spans) == 0 && c.truth.EndLost {
+		return length{}
+	}
+	return lasting(union(spans))
+}
+
+// tellLoss takes from the truth what rested on lost messages.
+func (c *call) tellLoss() {
+	anchored := make(map[*leg]bool)
+	var lost Fields
+	for i := range c.messages {
+		m := &c.messages[i]
+		if m.lost {
+			c.truth.Lossy = true
+			lost |= restsOn[m.kind]
+			continue
+		}
+		for _, l := range m.anchors {
+			anchored[l] = true
+		}
+	}
+	if !c.truth.Lossy {
+		return
+	}
+	if len(anchored) < len(c.legs) {
+		lost = allFields &^ (TenantID | Provider | RecordState | Legs)
+	}
+	c.truth.named &^= lost
+}

@@ -1,0 +1,107 @@
+package simulator
+
+import (
+	"bytes"
+	"slices"
+)
+
+// provider draws calls and writes the events that it would send about them.
+type provider struct {
+	name string
+	draw func(f *feed, start int64)
+}
+
+var (
+	opentact  = &provider{name: "opentact"}
+	stringee  = &provider{name: "stringee"}
+	sonetel   = &provider{name: "sonetel"}
+	bandwidth = &provider{name: "bandwidth"}
+
+	providers = [...]*provider{opentact, stringee, sonetel, bandwidth}
+)
+
+func init() {
+	opentact.draw = drawOpentact
+	stringee.draw = drawStringee
+	sonetel.draw = drawSonetel
+	bandwidth.draw = drawBandwidth
+}
+
+// feed is where one call is drawn and told.
+type feed struct {
+	draw
+	*call
+	tenant    *tenant
+	transfers float64
+	scratch   []byte // the message being written
+}
+
+// addLeg gives the call a leg.
+func (f *feed) addLeg(l *leg) *leg {
+	f.legs = append(f.legs, l)
+	return l
+}
+
+// object starts a message's value.
+func (f *feed) object() []byte { return append(f.scratch[:0], '{') }
+
+// say adds a message with the finished value b. The caller fills in the rest.
+func (f *feed) say(m message, b []byte) {
+	m.value = bytes.Clone(b)
+	f.scratch = b
+	f.messages = append(f.messages, m)
+}
+
+// inOrder puts the messages into the order in which they are sent.
+func (f *feed) inOrder() {
+	slices.SortStableFunc(f.messages, func(a, b message) int { return int(a.sent - b.sent) })
+}
+
+// Shares of calls whose feed is imperfect in a way that the truth knows exactly,
+// unlike a loss: the provider goes silent in the middle, or was first heard after
+// the call had begun.
+const (
+	silentShare   = 0.01
+	headlessShare = 0.01
+)
+
+// imperfect makes some feeds silent from an instant on, some headless.
+func (f *feed) imperfect() {
+	f.inOrder()
+	switch {
+	case f.chance(silentShare):
+		first, last := f.messages[0].at, f.messages[0].at
+		for i := range f.messages {
+			last = max(last, f.messages[i].at)
+		}
+		f.silence(first + f.Int64N(max(last-first, 1)))
+	case f.chance(headlessShare):
+		f.headless()
+	}
+}
+
+// headless is the story of a call that had begun before anybody listened: what
+// sets up its first leg is never told.
+func (f *feed) headless() {
+	first := f.legs[0]
+	f.messages = slices.DeleteFunc(f.messages, func(m message) bool { return m.leg == first && m.kind == tellsStart })
+	f.forget()
+}
+
+// weighted picks an index by weight.
+func (d draw) weighted(weights ...float64) int {
+	total := 0.0
+	for _, w := range weights {
+		total += w
+	}
+	at := d.Float64() * total
+	for i, w := range weights {
+		if at -= w; at < 0 {
+			return i
+		}
+	}
+	return len(weights) - 1
+}
+
+// provider picks one; the four are equally busy.
+func (d draw) provider() *provider { return pick(d, providers[:]) }

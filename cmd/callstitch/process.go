@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"callstitch/processor/call"
+	"callstitch/schemas"
+	"callstitch/topology"
+	"callstitch/topology/memory"
+)
+
+// rawTopic is the source of lines that name none.
+const rawTopic = "call.raw"
+
+// batchRecords is how many records process takes between two commits. The last
+// records of all sessions do not depend on it.
+const batchRecords = 1000
+
+type processOptions struct {
+	config                         *configFlags
+	provider, tenant, format, emit string
+	partial                        bool
+}
+
+var (
+	formats = []string{"raw", "kcat"}
+	emits   = []string{"sessions", "events", "legs", "rejects", "audit", "all"}
+)
+
+func newProcess() *cobra.Command {
+	var o processOptions
+	cmd := &cobra.Command{
+		Use:   "process [FILE…]",
+		Short: "Process files without Kafka: raw events in, sessions out, one JSON object a line",
+		Long: `process runs the whole topology in this process. It reads raw provider events,
+one a line, or what kcat -J prints, from the files in turn or from standard
+input, and prints the records that would go to the output topics. The end of
+the input closes every session. Counts go to standard error.`,
+		Example: `  callstitch process --provider bandwidth events.ndjson
+  kcat -C -e -J -b 127.0.0.1:9092 -t call.raw | callstitch process --format kcat`,
+		RunE: runs(func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) }),
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.provider, "provider", "", "`PROVIDER` of records without a header: opentact, stringee, sonetel or bandwidth")
+	f.StringVar(&o.tenant, "tenant", "", "`TENANT` of records without a header")
+	f.StringVar(&o.format, "format", "raw", "`FORMAT` of the input: raw or kcat")
+	f.StringVar(&o.emit, "emit", "sessions", "`WHAT` to print: "+strings.Join(emits, ", "))
+	f.BoolVar(&o.partial, "partial", false, "print PARTIAL sessions too, with a commit after each line")
+	o.config = addConfigFlags(cmd, exchangeFlag, graceFlag)
+	return cmd
+}
+
+func (o *processOptions) run(cmd *cobra.Command, files []string) error {
+	cfg, err := o.settings()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10)
+	p := &printer{out: out, topics: cfg.Topics, emit: o.emit}
+	run := memory.New(cfg, p.print)
+	in := input{kcat: o.format == "kcat", source: cfg.Sources[0].Topic, process: run.Process, idle: p.flush}
+	if err := in.readAll(cmd.InOrStdin(), files); err != nil {
+		return errors.Join(err, out.Flush())
+	}
+	if err := run.Close(); err != nil {
+		return err
+	}
+	if err := errors.Join(p.err, out.Flush()); err != nil {
+		return fmt.Errorf("write records: %w", err)
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), counts(run.Totals(), p.sessions))
+	return nil
+}
+
+// settings are the runtime's, from the configuration and the flags.
+func (o *processOptions) settings() (memory.Config, error) {
+	if !slices.Contains(formats, o.format) {
+		return memory.Config{}, usageError{fmt.Errorf("--format must be raw or kcat, not %q", o.format)}
+	}
+	if !slices.Contains(emits, o.emit) {
+		return memory.Config{}, usageError{fmt.Errorf("--emit must be one of %s, not %q", strings.Join(emits, ", "), o.emit)}
+	}
+	provider, known := call.ParseProvider(o.provider)
+	if !known && o.provider != "" {
+		return memory.Config{}, usageError{fmt.Errorf("--provider must be opentact, stringee, sonetel or bandwidth, not %q", o.provider)}
+	}
+	cfg, err := o.config.load(false)
+	if err != nil {
+		return memory.Config{}, err
+	}
+	m := memory.Config{Config: cfg.Topology(), BatchRecords: batchRecords}
+	if len(m.Sources) == 0 {
+		m.Sources = []topology.Source{{Topic: rawTopic}}
+	}
+	for i := range m.Sources {
+		if known {
+			m.Sources[i].Provider = provider
+		}
+		if o.tenant != "" {
+			m.Sources[i].Tenant = o.tenant
+		}
+	}
+	m.Stitch.Partial = o.partial
+	m.Stitch.Legs = o.emit == "legs" || o.emit == "all"
+	if o.partial {
+		m.BatchRecords = 1
+	}
+	return m, nil
+}
+
+// input turns lines into records of the topology.
+type input struct {
+	kcat    bool
+	source  string // topic of lines that name none
+	process func(topology.Record) error
+	idle    func() // called before the input may have to be waited for
+	number  int64  // of the next line, over all files
+}
+
+// readAll reads the files in turn, or standard input where there are none; "-"
+// is standard input too.
+func (in *input) readAll(stdin io.Reader, files []string) error {
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	for _, name := range files {
+		if err := in.readFile(stdin, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *input) readFile(stdin io.Reader, name string) error {
+	if name == "-" {
+		return in.read(stdin, "standard input")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	defer f.Close()
+	return in.read(f, name)
+}
+
+func (in *input) read(r io.Reader, name string) error {
+	from := newLines(r)
+	from.number = in.number
+	defer func() { in.number = from.number }()
+	for {
+		if from.idle() {
+			in.idle()
+		}
+		line, number, err := from.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read records from %s: %w", name, err)
+		}
+		if err := in.process(in.record(line, number)); err != nil {
+			return fmt.Errorf("process line %d of %s: %w", number+1, name, err)
+		}
+	}
+}
+
+// record is the raw record of a line. A line of another format than expected is
+// a record too: the decoder rejects what it does not know, with its bytes.
+func (in *input) record(line []byte, number int64) topology.Record {
+	if in.kcat {
+		if r, err := parseKcat(line); err == nil {
+			return r
+		}
+	}
+	return topology.Record{Topic: in.source, Offset: number, Value: line}
+}
+
+// printer writes records as lines of JSON.
+type printer struct {
+	out      *bufio.Writer
+	topics   topology.Topics
+	emit     string
+	sessions int // printed or not, FINAL for the first time
+	line     []byte
+	err      error // the first one; nothing is written after it
+}
+
+func (p *printer) print(o topology.Output) {
+	if s, ok := o.Value.(*call.Session); ok && s.State == call.Final && !s.Amended {
+		p.sessions++
+	}
+	if p.err != nil || p.emit != "all" && p.emit != emits[emitOf[o.Sink]] {
+		return
+	}
+	p.line = p.line[:0]
+	if reject, ok := o.Value.(*call.Reject); ok {
+		p.line = appendReject(p.line, p.topics.Rejects, o.Key, reject)
+	} else if p.emit == "all" {
+		p.line = appendWrapped(p.line, topicOf(p.topics, o.Sink), o)
+	} else {
+		p.line = schemas.AppendJSON(p.line, o.Value)
+	}
+	_, p.err = p.out.Write(append(p.line, '\n'))
+}
+
+// emitOf is the index in emits of each sink.
+var emitOf = [...]int{topology.Sessions: 0, topology.Events: 1, topology.Legs: 2, topology.Rejects: 3, topology.Audit: 4}
+
+func (p *printer) flush() {
+	if p.err == nil {
+		p.err = p.out.Flush()
+	}
+}
+
+func topicOf(t topology.Topics, s topology.Sink) string {
+	return [...]string{
+		topology.Events: t.Events, topology.Sessions: t.Sessions, topology.Legs: t.Legs,
+		topology.Rejects: t.Rejects, topology.Audit: t.Audit,
+	}[s]
+}
+
+func appendWrapped(b []byte, topic string, o topology.Output) []byte {
+	b = append(b, `{"topic":`...)
+	b = appendText(b, []byte(topic))
+	b = append(b, `,"key":`...)
+	b = appendText(b, o.Key)
+	b = append(b, `,"value":`...)
+	b = schemas.AppendJSON(b, o.Value)
+	return append(b, '}')
+}
+
+// counts are the totals of a run, for people.
+func counts(a call.Audit, sessions int) string {
+	return fmt.Sprintf("read %d records: %d decoded, %d ignored, %d rejected\n"+
+		"     %d events: %d accepted, %d duplicate, %d conflicting, %d late\n"+
+		"     %d sessions",
+		a.Read, a.Decoded, a.Ignored, a.Rejected,
+		a.Events, a.Accepted, a.Duplicate, a.Conflicting, a.Late, sessions)
+}

@@ -1,0 +1,36 @@
+package call
+
+import "cmp"
+
+// Join is what two snapshots of one leg tell together. It is commutative,
+// associative and idempotent, so it does not matter which events brought them,
+// or in what order.
+func (s LegSnapshot) Join(o LegSnapshot) LegSnapshot {
+	return LegSnapshot{
+		CallID:    max(s.CallID, o.CallID),
+		Direction: max(s.Direction, o.Direction),
+		From:      joinParty(s.From, o.From),
+		To:        joinParty(s.To, o.To),
+		Started:   Earliest(s.Started, o.Started),
+		Ringing:   Earliest(s.Ringing, o.Ringing),
+		Answered:  Earliest(s.Answered, o.Answered),
+		Ended:     Earliest(s.Ended, o.Ended),
+		Alive:     latest(s.Alive, o.Alive),
+	}
+}
+
+// joinParty prefers the spelling with a certain number, then the larger one:
+// any fixed order does, as long as it is the same for all.
+func joinParty(a, b Party) Party {
+	if cmp.Or(cmp.Compare(a.E164, b.E164), cmp.Compare(a.Raw, b.Raw), cmp.Compare(a.Kind, b.Kind)) < 0 {
+		return b
+	}
+	return a
+}
+
+func latest(a, b Instant) Instant {
+	if cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(b.Src, a.Src), cmp.Compare(b.Precision, a.Precision)) < 0 {
+		return b
+	}
+	return a
+}

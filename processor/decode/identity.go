@@ -1,0 +1,65 @@
+package decode
+
+import (
+	"strconv"
+
+	"callstitch/processor/call"
+)
+
+// named gives the event the provider's own id.
+func (d *draft) named(id string) {
+	d.event.ProviderID = id
+	d.identify(call.ExactID, "exact", id)
+}
+
+// once gives the event the id of a transition that a leg makes only once, so
+// that a second telling of it, whatever its bytes, has the same id.
+func (d *draft) once(transition string) {
+	d.identify(call.SemanticID, "once", transition)
+}
+
+// keyed gives the event an id made of the parts that tell it from the leg's
+// other events. at is its time as the provider wrote it; without one, only the
+// whole content tells.
+func (d *draft) keyed(at string, parts ...string) {
+	if at == "" {
+		at = "content " + strconv.FormatUint(d.content(d.event), 16)
+	}
+	d.identify(call.ContentID, append([]string{"content", at}, parts...)...)
+}
+
+func (d *draft) identify(kind call.IDKind, parts ...string) {
+	d.event.IDKind = kind
+	d.event.ID = call.NewEventID(d.event.Leg, parts...)
+}
+
+// content hashes what an event says, and nothing of how it was delivered:
+// copies that differ only in source position, Kafka timestamp, or in when the
+// provider last touched its own record of them, have equal content. It is
+// 64-bit FNV-1a over the binary form, so a change of that form changes it.
+func (d *draft) content(e *call.Event) uint64 {
+	c := *e
+	c.ID, c.IDKind, c.Content = call.EventID{}, 0, 0
+	c.IngestedAt, c.Source, c.SHA256, c.Flags = 0, call.Source{}, [32]byte{}, 0
+	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
+		if i.Src == call.Ingest {
+			*i = call.Instant{}
+		}
+	}
+	if c.Snapshot != nil {
+		s := *c.Snapshot
+		s.Alive = call.Instant{}
+		c.Snapshot = &s
+	}
+	d.scratch = c.AppendBinary(d.scratch[:0])
+	return fnv1a(d.scratch)
+}
+
+func fnv1a(b []byte) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for _, c := range b {
+		h = (h ^ uint64(c)) * prime
+	}
+	return h
+}

@@ -1,0 +1,94 @@
+package stitch
+
+import (
+	"encoding/binary"
+
+	"callstitch/processor/call"
+)
+
+// idSet is the set of event ids that a leg has accepted, each with its content.
+// The last few are stored with the node; a full chunk gets a key of its own, so
+// that a long call does not rewrite all its ids with every event.
+type idSet struct {
+	chunks int32     // full chunks, each under its own key
+	tail   []knownID // ids of the chunk that is being filled
+
+	full [][]knownID // the full chunks once they were read; not stored here
+}
+
+// knownID is an accepted id and content, cut to what tells them apart within
+// one leg: with 16,384 ids a leg, two share 64 bits once in 10^11 legs.
+type knownID struct {
+	id      uint64
+	content uint32
+}
+
+const (
+	idChunk = 64
+	// idChunks bounds the ids of one leg to 16,384, more than a day of events
+	// at one in five seconds. Ids beyond it are accepted and not remembered.
+	idChunks = 256
+)
+
+func newKnownID(e *call.Event) knownID {
+	return knownID{binary.BigEndian.Uint64(e.ID[:8]), uint32(e.Content) ^ uint32(e.Content>>32)}
+}
+
+// find looks an id up.
+func (s *idSet) find(id uint64) (knownID, bool) {
+	for _, k := range s.tail {
+		if k.id == id {
+			return k, true
+		}
+	}
+	for _, chunk := range s.full {
+		for _, k := range chunk {
+			if k.id == id {
+				return k, true
+			}
+		}
+	}
+	return knownID{}, false
+}
+
+// add remembers an id. The chunk that it filled, if any, is returned to be
+// stored under its number.
+func (s *idSet) add(k knownID) (full []knownID, number int32) {
+	if s.chunks == idChunks {
+		return nil, 0
+	}
+	s.tail = append(s.tail, k)
+	if len(s.tail) < idChunk {
+		return nil, 0
+	}
+	full, number = s.tail, s.chunks
+	s.full = append(s.full, full)
+	s.tail = nil
+	s.chunks++
+	return full, number
+}
+
+func (s *idSet) codec(c *call.Codec) {
+	c.Int32(&s.chunks)
+	call.List(c, &s.tail, knownIDFields)
+}
+
+func knownIDFields(c *call.Codec, k *knownID) {
+	c.Uint64(&k.id)
+	content := uint64(k.content)
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], uint32(content))
+	c.Raw(b[:])
+	k.content = binary.BigEndian.Uint32(b[:])
+}
+
+func appendIDs(chunk []knownID) []byte {
+	c := call.NewWriter(nil)
+	call.List(c, &chunk, knownIDFields)
+	return c.Buf
+}
+
+func parseIDs(b []byte) (chunk []knownID) {
+	call.List(call.NewReader(b), &chunk, knownIDFields)
+	return chunk
+}

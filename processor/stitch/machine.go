@@ -1,0 +1,503 @@
+package stitch
+
+import (
+	"encoding/binary"
+	"iter"
+	"slices"
+
+	"callstitch/processor/call"
+)
+
+// Machine holds the nodes of one task. It is not safe for concurrent use. Calls
+// between two Flushes are one transaction: the task commits what Take returned
+// and the state writes together, or calls Rebuild.
+//
+// In its State it uses keys that begin with 'n' (nodes), 'd' (chunks of event
+// ids) and 'm' (chunks of members).
+type Machine struct {
+	cfg   Config
+	state State
+
+	nodes   map[call.NodeID]*node // touched in this transaction
+	touched []*node               // the same, in the order of touching
+	queue   []*node               // to be evaluated at the next Settle
+	index   index
+	live    int // nodes stored, stubs included
+
+	effects Effects
+	buf     []byte
+	legs    []*leg // scratch of evaluate
+}
+
+// New makes a machine over an empty or restored state; call Rebuild if it is
+// not empty.
+func New(cfg Config, state State) *Machine {
+	return &Machine{cfg: cfg, state: state, nodes: make(map[call.NodeID]*node)}
+}
+
+// Event takes an event at the leg that it names. Arrival is its arrival time;
+// trig is max(arrival, leg clock + 1 ms), for every message that it causes.
+func (m *Machine) Event(e *call.Event, arrival, trig int64) Outcome {
+	n := m.node(call.LegNode(e.Leg))
+	e.ProcessedAt = arrival
+	if e.Time.Known() && e.Time.Src != call.Ingest {
+		e.LatenessMS = max(arrival-e.Time.At, 0)
+	}
+	if n.exp != 0 && arrival > n.exp {
+		return m.late(e)
+	}
+	if n.leg == nil {
+		n.leg = new(leg)
+	}
+	m.loadIDs(n)
+	id := newKnownID(e)
+	if known, ok := n.ids.find(id.id); ok {
+		return m.again(n, e, known.content == id.content, arrival, trig)
+	}
+	e.Late = n.leg.ended() && arrival > n.leg.holdsUntil(m.cfg)
+	m.remember(n, id)
+	n.leg.fold(e, arrival)
+	m.effects.Events = append(m.effects.Events, e)
+	n.exp = max(n.exp, arrival+m.keep())
+	m.learned(n, e, arrival, trig)
+	return Accepted
+}
+
+// late publishes an event whose leg is past its retention; it changes no
+// session and keeps nothing alive.
+func (m *Machine) late(e *call.Event) Outcome {
+	e.Late = true
+	e.Flags |= call.LateAfterRetention
+	m.effects.Events = append(m.effects.Events, e)
+	return Late
+}
+
+// again takes an event whose id its leg has accepted before. A repeat says
+// something new only where the Kafka timestamp is the only clock, a variant may
+// say anything, and a conflict leaves its mark on the record. None of them
+// keeps the leg alive: only accepted events do.
+func (m *Machine) again(n *node, e *call.Event, same bool, arrival, trig int64) Outcome {
+	switch {
+	case same:
+		n.leg.repeat(e)
+		if e.Time.Src != call.Ingest {
+			m.changed(n)
+			return Duplicate
+		}
+		m.learned(n, e, arrival, trig)
+		return Duplicate
+	case e.IDKind == call.SemanticID:
+		n.leg.variant(e, arrival)
+		m.learned(n, e, arrival, trig)
+		return Duplicate
+	default:
+		n.leg.conflict()
+		m.effects.Conflicts = append(m.effects.Conflicts, e)
+		n.gate = max(n.gate, trig)
+		m.grown(n, trig)
+		return Conflicting
+	}
+}
+
+// learned spreads what an event has told its leg: the new fold to the root, and
+// the links and the evidence that the event named.
+func (m *Machine) learned(n *node, e *call.Event, arrival, trig int64) {
+	n.gate = max(n.gate, trig)
+	m.grown(n, trig)
+	for _, l := range e.Links {
+		m.follow(n, e, l, trig)
+	}
+	m.tell(n, e, arrival, trig)
+}
+
+// keep is how long after the last accepted event a leg is remembered.
+func (m *Machine) keep() int64 {
+	return (m.cfg.AnsweredTimeout + m.cfg.Retention).Milliseconds()
+}
+
+// grown numbers the leg's new fold and passes it on to its root; a root has it
+// already.
+func (m *Machine) grown(n *node, trig int64) {
+	n.v++
+	m.changed(n)
+	if n.root() {
+		return
+	}
+	self := []member{{id: n.id.Leg(), v: n.v, leg: n.leg}}
+	m.send(n, n.up, trig, &body{kind: summaryMessage, members: self})
+}
+
+// follow joins the leg to what a link of its event names.
+func (m *Machine) follow(n *node, e *call.Event, l call.Link, trig int64) {
+	y := linkedNode(e, l)
+	if y == n.id || slices.Contains(n.links, y) || len(n.links) == legLinks {
+		return
+	}
+	n.links = append(n.links, y)
+	if n.root() && y.Less(n.id) {
+		m.handOver(n, y, trig)
+	}
+	a := n.id
+	if !n.root() {
+		a = n.up
+	}
+	m.union(n, a, y, n.id.Leg(), trig)
+}
+
+func linkedNode(e *call.Event, l call.Link) call.NodeID {
+	if l.Kind == call.Parent {
+		return call.LegNode(call.NewLegID(e.Tenant, e.Provider, e.Scope, l.Value))
+	}
+	return call.LinkNode(e.Tenant, e.Provider, e.Scope, l.Kind, l.Value)
+}
+
+// tell passes on what the event says about another leg, once.
+func (m *Machine) tell(n *node, e *call.Event, arrival, trig int64) {
+	if e.Snapshot == nil {
+		return
+	}
+	told := e.Snapshot.Join(call.LegSnapshot{})
+	if len(n.told) == 1 {
+		if told = n.told[0].Join(*e.Snapshot); told == n.told[0] {
+			return
+		}
+	}
+	n.told = []call.LegSnapshot{told}
+	to := call.LegNode(call.NewLegID(e.Tenant, e.Provider, e.Scope, told.CallID))
+	m.send(n, to, trig, &body{
+		kind: witnessMessage, tenant: e.Tenant, provider: e.Provider, scope: e.Scope, account: e.Account,
+		arrival: arrival, snapshot: told,
+	})
+}
+
+// union makes one component of two: the larger node hears of the smaller one.
+func (m *Machine) union(from *node, a, b call.NodeID, asker call.LegID, trig int64) {
+	switch c := a.Compare(b); {
+	case c < 0:
+		m.send(from, b, trig, &body{kind: unionMessage, root: a, asker: asker})
+	case c > 0:
+		m.send(from, a, trig, &body{kind: unionMessage, root: b, asker: asker})
+	}
+}
+
+// handOver makes a root a child of the smaller node w, and gives w all that it
+// published and held. Published goes along, else its revisions would begin at 1
+// again under w.
+func (m *Machine) handOver(n *node, w call.NodeID, trig int64) {
+	m.loadMembers(n)
+	members := n.members.all
+	if n.leg != nil {
+		members = append([]member{{id: n.id.Leg(), v: n.v, leg: n.leg, row: n.row}}, members...)
+	}
+	published, dropped := n.published, n.members.dropped
+	m.dropMembers(n)
+	n.published, n.row, n.up = nil, rowMark{}, w
+	m.changed(n)
+	for len(published)+len(members) > 0 {
+		p := published[:min(len(published), absorbMax)]
+		l := members[:min(len(members), absorbMax-len(p))]
+		m.send(n, w, trig, &body{kind: absorbMessage, published: p, members: l, dropped: dropped})
+		published, members, dropped = published[len(p):], members[len(l):], 0
+	}
+}
+
+// Receive takes a message at the node that it names. It fails only on a body
+// that no machine of this version has written.
+func (m *Machine) Receive(msg Message) error {
+	b, err := parseBody(msg.Body)
+	if err != nil {
+		return err
+	}
+	n := m.node(msg.To)
+	n.stub = false // what reaches an expired leg this way is younger than it
+	n.exp = max(n.exp, b.exp)
+	if !n.id.IsLeg() {
+		n.exp = max(n.exp, msg.Trig+m.keep())
+	}
+	n.gate = max(n.gate, b.gate)
+	m.changed(n)
+	switch b.kind {
+	case unionMessage:
+		m.onUnion(n, b, msg.Trig)
+	case summaryMessage, absorbMessage:
+		m.onAbsorb(n, b, msg.Trig)
+	case fullMessage:
+		m.onFull(n, msg.Trig)
+	case witnessMessage:
+		m.onWitness(n, b, msg.Trig)
+	}
+	return nil
+}
+
+func (m *Machine) onUnion(n *node, b *body, trig int64) {
+	if !n.id.IsLeg() && !m.admit(n, b.asker, trig) {
+		return
+	}
+	switch {
+	case n.root():
+		m.handOver(n, b.root, trig)
+	case n.up != b.root:
+		m.union(n, n.up, b.root, b.asker, trig)
+	}
+}
+
+// admit takes one more leg through a link, unless the link is full. Then both
+// sides hear of it: the leg that is refused, and one that was taken.
+func (m *Machine) admit(n *node, asker call.LegID, trig int64) bool {
+	i, known := slices.BinarySearchFunc(n.askers, asker, func(a, b call.LegID) int {
+		return slices.Compare(a[:], b[:])
+	})
+	switch {
+	case known:
+		return true
+	case len(n.askers) == linkAskers:
+		m.send(n, call.LegNode(asker), trig, &body{kind: fullMessage})
+		m.send(n, call.LegNode(n.askers[0]), trig, &body{kind: fullMessage})
+		return false
+	}
+	n.askers = slices.Insert(n.askers, i, asker)
+	return true
+}
+
+// onAbsorb takes summaries and what former roots published; a child passes
+// them on to its root.
+func (m *Machine) onAbsorb(n *node, b *body, trig int64) {
+	if !n.root() {
+		m.send(n, n.up, trig, b)
+		return
+	}
+	m.loadMembers(n)
+	for _, l := range b.members {
+		m.absorbMember(n, l)
+	}
+	n.members.dropped += b.dropped
+	for _, p := range b.published {
+		n.absorbPublication(p)
+	}
+	m.wake(n)
+}
+
+func (m *Machine) absorbMember(n *node, l member) {
+	if n.id.IsLeg() && l.id == n.id.Leg() {
+		// This node's own fold, back from a root that has since handed over: it
+		// is older than what the node holds, but its row may be newer.
+		if l.row.revision > n.row.revision {
+			n.row = l.row
+		}
+		return
+	}
+	n.members.put(l)
+}
+
+func (n *node) absorbPublication(p publication) {
+	i := slices.IndexFunc(n.published, func(q publication) bool { return q.id == p.id })
+	switch {
+	case i < 0:
+		n.published = append(n.published, p)
+	case p.revision > n.published[i].revision:
+		n.published[i] = p
+	}
+}
+
+// onFull notes at a leg that a link it named takes no more legs.
+func (m *Machine) onFull(n *node, trig int64) {
+	if n.leg == nil {
+		return
+	}
+	n.leg.overflow()
+	m.grown(n, trig)
+}
+
+// onWitness folds another leg's evidence about this one. It is no event: it
+// counts nowhere, but it may be all that is known of the leg.
+func (m *Machine) onWitness(n *node, b *body, trig int64) {
+	if n.leg == nil {
+		n.leg = new(leg)
+	}
+	n.leg.identify(b.tenant, b.provider, b.scope, b.account)
+	n.leg.witness(&b.snapshot, b.arrival)
+	m.grown(n, trig)
+}
+
+// Settle, which must come before Flush, evaluates the nodes that this transaction touched and the nodes that
+// are due, at most limit of the latter. It says whether more are due.
+func (m *Machine) Settle(now Clocks, limit int) (more bool) {
+	for _, n := range m.queue {
+		n.queued = false
+		m.evaluate(n, now)
+	}
+	m.queue = m.queue[:0]
+	for range limit {
+		id, ok := m.index.pop(now)
+		if !ok {
+			return false
+		}
+		if n := m.stored(id); n != nil {
+			n.spent = true
+			m.evaluate(n, now)
+		}
+	}
+	return m.index.due(now)
+}
+
+// Flush writes every touched node to the state.
+func (m *Machine) Flush() {
+	for _, n := range m.touched {
+		m.flush(n)
+	}
+	clear(m.nodes)
+	m.touched = m.touched[:0]
+}
+
+func (m *Machine) flush(n *node) {
+	key := nodeKey(n.id)
+	switch {
+	case n.gone:
+		m.state.Put(key, nil)
+		m.live--
+		return
+	case n.changed:
+		m.flushMembers(n)
+		m.state.Put(key, n.append(nil))
+	}
+	if n.fresh {
+		m.live++
+	}
+	if n.fresh || n.spent || n.due.at < n.stored.at || n.due.leg != n.stored.leg {
+		m.index.push(n.id, n.due)
+	}
+}
+
+// Take drains the effects since the last Take. They stay valid until the
+// machine is used again.
+func (m *Machine) Take() Effects {
+	taken := m.effects
+	m.effects = Effects{}
+	return taken
+}
+
+// Rebuild forgets the transaction at hand and makes the index anew from all
+// that is stored: after a restore, and after an abort.
+func (m *Machine) Rebuild(all iter.Seq2[[]byte, []byte]) {
+	clear(m.nodes)
+	m.touched, m.queue, m.effects, m.index, m.live = nil, nil, Effects{}, index{}, 0
+	for key, value := range all {
+		if len(key) > 0 && key[0] == keyNode {
+			m.live++
+			m.index.push(call.NodeID(key[1:]), header(value))
+		}
+	}
+}
+
+// Open is the number of nodes held, stubs included.
+func (m *Machine) Open() int { return m.live }
+
+// The first byte of each kind of key in the state.
+const (
+	keyNode    = 'n'
+	keyIDs     = 'd'
+	keyMembers = 'm'
+)
+
+func nodeKey(id call.NodeID) []byte {
+	return append([]byte{keyNode}, id[:]...)
+}
+
+func chunkKey(kind byte, id call.NodeID, number int) []byte {
+	key := append([]byte{kind}, id[:]...)
+	return binary.BigEndian.AppendUint16(key, uint16(number))
+}
+
+// node finds the node, or makes it.
+func (m *Machine) node(id call.NodeID) *node {
+	if n := m.stored(id); n != nil {
+		return n
+	}
+	n := m.nodes[id]
+	if n == nil {
+		n = &node{id: id, fresh: true}
+		m.nodes[id] = n
+		m.touched = append(m.touched, n)
+	}
+	if n.gone {
+		*n = node{id: id, stored: n.stored, spent: true}
+	}
+	return n
+}
+
+// stored finds the node, or nothing.
+func (m *Machine) stored(id call.NodeID) *node {
+	if n := m.nodes[id]; n != nil {
+		if n.gone {
+			return nil
+		}
+		return n
+	}
+	b := m.state.Get(nodeKey(id))
+	if b == nil {
+		return nil
+	}
+	n := parseNode(id, b)
+	m.nodes[id] = n
+	m.touched = append(m.touched, n)
+	return n
+}
+
+// changed marks a node to be stored, and to get its timer set.
+func (m *Machine) changed(n *node) {
+	n.changed = true
+	m.wake(n)
+}
+
+// wake puts a node into the queue of those to evaluate.
+func (m *Machine) wake(n *node) {
+	if !n.queued {
+		n.queued = true
+		m.queue = append(m.queue, n)
+	}
+}
+
+func (m *Machine) loadIDs(n *node) {
+	for number := len(n.ids.full); number < int(n.ids.chunks); number++ {
+		n.ids.full = append(n.ids.full, parseIDs(m.state.Get(chunkKey(keyIDs, n.id, number))))
+	}
+}
+
+func (m *Machine) remember(n *node, id knownID) {
+	if full, number := n.ids.add(id); full != nil {
+		m.state.Put(chunkKey(keyIDs, n.id, int(number)), appendIDs(full))
+	}
+}
+
+func (m *Machine) loadMembers(n *node) {
+	if len(n.members.all) == int(n.members.count) {
+		return
+	}
+	for number := range n.members.chunks() {
+		n.members.all = append(n.members.all, parseMembers(m.state.Get(chunkKey(keyMembers, n.id, number)))...)
+	}
+}
+
+func (m *Machine) flushMembers(n *node) {
+	for number, dirty := range n.members.dirty {
+		if dirty {
+			m.state.Put(chunkKey(keyMembers, n.id, number), appendMembers(n.members.chunk(number)))
+			n.members.dirty[number] = false
+		}
+	}
+}
+
+// dropMembers forgets the members; the keys of chunks that were stored go too.
+func (m *Machine) dropMembers(n *node) {
+	for number := range n.members.chunks() {
+		m.state.Put(chunkKey(keyMembers, n.id, number), nil)
+	}
+	n.members = memberSet{}
+}
+
+func (m *Machine) dropIDs(n *node) {
+	for number := range int(n.ids.chunks) {
+		m.state.Put(chunkKey(keyIDs, n.id, number), nil)
+	}
+	n.ids = idSet{}
+}

@@ -1,0 +1,243 @@
+package stitch
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"callstitch/processor/call"
+)
+
+var testConfig = Config{
+	Grace: 30 * time.Second, UnansweredTimeout: 5 * time.Minute, AnsweredTimeout: 4 * time.Hour,
+	Retention: 24 * time.Hour, StubRetention: 72 * time.Hour, Partial: true,
+}
+
+// mapState is a task's store without transactions.
+type mapState map[string][]byte
+
+func (s mapState) Get(key []byte) []byte { return s[string(key)] }
+
+func (s mapState) Put(key, value []byte) {
+	if value == nil {
+		delete(s, string(key))
+		return
+	}
+	s[string(key)] = value
+}
+
+func (s mapState) all() iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		for k, v := range s {
+			if !yield([]byte(k), v) {
+				return
+			}
+		}
+	}
+}
+
+// network is a few machines with perfect clocks: the session clock never
+// passes a message in flight. What clocks do under faults is tested in topology.
+type network struct {
+	t        *testing.T
+	cfg      Config
+	rng      *rand.Rand
+	machines []*Machine
+	states   []mapState
+	inFlight [][]Message // by destination; delivered in order
+	clock    int64
+	sessions map[call.LegID][]*call.Session
+}
+
+func newNetwork(t *testing.T, cfg Config, seed uint64, machines int) *network {
+	w := &network{t: t, cfg: cfg, rng: rand.New(rand.NewPCG(seed, 1)), clock: math.MinInt64, sessions: map[call.LegID][]*call.Session{}}
+	for range machines {
+		s := mapState{}
+		w.states = append(w.states, s)
+		w.machines = append(w.machines, New(cfg, s))
+		w.inFlight = append(w.inFlight, nil)
+	}
+	return w
+}
+
+func (w *network) owner(id call.NodeID) int { return int(id[1]) % len(w.machines) }
+
+func (w *network) event(e *call.Event, arrival int64) {
+	i := w.owner(call.LegNode(e.Leg))
+	w.machines[i].Event(e, arrival, max(arrival, w.clock+1))
+	w.commit(i)
+	for w.rng.IntN(3) > 0 && w.step() {
+	}
+}
+
+// step delivers one message that is in flight.
+func (w *network) step() bool {
+	var waiting []int
+	for i, q := range w.inFlight {
+		if len(q) > 0 {
+			waiting = append(waiting, i)
+		}
+	}
+	if len(waiting) == 0 {
+		return false
+	}
+	i := waiting[w.rng.IntN(len(waiting))]
+	msg := w.inFlight[i][0]
+	w.inFlight[i] = w.inFlight[i][1:]
+	if err := w.machines[i].Receive(msg); err != nil {
+		w.t.Fatal(err)
+	}
+	w.commit(i)
+	return true
+}
+
+// advance moves the clocks, no further than the oldest message in flight.
+func (w *network) advance(to int64) {
+	for _, q := range w.inFlight {
+		for _, msg := range q {
+			to = min(to, msg.Trig-1)
+		}
+	}
+	w.clock = max(w.clock, to)
+	for i := range w.machines {
+		w.commit(i)
+	}
+}
+
+func (w *network) commit(i int) {
+	m := w.machines[i]
+	for more := true; more; {
+		more = m.Settle(Clocks{Leg: w.clock, Session: w.clock}, 100)
+	}
+	m.Flush()
+	fx := m.Take()
+	for _, msg := range fx.Messages {
+		j := w.owner(msg.To)
+		w.inFlight[j] = append(w.inFlight[j], msg)
+	}
+	for _, s := range fx.Sessions {
+		past := w.sessions[s.ID]
+		if int(s.Revision) != len(past)+1 {
+			w.t.Errorf("session %s: revision %d after %d revisions", s.ID, s.Revision, len(past))
+		}
+		w.sessions[s.ID] = append(past, s)
+	}
+	if w.rng.IntN(4) == 0 {
+		m.Rebuild(w.states[i].all())
+	}
+}
+
+func (w *network) finish(at int64) {
+	for w.step() {
+	}
+	w.advance(at)
+	for w.step() {
+		w.t.Error("a timer sent a message")
+	}
+}
+
+// last lists the last record of every session that is not SUPERSEDED.
+func (w *network) last() (out []*call.Session) {
+	for _, revisions := range w.sessions {
+		if s := revisions[len(revisions)-1]; s.State != call.Superseded {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *call.Session) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return out
+}
+
+// conversation is a few calls, linked by flows and parents at random.
+func conversation(rng *rand.Rand, name string, legs int, at int64) (events []*call.Event) {
+	for i := range legs {
+		id := fmt.Sprintf("%s-%d", name, i)
+		var links []call.Link
+		if i > 0 {
+			j := rng.IntN(i)
+			if rng.IntN(2) == 0 {
+				links = []call.Link{{Kind: call.Parent, Value: fmt.Sprintf("%s-%d", name, j)}}
+			} else {
+				links = []call.Link{{Kind: call.Flow, Value: fmt.Sprintf("%s-flow-%d", name, j)}}
+			}
+		}
+		links = append(links, call.Link{Kind: call.Flow, Value: fmt.Sprintf("%s-flow-%d", name, i)})
+		start := at + int64(i)*1000
+		for k, typ := range []call.EventType{call.CallInitiated, call.CallAnswered, call.CallEnded} {
+			e := &call.Event{
+				IDKind: call.ExactID, Tenant: "t", Provider: call.Sonetel, CallID: id, Type: typ, Links: links,
+				Time:    call.Instant{At: start + int64(k)*5000, Src: call.EventTime, Precision: 1},
+				Started: call.Instant{At: start, Src: call.Reported, Precision: 1},
+			}
+			if typ == call.CallAnswered {
+				e.Answered = e.Time
+			}
+			if typ == call.CallEnded {
+				e.Ended = e.Time
+			}
+			e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
+			e.ID = call.NewEventID(e.Leg, typ.String())
+			e.Content = uint64(k)
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// TestComponents joins conversations whose events come in any order, twice or
+// not, over any number of machines, and finds each of them once and whole.
+func TestComponents(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		var events []*call.Event
+		want := map[int]int{}
+		for c := range 4 {
+			legs := 1 + rng.IntN(6)
+			want[legs]++
+			events = append(events, conversation(rng, fmt.Sprintf("c%d", c), legs, 1_700_000_000_000)...)
+		}
+		rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+		w := newNetwork(t, testConfig, seed, 1+rng.IntN(5))
+		at := int64(1_700_000_000_000)
+		for _, e := range events {
+			at += int64(rng.IntN(400))
+			w.event(e, at)
+			if rng.IntN(3) == 0 {
+				w.event(e, at)
+			}
+			w.advance(at - 1)
+		}
+		w.finish(at + 5*60*60*1000)
+		got := map[int]int{}
+		for _, s := range w.last() {
+			if s.State != call.Final {
+				t.Errorf("seed %d: session %s is %s at the end", seed, s.ID, s.State)
+			}
+			got[int(s.LegCount)]++
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("seed %d: sessions by leg count: got %v, want %v", seed, got, want)
+		}
+	}
+}
+
+// TestNothingStays frees every node once its time is over.
+func TestNothingStays(t *testing.T) {
+	w := newNetwork(t, testConfig, 1, 3)
+	at := int64(1_700_000_000_000)
+	for _, e := range conversation(rand.New(rand.NewPCG(1, 1)), "c", 5, at) {
+		at++
+		w.event(e, at)
+	}
+	w.finish(at + 10*24*60*60*1000)
+	w.advance(at + 20*24*60*60*1000)
+	for i, s := range w.states {
+		if len(s) > 0 || w.machines[i].Open() != 0 {
+			t.Errorf("machine %d still holds %d keys and %d nodes", i, len(s), w.machines[i].Open())
+		}
+	}
+}

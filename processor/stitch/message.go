@@ -1,0 +1,87 @@
+package stitch
+
+import (
+	"fmt"
+
+	"callstitch/processor/call"
+)
+
+// The messages between nodes. Four carry the union-find; witness carries what
+// an event of one leg says about another.
+const (
+	unionMessage   byte = iota + 1 // join what you belong to with Root
+	summaryMessage                 // the newest fold of one leg
+	absorbMessage                  // what a former root published and held
+	fullMessage                    // the link you named, or share, takes no more legs
+	witnessMessage                 // a snapshot of you inside another leg's event
+)
+
+// absorbMax is how many entries an ABSORB carries: some 20 KB.
+const absorbMax = 64
+
+// body is the decoded form of a message's body. Only the fields of its kind
+// are set.
+type body struct {
+	kind byte
+	exp  int64
+	gate int64
+
+	root  call.NodeID // union
+	asker call.LegID  // union
+
+	published []publication // absorb
+	members   []member      // absorb; summary: the one leg
+	dropped   int32         // absorb: members that the sender did not keep
+
+	tenant   string // witness
+	provider call.Provider
+	scope    string
+	account  string
+	arrival  int64
+	snapshot call.LegSnapshot
+}
+
+func (b *body) codec(c *call.Codec) {
+	c.Byte(&b.kind)
+	c.Int64(&b.exp)
+	c.Int64(&b.gate)
+	switch b.kind {
+	case unionMessage:
+		c.Raw(b.root[:])
+		c.Raw(b.asker[:])
+	case summaryMessage:
+		call.List(c, &b.members, memberFields)
+	case absorbMessage:
+		call.List(c, &b.published, publicationFields)
+		call.List(c, &b.members, memberFields)
+		c.Int32(&b.dropped)
+	case fullMessage:
+	case witnessMessage:
+		c.String(&b.tenant)
+		c.Provider(&b.provider)
+		c.String(&b.scope)
+		c.String(&b.account)
+		c.Int64(&b.arrival)
+		c.Snapshot(&b.snapshot)
+	default:
+		c.Err = call.ErrCorrupt
+	}
+}
+
+func parseBody(raw []byte) (*body, error) {
+	c := call.NewReader(raw)
+	b := new(body)
+	b.codec(c)
+	if c.Err != nil || len(c.Buf) != 0 {
+		return nil, fmt.Errorf("read a message between nodes: %w", call.ErrCorrupt)
+	}
+	return b, nil
+}
+
+// send hands a message to the task, stamped with what the sender knows.
+func (m *Machine) send(from *node, to call.NodeID, trig int64, b *body) {
+	b.exp, b.gate = from.exp, from.gate
+	c := call.NewWriter(nil)
+	b.codec(c)
+	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: c.Buf})
+}

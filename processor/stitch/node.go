@@ -1,0 +1,191 @@
+package stitch
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"callstitch/processor/call"
+)
+
+// Limits of a node. What goes beyond is counted or flagged, never lost quietly.
+const (
+	// linkAskers is how many legs a link takes: more is a poison key, such as
+	// a number used as a flow id, and would swallow a tenant's day.
+	linkAskers = 64
+	// rootMembers is how many legs a root keeps; the rest is counted.
+	rootMembers = 1000
+	// legLinks is how many different links a leg follows. Two are usual.
+	legLinks = 16
+)
+
+// node is one vertex of the call graph as its task holds it: a leg or a link,
+// a root or a child. Only nodes touched in the current transaction exist in
+// this form; between transactions they are bytes in the state.
+type node struct {
+	id   call.NodeID
+	stub bool        // an expired leg of which only the id is remembered
+	up   call.NodeID // the smaller node that it handed over to; zero for a root
+	exp  int64       // expires_at, arrival time
+	gate int64       // largest trig seen
+
+	// A leg.
+	leg   *leg          // nil until an event, or another leg's evidence, told of it
+	v     int64         // version of the fold: the larger one is the newer
+	links []call.NodeID // links already followed
+	ids   idSet
+	told  []call.LegSnapshot // what was passed on about the parent: none or one
+
+	// A link.
+	askers []call.LegID // distinct legs that joined through it
+
+	// A root.
+	members   memberSet     // the other legs of the session; its own fold is not repeated here
+	published []publication // every session id it has published, or taken over
+
+	// Rows of call.legs published for this root's own leg.
+	row rowMark
+
+	// Bookkeeping of the transaction, not stored.
+	due     timer // when it is looked at next
+	stored  timer // due as last stored: the index has an entry no later than that
+	fresh   bool  // not stored yet
+	spent   bool  // its entry in the index was taken out
+	changed bool  // differs from its stored form
+	queued  bool  // waits in the machine's list of nodes to evaluate
+	gone    bool  // deleted in this transaction
+}
+
+// publication is what a root remembers of a session id that it has published.
+type publication struct {
+	id       call.LegID
+	revision int32
+	state    call.RecordState
+	wasFinal bool
+	mark     uint64 // fingerprint of the last record
+	facts    facts
+	at       int64 // leg clock at the last revision, for the limit of one a second
+}
+
+// rowMark is what is remembered of a published row of call.legs.
+type rowMark struct {
+	revision int32
+	mark     uint64
+}
+
+func (r *rowMark) codec(c *call.Codec) {
+	c.Int32(&r.revision)
+	if r.revision > 0 {
+		c.Uint64(&r.mark)
+	}
+}
+
+func (n *node) root() bool { return n.up == call.NodeID{} }
+
+// sole says whether the node is a session of one leg that names no link: no
+// other node can have to do with it unless it is told so.
+func (n *node) sole() bool {
+	return n.leg != nil && len(n.links) == 0 && n.members.count == 0 && len(n.published) <= 1
+}
+
+const nodeForm = 1
+
+// Bits of the byte behind a stored node's form.
+const (
+	bitLegClock = 1 << iota // due on the leg clock, else on the session clock
+	bitStub
+	bitChild
+	bitLeg
+)
+
+// headerSize is the form, the bits and the due time: all that an index needs,
+// so that a restore decodes nothing more.
+const headerSize = 10
+
+// append writes the node's stored form, without members and ids that have keys
+// of their own.
+func (n *node) append(b []byte) []byte {
+	var bits byte
+	if n.due.leg {
+		bits |= bitLegClock
+	}
+	if n.stub {
+		bits |= bitStub
+	}
+	if !n.root() {
+		bits |= bitChild
+	}
+	if n.leg != nil {
+		bits |= bitLeg
+	}
+	b = append(b, nodeForm, bits)
+	b = binary.BigEndian.AppendUint64(b, uint64(n.due.at))
+	c := call.NewWriter(b)
+	n.codec(c, bits)
+	return c.Buf
+}
+
+// parseNode reads append's form.
+func parseNode(id call.NodeID, b []byte) *node {
+	due := header(b)
+	n := &node{id: id, due: due, stored: due}
+	bits := b[1]
+	n.stub = bits&bitStub != 0
+	if bits&bitLeg != 0 {
+		n.leg = new(leg)
+	}
+	c := call.NewReader(b[headerSize:])
+	n.codec(c, bits)
+	if c.Err != nil || len(c.Buf) != 0 {
+		panic("stitch: stored node " + id.String() + " is damaged: delete the changelog topic and reprocess under a new application_id")
+	}
+	return n
+}
+
+// header reads when a stored node is due.
+func header(b []byte) timer {
+	if len(b) < headerSize || b[0] != nodeForm {
+		panic("stitch: stored node has an unknown form: it was written by a newer program")
+	}
+	return timer{at: int64(binary.BigEndian.Uint64(b[2:])), leg: b[1]&bitLegClock != 0}
+}
+
+func (n *node) codec(c *call.Codec, bits byte) {
+	c.Int64(&n.exp)
+	if n.stub {
+		return
+	}
+	c.Int64(&n.gate)
+	if bits&bitChild != 0 {
+		c.Raw(n.up[:])
+	}
+	if n.leg != nil {
+		n.leg.codec(c)
+		c.Int64(&n.v)
+	}
+	if n.id.IsLeg() {
+		call.List(c, &n.links, nodeID)
+		n.ids.codec(c)
+		call.List(c, &n.told, (*call.Codec).Snapshot)
+	} else {
+		call.List(c, &n.askers, legID)
+	}
+	if n.root() {
+		n.members.codec(c)
+		call.List(c, &n.published, publicationFields)
+		n.row.codec(c)
+	}
+}
+
+func nodeID(c *call.Codec, id *call.NodeID) { c.Raw(id[:]) }
+
+func legID(c *call.Codec, id *call.LegID) { c.Raw(id[:]) }
+
+func publicationFields(c *call.Codec, p *publication) {
+	c.Raw(p.id[:])
+	c.Int32(&p.revision)
+	call.Enum(c, &p.state, int(call.Superseded)+1)
+	c.Bool(&p.wasFinal)
+	c.Uint64(&p.mark)
+	p.facts.codec(c)
+	c.Int64(&p.at)
+}

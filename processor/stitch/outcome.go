@@ -1,0 +1,239 @@
+package stitch
+
+import (
+	"callstitch/processor/call"
+)
+
+// outcome is the session's disposition towards the called party, and the member
+// whose end explains it; -1 where none does. A person's answer beats a message
+// taken, which beats whatever a failed dial says.
+func (p *picture) outcome() (d call.Disposition, explains int) {
+	switch {
+	case p.open:
+		return call.InProgress, -1
+	case p.anyPerson:
+		return call.Answered, p.firstEnded()
+	case p.tookMessage():
+		return call.Voicemail, p.dial()
+	}
+	i := p.dial()
+	if m := &p.members[i]; !m.platform || !m.answered() {
+		return m.failure(), i
+	}
+	return call.NoAnswer, i // the platform answered and dialled nobody
+}
+
+// firstEnded is the connected leg that ended first: the side that hung up. A
+// leg that a transfer took over, and its consultation, did not end the call.
+func (p *picture) firstEnded() int {
+	best := -1
+	for _, strict := range [...]bool{true, false} {
+		for i := range p.members {
+			m := &p.members[i]
+			connected := m.person || m.platform && m.answered()
+			if !connected || !m.ended() || strict && (m.left || m.role == call.Consult) {
+				continue
+			}
+			if best < 0 || endsBefore(m, &p.members[best]) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			break
+		}
+	}
+	return best
+}
+
+// endsBefore orders legs by their end. An end of unknown time comes last, and
+// of two at one moment the called leg's: its cause tells more.
+func endsBefore(a, b *member) bool {
+	switch {
+	case a.end.Known() != b.end.Known():
+		return a.end.Known()
+	case a.end.At != b.end.At:
+		return a.end.At < b.end.At
+	default:
+		return a.child() && !b.child()
+	}
+}
+
+// tookMessage says whether a message was taken instead of a conversation: the
+// platform says so, a machine answered, or at Bandwidth, which has no word for
+// it, the platform answered the caller and recorded.
+func (p *picture) tookMessage() bool {
+	for i := range p.members {
+		m := &p.members[i]
+		switch {
+		case m.marks&tookMessage != 0,
+			m.answered() && !m.platform && m.answeredBy == call.Machine,
+			m.provider == call.Bandwidth && m.platform && m.answered() && len(m.recordings) > 0:
+			return true
+		}
+	}
+	return false
+}
+
+// dial is the called leg that explains why no person answered: by severity,
+// leaving out what was answered elsewhere; the origin where nobody was called.
+func (p *picture) dial() int {
+	best := -1
+	for i := range p.members {
+		m := &p.members[i]
+		if m.platform || m.role == call.Consult {
+			continue
+		}
+		if best < 0 || m.explainsMore(&p.members[best]) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return p.origin
+	}
+	return best
+}
+
+func (m *member) explainsMore(o *member) bool {
+	a, b := m.elsewhere(), o.elsewhere()
+	if a != b {
+		return b
+	}
+	if x, y := severity(m.failure()), severity(o.failure()); x != y {
+		return x > y
+	}
+	return endsBefore(m, o)
+}
+
+// severity orders why dials failed, for a call that rang several: what the
+// called person did tells more than what the caller or the network did.
+func severity(d call.Disposition) int {
+	switch d {
+	case call.Answered, call.Voicemail:
+		return 6
+	case call.Busy:
+		return 5
+	case call.Rejected:
+		return 4
+	case call.NoAnswer:
+		return 3
+	case call.Canceled:
+		return 2
+	case call.Failed:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// elsewhere says whether the dial stopped because another one was answered.
+func (m *member) elsewhere() bool {
+	why := m.why()
+	return why.q850.N == 26 || why.provider == "LOSE_RACE" || why.provider == "PICKED_OFF"
+}
+
+// Q.850 causes and SIP statuses that refine a normalised cause.
+const (
+	q850DestinationOutOfOrder = 27
+	q850NormalUnspecified     = 31
+	sipBadGateway             = 502
+)
+
+// failure is the disposition of a leg that no person answered.
+func (m *member) failure() call.Disposition {
+	why := m.why()
+	switch why.cause {
+	case call.CauseBusy:
+		return call.Busy
+	case call.CauseRejected:
+		return call.Rejected
+	case call.CauseNoAnswer, call.CauseMaxDuration:
+		return call.NoAnswer
+	case call.CauseCanceled:
+		return call.Canceled
+	case call.CauseNormal:
+		if why.q850.N == q850NormalUnspecified {
+			return m.silence()
+		}
+		return call.Canceled // the caller gave up
+	case call.CauseUnreachable:
+		if why.q850.N == q850DestinationOutOfOrder || why.sip.N == sipBadGateway {
+			return call.Failed
+		}
+		return call.NoAnswer
+	case call.CauseInvalidNumber, call.CauseCongestion, call.CauseMediaTimeout, call.CauseFailed:
+		return call.Failed
+	case call.CauseUnknown:
+		if m.provider == call.Bandwidth {
+			return call.Failed // its word for a call that it could not place
+		}
+		return m.silence()
+	default:
+		return m.unexplained()
+	}
+}
+
+// silence is what an end without a telling cause means: nobody answered if it
+// rang.
+func (m *member) silence() call.Disposition {
+	if m.marks&rang != 0 {
+		return call.NoAnswer
+	}
+	return call.DispositionUnknown
+}
+
+// unexplained is the disposition of a leg whose end came without a cause, or
+// not at all. Having seen the set-up and the end without an answer between them
+// is evidence; an end alone is not.
+func (m *member) unexplained() call.Disposition {
+	switch {
+	case m.marks&missedCall != 0:
+		return call.NoAnswer
+	case !m.ended():
+		return m.silence()
+	case m.marks&agentGone != 0:
+		return call.Rejected // an agent left while it rang
+	case m.marks&initiated != 0:
+		return call.NoAnswer
+	default:
+		return m.silence()
+	}
+}
+
+// answerer is who answered: the person who was first, else the machine, else
+// the platform.
+func (p *picture) answerer(first int) call.Answerer {
+	if first >= 0 {
+		if by := p.members[first].answeredBy; by != call.Machine && by != call.System {
+			return by
+		}
+		return call.AnswererUnknown
+	}
+	by := call.AnswererUnknown
+	for i := range p.members {
+		m := &p.members[i]
+		switch {
+		case m.answered() && !m.platform && m.answeredBy == call.Machine:
+			return call.Machine
+		case m.answered() && m.platform, m.answered() && m.answeredBy == call.System:
+			by = call.System
+		}
+	}
+	return by
+}
+
+// disposition is the outcome of one leg. An origin that only the platform
+// answered shares the session's.
+func (p *picture) disposition(m *member, session call.Disposition) call.Disposition {
+	switch {
+	case m.person:
+		return call.Answered
+	case !m.ended() && !p.final:
+		return call.InProgress
+	case m.marks&tookMessage != 0, m.answered() && !m.platform && m.answeredBy == call.Machine:
+		return call.Voicemail
+	case m.answered():
+		return session
+	default:
+		return m.failure()
+	}
+}

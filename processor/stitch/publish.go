@@ -1,0 +1,248 @@
+package stitch
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"callstitch/processor/call"
+)
+
+const (
+	// expirySlack is how long after its expires_at a node is freed. Lateness
+	// was decided by arrival; the slack keeps what a slow message may still
+	// need, and costs only memory.
+	expirySlack = 60 * 60 * 1000
+	// revisionGap limits a session of one leg to a revision a second, in the
+	// leg clock's milliseconds. FINAL and SUPERSEDED never wait.
+	revisionGap = 1000
+)
+
+// evaluate does what is due at a node and sets its timer.
+func (m *Machine) evaluate(n *node, now Clocks) {
+	if n.gone {
+		return
+	}
+	switch {
+	case n.stub:
+		m.freeStub(n, now.Session)
+		return
+	case now.Session > n.exp+expirySlack:
+		m.expire(n)
+		return
+	}
+	n.due = timer{at: n.exp + expirySlack + 1}
+	if n.root() && (n.leg != nil || n.members.count > 0) {
+		m.review(n, now)
+	}
+}
+
+// expire frees a node that nothing can change any more. A leg leaves its id, to
+// tell a late event from a new call.
+func (m *Machine) expire(n *node) {
+	m.dropMembers(n)
+	m.dropIDs(n)
+	if !n.id.IsLeg() || n.leg == nil {
+		n.gone = true
+		return
+	}
+	n.stub, n.leg, n.links, n.told, n.published, n.up = true, nil, nil, nil, nil, call.NodeID{}
+	n.changed = true
+	n.due = timer{at: n.exp + expirySlack + m.cfg.StubRetention.Milliseconds() + 1}
+}
+
+func (m *Machine) freeStub(n *node, session int64) {
+	n.due = timer{at: n.exp + expirySlack + m.cfg.StubRetention.Milliseconds() + 1}
+	n.gone = session >= n.due.at
+}
+
+// review publishes a root's session where it has changed and may be published,
+// and sets the timer for what must wait.
+func (m *Machine) review(n *node, now Clocks) {
+	sole := n.sole()
+	if !sole && now.Session < n.gate {
+		// A message caused at or before the gate may be in flight and move the
+		// session under another root: no record may appear under this id yet.
+		n.wait(timer{at: n.gate})
+		return
+	}
+	m.loadMembers(n)
+	legs := m.gather(n)
+	closes := due(m.cfg, legs)
+	final := now.Session >= closes || n.wasFinal()
+	if !final {
+		n.wait(timer{at: closes})
+	}
+	if !final && (!m.cfg.Partial || sole && n.early(now, m)) {
+		return
+	}
+	m.publish(n, legs, final, max(n.gate, min(closes, now.Session)), now.Leg)
+}
+
+// early says whether a session of one leg has had its revision of this second;
+// if so it waits for the leg clock.
+func (n *node) early(now Clocks, m *Machine) bool {
+	if len(n.published) == 0 || now.Leg-n.published[0].at >= revisionGap {
+		return false
+	}
+	n.wait(timer{at: n.published[0].at + revisionGap, leg: true})
+	return true
+}
+
+// wait moves the timer forward.
+func (n *node) wait(t timer) {
+	if t.at < n.due.at {
+		n.due = t
+	}
+}
+
+func (n *node) wasFinal() bool {
+	return slices.ContainsFunc(n.published, func(p publication) bool { return p.wasFinal })
+}
+
+// gather lists the folds of all members. The slice is valid until the next call.
+func (m *Machine) gather(n *node) []*leg {
+	m.legs = m.legs[:0]
+	if n.leg != nil {
+		m.legs = append(m.legs, n.leg)
+	}
+	for i := range n.members.all {
+		m.legs = append(m.legs, n.members.all[i].leg)
+	}
+	return m.legs
+}
+
+// oldest is the leg that names the session: the one with the smallest first
+// instant, then the smallest id.
+func (m *Machine) oldest(n *node) call.LegID {
+	var id call.LegID
+	var best int64
+	found := false
+	consider := func(leg call.LegID, at int64, known bool) {
+		if !known {
+			at = 1<<63 - 1 // nothing is known of when: after all others
+		}
+		order := cmp.Or(cmp.Compare(at, best), bytes.Compare(leg[:], id[:]))
+		if !found || order < 0 {
+			id, best, found = leg, at, true
+		}
+	}
+	if n.leg != nil {
+		at, known := n.leg.first()
+		consider(n.id.Leg(), at, known)
+	}
+	for i := range n.members.all {
+		at, known := n.members.all[i].leg.first()
+		consider(n.members.all[i].id, at, known)
+	}
+	return id
+}
+
+// publish writes the next revision of the session if anything in it changed,
+// and the last one of every id that it has absorbed.
+func (m *Machine) publish(n *node, legs []*leg, final bool, at, legClock int64) {
+	id := m.oldest(n)
+	s := compose(m.cfg, id, legs, int(n.members.dropped), final)
+	s.State = call.Partial
+	if final {
+		s.State = call.Final
+	}
+	i := n.publicationOf(id)
+	mark := fingerprint(s)
+	if p := n.published[i]; p.revision > 0 && p.mark == mark && p.state == s.State && !n.absorbed(i) {
+		return
+	}
+	n.changed = true
+	merged := m.supersede(n, i, s, at)
+	p := &n.published[i]
+	p.revision++
+	s.Revision, s.Generation, s.EmittedAt = p.revision, m.cfg.Generation, at
+	s.Amended = n.wasFinal()
+	s.MergedSessionIDs = n.mergedInto(i)
+	was, is := p.facts, factsOf(s)
+	s.ChangeReason = reason(p, was, is, merged, s)
+	p.state, p.wasFinal, p.mark, p.facts, p.at = s.State, p.wasFinal || final, mark, is, legClock
+	m.effects.Sessions = append(m.effects.Sessions, s)
+	m.publishRows(n, s, final, at)
+}
+
+// publicationOf finds what is remembered of a session id, or begins it.
+func (n *node) publicationOf(id call.LegID) int {
+	i := slices.IndexFunc(n.published, func(p publication) bool { return p.id == id })
+	if i < 0 {
+		i = len(n.published)
+		n.published = append(n.published, publication{id: id})
+	}
+	return i
+}
+
+// absorbed says whether another id than the survivor's is still to be superseded.
+func (n *node) absorbed(survivor int) bool {
+	for i, p := range n.published {
+		if i != survivor && p.revision > 0 && p.state != call.Superseded {
+			return true
+		}
+	}
+	return false
+}
+
+// supersede ends every other id with a last revision that names its survivor.
+func (m *Machine) supersede(n *node, survivor int, s *call.Session, at int64) (any bool) {
+	for i := range n.published {
+		p := &n.published[i]
+		if i == survivor || p.revision == 0 || p.state == call.Superseded {
+			continue
+		}
+		any = true
+		p.revision++
+		p.state = call.Superseded
+		by := s.ID
+		m.effects.Sessions = append(m.effects.Sessions, &call.Session{
+			ID: p.id, Tenant: s.Tenant, Provider: s.Provider, Account: s.Account,
+			State: call.Superseded, Revision: p.revision, Generation: m.cfg.Generation,
+			ChangeReason: call.ReasonSuperseded, Amended: p.wasFinal, CloseReason: call.ClosedMerged,
+			SupersededBy: &by, EmittedAt: at,
+		})
+	}
+	return any
+}
+
+// mergedInto lists the ids that the survivor has absorbed, directly or by chain.
+func (n *node) mergedInto(survivor int) (ids []call.LegID) {
+	for i, p := range n.published {
+		if i != survivor && p.revision > 0 {
+			ids = append(ids, p.id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b call.LegID) int { return bytes.Compare(a[:], b[:]) })
+	return ids
+}
+
+// publishRows writes the row of every leg that changed, or came under another
+// session or state.
+func (m *Machine) publishRows(n *node, s *call.Session, final bool, at int64) {
+	if !m.cfg.Legs {
+		return
+	}
+	if n.leg != nil {
+		m.publishRow(s, n.leg, &n.row, final, at)
+	}
+	for i := range n.members.all {
+		l := &n.members.all[i]
+		if m.publishRow(s, l.leg, &l.row, final, at) {
+			n.members.touch(i)
+		}
+	}
+}
+
+func (m *Machine) publishRow(s *call.Session, l *leg, mark *rowMark, final bool, at int64) bool {
+	r := row(s, l, final)
+	print := rowFingerprint(r)
+	if mark.revision > 0 && mark.mark == print {
+		return false
+	}
+	mark.revision, mark.mark = mark.revision+1, print
+	r.Revision, r.Generation, r.EmittedAt = mark.revision, m.cfg.Generation, at
+	m.effects.Legs = append(m.effects.Legs, r)
+	return true
+}

@@ -1,0 +1,55 @@
+package stitch
+
+import "callstitch/processor/call"
+
+// facts is what of a session's last record is needed to say why the next one
+// exists.
+type facts struct {
+	answered   bool
+	ended      bool
+	transfers  int32
+	recordings int32
+}
+
+func factsOf(s *call.Session) facts {
+	return facts{
+		answered:   s.Answered.Known() || s.PlatformAnswered.Known(),
+		ended:      s.Ended.Known(),
+		transfers:  s.TransferCount,
+		recordings: int32(len(s.Recordings)),
+	}
+}
+
+func (f *facts) codec(c *call.Codec) {
+	c.Bool(&f.answered)
+	c.Bool(&f.ended)
+	c.Int32(&f.transfers)
+	c.Int32(&f.recordings)
+}
+
+// reason says why the next revision of p exists. It is a remark about how the
+// record came to be, so arrival order may show in it.
+func reason(p *publication, was, is facts, merged bool, s *call.Session) call.ChangeReason {
+	switch {
+	case merged:
+		return call.Merged
+	case s.State == call.Final && !p.wasFinal && s.CloseReason == call.ClosedTimeout:
+		return call.TimeoutClosed
+	case s.State == call.Final && !p.wasFinal:
+		return call.Finalized
+	case p.revision == 1:
+		return call.Opened
+	case is.transfers != was.transfers:
+		return call.ReasonTransferred
+	case is.recordings != was.recordings:
+		return call.ReasonRecording
+	case p.wasFinal:
+		return call.LateEvent
+	case is.ended && !was.ended:
+		return call.ReasonEnded
+	case is.answered && !was.answered:
+		return call.ReasonAnswered
+	default:
+		return call.Opened
+	}
+}

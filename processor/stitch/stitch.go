@@ -1,0 +1,77 @@
+package stitch
+
+import (
+	"time"
+
+	"callstitch/processor/call"
+)
+
+// Config is what shapes the answers of a machine. It must be equal for all
+// tasks of an application.
+type Config struct {
+	// Grace is how long after the last arrival a session whose legs have all
+	// ended waits before it is FINAL. Longer means fewer amended records and
+	// later ones.
+	Grace time.Duration
+	// UnansweredTimeout and AnsweredTimeout end the wait for a leg whose end
+	// never arrives.
+	UnansweredTimeout, AnsweredTimeout time.Duration
+	// Retention is how long beyond its last possible end a leg is kept. An
+	// event that arrives later changes no session.
+	Retention time.Duration
+	// StubRetention is how long after that a leg's id is remembered, to tell a
+	// late event from a new call.
+	StubRetention time.Duration
+	// Generation is raised for a deliberate reprocess; it is the high half of
+	// every record version.
+	Generation int32
+	// Partial publishes PARTIAL revisions; without it only FINAL and SUPERSEDED
+	// are published, and counted.
+	Partial bool
+	// Legs publishes a row for each leg beside its session.
+	Legs bool
+}
+
+// State is a machine's view of its task's store. Reads see the earlier writes
+// of the same transaction. The machine does not change key or value after Put,
+// nor what Get returned.
+type State interface {
+	Get(key []byte) []byte // nil where the key is absent
+	Put(key, value []byte) // a nil value deletes
+}
+
+// Message travels from one node to another, within a task or through the
+// exchange. Trig is the arrival time, in epoch milliseconds, of what caused it:
+// the session clock does not pass Trig while the message is in flight.
+type Message struct {
+	To   call.NodeID
+	Trig int64
+	Body []byte // opaque outside this package
+}
+
+// Outcome is what became of an event.
+type Outcome uint8
+
+// The outcomes: every event is exactly one of them.
+const (
+	Accepted Outcome = iota + 1
+	Duplicate
+	Conflicting
+	Late
+)
+
+// Effects is what a machine asks of its task, in order.
+type Effects struct {
+	Messages  []Message
+	Events    []*call.Event // accepted and late ones
+	Sessions  []*call.Session
+	Legs      []*call.Leg
+	Conflicts []*call.Event // to be rejected with ID_CONFLICT
+}
+
+// Clocks are the two clocks of a task, in epoch milliseconds of arrival time;
+// math.MinInt64 before every source partition was heard.
+type Clocks struct {
+	Leg     int64 // minimum over all source partitions
+	Session int64 // no message caused at or before it is still in flight
+}

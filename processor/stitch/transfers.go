@@ -1,0 +1,383 @@
+package stitch
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"callstitch/processor/call"
+)
+
+// switchTolerance is how much earlier than the end of the old leg, in
+// milliseconds, the new one may start: the two are stamped by different clocks,
+// some in whole seconds.
+const switchTolerance = 5000
+
+// transfer is one passing-on, by the numbers of members; -1 is none.
+type transfer struct {
+	at         int64 // 0 where not known
+	from, to   int
+	consult    int
+	typ        call.TransferType
+	result     call.TransferResult
+	transferor string
+	inferred   bool
+}
+
+// findTransfers lists the session's transfers, and sets the roles that follow
+// from them. Members beyond those in the record are not looked at.
+func (p *picture) findTransfers() {
+	seen := p.members[:min(len(p.members), legsMax)]
+	switch p.members[p.origin].provider {
+	case call.Stringee:
+		p.fromAgents(seen)
+	case call.Sonetel:
+		p.fromConsultations(seen)
+		p.fromFlows(seen)
+	case call.Bandwidth:
+		p.fromRedials(seen)
+		return // its transfer events tell of dials, which are legs already
+	case call.Opentact:
+		p.fromCauses(seen)
+	}
+	p.fromEvents(seen)
+}
+
+// apply gives the members of the transfers their parts.
+func (p *picture) apply() {
+	for i := range p.transfers {
+		t := &p.transfers[i]
+		if t.consult >= 0 {
+			p.members[t.consult].role = call.Consult
+		}
+		if t.from >= 0 && t.from != t.to && t.result != call.TransferNotCompleted {
+			p.members[t.from].left = true
+		}
+		if t.to >= 0 && t.to != t.from && t.to != p.origin {
+			p.members[t.to].role = call.TransferTarget
+		}
+	}
+}
+
+// fromConsultations takes each leg that hung up twice as the consultation of an
+// attended transfer: it left the leg of the party who consulted, and goes on as
+// the leg towards the one consulted.
+func (p *picture) fromConsultations(seen []member) {
+	for i := range seen {
+		c := &seen[i]
+		if _, twice := c.twiceHungUp(); !twice {
+			continue
+		}
+		from := pickMember(seen, i, -1, func(m *member) bool {
+			return sameParty(m.to.value, c.from.value) || sameParty(m.from.value, c.from.value)
+		}, false)
+		to := pickMember(seen, i, from, func(m *member) bool { return sameParty(m.to.value, c.to.value) }, true)
+		t := transfer{
+			at: c.end.At, from: from, to: to, consult: i, typ: call.Attended,
+			transferor: c.from.value.Raw, inferred: true,
+		}
+		if to >= 0 {
+			t.result = call.Completed
+			if t.at == 0 {
+				t.at = seen[to].started.At
+			}
+			seen[to].takeOver(c.end, t.at)
+		}
+		p.transfers = append(p.transfers, t)
+	}
+}
+
+// pickMember is the first, or the last, member that fits, else the first or
+// last one at all, leaving out two and every leg that hung up twice.
+func pickMember(seen []member, not, nor int, fits func(*member) bool, last bool) int {
+	best, any := -1, -1
+	for i := range seen {
+		if _, twice := seen[i].twiceHungUp(); twice || i == not || i == nor {
+			continue
+		}
+		if last || any < 0 {
+			any = i
+		}
+		if fits(&seen[i]) && (last || best < 0) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		return best
+	}
+	return any
+}
+
+// takeOver connects a person to a leg that an attended transfer made, from the
+// moment of the transfer; its own answer, if there is one, is better.
+func (m *member) takeOver(at call.Instant, fallback int64) {
+	m.person = true
+	if at.Known() {
+		m.takenOver = at
+	} else if fallback != 0 {
+		m.takenOver = call.Instant{At: fallback, Src: call.Derived, Precision: 1}
+	}
+}
+
+func sameParty(a, b call.Party) bool {
+	return a.Raw != "" && strings.TrimPrefix(a.Raw, "+") == strings.TrimPrefix(b.Raw, "+")
+}
+
+// fromFlows takes a new leg of the same caller in the same flow, made when an
+// answered one ended, as a blind transfer.
+func (p *picture) fromFlows(seen []member) {
+	for j := range seen {
+		if p.reached(j) || consults(&seen[j]) {
+			continue
+		}
+		for i := range seen {
+			if i != j && !consults(&seen[i]) && continues(&seen[i], &seen[j]) {
+				p.passOn(i, j, seen[i].end.At)
+				break
+			}
+		}
+	}
+}
+
+func consults(m *member) bool {
+	_, twice := m.twiceHungUp()
+	return twice
+}
+
+// continues says whether b goes on where a ended.
+func continues(a, b *member) bool {
+	if !a.person || !a.ended() || b.start < a.start || !sameParty(a.from.value, b.from.value) || !shareTie(a, b) {
+		return false
+	}
+	if !a.end.Known() || !b.started.Known() {
+		return b.start > a.start
+	}
+	if b.end.Known() && b.end.At <= a.end.At {
+		return false
+	}
+	return b.start == a.start || b.started.At >= a.end.At-switchTolerance
+}
+
+func shareTie(a, b *member) bool {
+	return slices.ContainsFunc(a.ties, func(t tie) bool { return slices.Contains(b.ties, t) })
+}
+
+// reached says whether a transfer already leads to member j.
+func (p *picture) reached(j int) bool {
+	return slices.ContainsFunc(p.transfers, func(t transfer) bool { return t.to == j })
+}
+
+// passOn adds an inferred blind transfer from leg i to leg j.
+func (p *picture) passOn(i, j int, at int64) {
+	if at == 0 {
+		at = p.members[j].started.At
+	}
+	p.transfers = append(p.transfers, transfer{
+		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: p.arrived(j),
+		transferor: p.members[i].to.value.Raw, inferred: true,
+	})
+}
+
+// arrived is whether a transfer to member j went through.
+func (p *picture) arrived(j int) call.TransferResult {
+	switch m := &p.members[j]; {
+	case m.person:
+		return call.Completed
+	case m.ended(), p.final:
+		return call.TransferNotCompleted
+	default:
+		return call.ResultUnknown
+	}
+}
+
+// fromRedials takes a dial made after an earlier one of the same call was
+// answered and ended as a blind transfer: the caller was passed on. A dial by
+// itself is none.
+func (p *picture) fromRedials(seen []member) {
+	for j := range seen {
+		if !seen[j].child() {
+			continue
+		}
+		for i := j - 1; i >= 0; i-- {
+			a := &seen[i]
+			if a.child() && a.person && a.parentCallID.value == seen[j].parentCallID.value &&
+				a.end.Known() && seen[j].started.Known() && a.end.At <= seen[j].started.At {
+				p.passOn(i, j, seen[j].started.At)
+				break
+			}
+		}
+	}
+}
+
+// fromCauses takes a leg that the platform says was ended by a transfer.
+func (p *picture) fromCauses(seen []member) {
+	for i := range seen {
+		m := &seen[i]
+		why := m.why()
+		if why.cause != call.CauseTransferred {
+			continue
+		}
+		t := transfer{
+			at: m.end.At, from: i, to: p.successor(seen, i), consult: -1,
+			typ: m.passing(why.provider), result: call.Completed,
+		}
+		if t.to >= 0 {
+			if p.reached(t.to) {
+				continue // both sides of one transfer say so
+			}
+			t.result = p.arrived(t.to)
+		}
+		p.transfers = append(p.transfers, t)
+	}
+}
+
+// passing is the kind of transfer that a leg's events name.
+func (m *member) passing(cause string) call.TransferType {
+	switch {
+	case m.transferType.known():
+		return m.transferType.value
+	case cause == "BLIND_TRANSFER":
+		return call.Blind
+	case cause == "ATTENDED_TRANSFER":
+		return call.Attended
+	default:
+		return call.TransferUnknown
+	}
+}
+
+// successor is the first leg made when member i ended, -1 where there is none.
+func (p *picture) successor(seen []member, i int) int {
+	m := &seen[i]
+	for j := range seen {
+		if j != i && j != p.origin && m.end.Known() && seen[j].started.Known() &&
+			seen[j].started.At > m.start && seen[j].started.At >= m.end.At-switchTolerance {
+			return j
+		}
+	}
+	return -1
+}
+
+// fromAgents takes a call that one agent answered and that then rings at
+// another, inside one call id, as a blind transfer. In an outbound call a number
+// that rings later is the customer whom the agent calls.
+func (p *picture) fromAgents(seen []member) {
+	for i := range seen {
+		m := &seen[i]
+		holder, open := "", -1
+		for k := range m.moments {
+			e := &m.moments[k]
+			if e.callee == "" || e.typ == call.ChannelEnded {
+				continue
+			}
+			switch {
+			case holder == "":
+				if e.typ == call.CallAnswered {
+					holder = e.callee
+				}
+				continue
+			case e.callee == holder, m.direction.value == call.Outbound && e.kind == call.PSTN:
+				continue
+			case open < 0:
+				open = len(p.transfers)
+				p.transfers = append(p.transfers, transfer{
+					at: e.at, from: i, to: i, consult: -1, typ: call.Blind, transferor: holder, inferred: true,
+				})
+			}
+			if e.typ == call.CallAnswered {
+				p.transfers[open].result = call.Completed
+				holder, open = e.callee, -1
+			}
+		}
+		if open >= 0 && (m.ended() || p.final) {
+			p.transfers[open].result = call.TransferNotCompleted
+		}
+	}
+}
+
+// fromEvents takes what a platform's own transfer events say. Such an event
+// confirms a transfer that was inferred from the same leg.
+func (p *picture) fromEvents(seen []member) {
+	for i := range seen {
+		m := &seen[i]
+		if !m.passed() {
+			continue
+		}
+		for k := range m.moments {
+			e := &m.moments[k]
+			switch e.typ {
+			case call.TransferCompleted:
+				p.confirm(i, e.at, call.Completed)
+			case call.TransferFailed:
+				p.confirm(i, e.at, call.TransferNotCompleted)
+			case call.TransferStarted:
+				p.confirm(i, e.at, call.ResultUnknown)
+			}
+		}
+	}
+}
+
+// passed says whether the leg's events speak of a transfer.
+func (m *member) passed() bool {
+	return slices.ContainsFunc(m.moments, func(e moment) bool {
+		return e.typ == call.TransferStarted || e.typ == call.TransferCompleted || e.typ == call.TransferFailed
+	})
+}
+
+func (p *picture) confirm(i int, at int64, result call.TransferResult) {
+	for k := range p.transfers {
+		t := &p.transfers[k]
+		if t.from != i && t.consult != i && t.to != i {
+			continue
+		}
+		t.inferred = false
+		if result != call.ResultUnknown {
+			t.result = result
+		}
+		return
+	}
+	p.transfers = append(p.transfers, transfer{
+		at: at, from: i, to: p.successor(p.members[:min(len(p.members), legsMax)], i), consult: -1,
+		typ: p.members[i].passing(""), result: result,
+	})
+}
+
+// record writes the transfers in the form of the session's record.
+func (p *picture) recordTransfers(s *call.Session) {
+	for _, t := range p.transfers {
+		if t.result == call.Completed {
+			s.TransferCount++
+		}
+		s.Transfers = append(s.Transfers, call.Transfer{
+			At: t.at, Type: t.typ, FromLeg: p.ref(t.from), ToLeg: p.ref(t.to),
+			Transferor: t.transferor, Result: t.result, Inferred: t.inferred,
+		})
+	}
+	slices.SortFunc(s.Transfers, func(a, b call.Transfer) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), compareRefs(a.FromLeg, b.FromLeg), compareRefs(a.ToLeg, b.ToLeg))
+	})
+}
+
+// ref is a copy of a member's id.
+func (p *picture) ref(i int) *call.LegID {
+	if i < 0 {
+		return nil
+	}
+	id := p.members[i].id
+	return &id
+}
+
+func compareRefs(a, b *call.LegID) int {
+	switch {
+	case a == nil || b == nil:
+		return cmp.Compare(btoi(a != nil), btoi(b != nil))
+	default:
+		return slices.Compare(a[:], b[:])
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

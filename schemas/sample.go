@@ -1,0 +1,125 @@
+package schemas
+
+import "callstitch/processor/call"
+
+// sample is a fixed record of which every field is known, with one attribute:
+// the order of goavro's maps is not fixed. Numbers are fictional.
+func (s Subject) sample() any {
+	return [...]func() any{sampleEvent, sampleSession, sampleLeg, sampleAudit}[s]()
+}
+
+const sampleTime = 1767225600000 // 2026-01-01T00:00:00Z
+
+func sampleInstant(ms int64, src call.Evidence) call.Instant {
+	return call.Instant{At: sampleTime + ms, Src: src, Precision: 1}
+}
+
+var (
+	sampleCaller    = call.Party{Raw: "15550101234", E164: "+15550101234", Kind: call.PSTN}
+	sampleCallee    = call.Party{Raw: "sip:desk@example.com", E164: "+15550105678", Kind: call.SIP}
+	sampleA         = call.NewLegID("acme", call.Opentact, "", "call-a")
+	sampleB         = call.NewLegID("acme", call.Opentact, "", "call-b")
+	sampleAttribute = []call.Attribute{{Key: "tag", Value: "caf\u00e9 \"7\""}}
+	sampleQ850      = call.Code{N: 16, Src: call.CodeReported}
+	sampleSIP       = call.Code{N: 487, Src: call.CodeMapped}
+)
+
+func sampleEvent() any {
+	return &call.Event{
+		ID: call.NewEventID(sampleB, "event-1"), IDKind: call.ExactID,
+		Tenant: "acme", Provider: call.Opentact, Scope: "eu-1", CallID: "call-b", Leg: sampleB,
+		Type: call.CallEnded, ProviderType: "call.hangup", ProviderState: "finished", ProviderID: "event-1",
+		ParentCallID: "call-a", Account: "account-7",
+		Time: sampleInstant(61_000, call.EventTime), ReportedAt: sampleTime + 61_100, IngestedAt: sampleTime + 61_200,
+		Started: sampleInstant(1_000, call.Reported), Ringing: sampleInstant(2_000, call.EventTime),
+		Answered: sampleInstant(3_000, call.Snapshot), Ended: sampleInstant(61_000, call.Derived),
+		Direction: call.Outbound, From: sampleCaller, To: sampleCallee,
+		HangupParty: call.ByCallee, HangupCause: call.CauseNormal, Q850: sampleQ850, SIPStatus: sampleSIP,
+		ProviderCause: "Normal call clearing", ProviderCauseCode: "200",
+		ProviderDuration: call.Some(60), ProviderTalk: call.Some(58),
+		AnsweredBy: call.Human, PlatformAnswer: true, Voicemail: true, AgentLeft: true,
+		Recording: call.RecordingFact{
+			ID: "rec-1", Status: call.RecordingIsAvailable, URL: "https://media.example.com/rec-1",
+			StartedAt: sampleTime + 3_100, DurationMS: call.Some(57_000), Channels: call.Some(2), Format: "wav",
+			AvailableAt: sampleTime + 70_000, Transcribed: true,
+		},
+		ConferenceID: "conf-1", TransferType: call.Attended, TransferTarget: "15550109999",
+		Links:      []call.Link{{Kind: call.Parent, Value: "call-a"}, {Kind: call.Tag, Value: "t"}},
+		Attributes: sampleAttribute, Flags: call.ClockSkew | call.ZonelessTime,
+		Source: call.Source{Topic: "call.raw", Partition: 3, Offset: 70_000}, SHA256: [32]byte{1, 2, 254, 255},
+		ProcessedAt: sampleTime + 61_200, Late: true, LatenessMS: 200,
+	}
+}
+
+func sampleSession() any {
+	return &call.Session{
+		ID: sampleA, Tenant: "acme", Provider: call.Opentact, Account: "account-7",
+		State: call.Superseded, Revision: 3, Generation: 2, ChangeReason: call.ReasonSuperseded, Amended: true,
+		CloseReason: call.ClosedMerged, SupersededBy: &sampleB, MergedSessionIDs: []call.LegID{sampleA, sampleB},
+		Direction: call.Inbound, From: sampleCaller, To: sampleCallee,
+		Disposition: call.Answered, AnsweredBy: call.Human,
+		Started: sampleInstant(0, call.Reported), Ringing: sampleInstant(2_000, call.EventTime),
+		PlatformAnswered: sampleInstant(500, call.Snapshot), Answered: sampleInstant(3_000, call.Derived),
+		Ended:  sampleInstant(61_000, call.Timeout),
+		RingMS: call.Some(1_000), TalkMS: call.Some(58_000), HoldMS: call.Some(4_000), QueueMS: call.Some(5_000),
+		TotalMS: call.Some(61_000), LegTalkMSSum: call.Some(118_000), ProviderDuration: call.Some(60),
+		DurationMismatchMS: call.Some(-1_000),
+		HangupParty:        call.ByTransfer, HangupCause: call.CauseTransferred, Q850: sampleQ850, SIPStatus: sampleSIP,
+		ProviderCause: "Normal call clearing",
+		LegCount:      2, AnsweredLegCount: 1, TransferCount: 1, ParticipantCount: 3, ConferenceID: "conf-1",
+		StartLost: true, InterimLost: true, EndLost: true, Complete: true,
+		Flags: call.LinkOverflow | call.BadInstant, CorrelationMethods: []call.LinkKind{call.Flow, call.Parent},
+		LegsTruncated: true, TimelineTruncated: true,
+		EventCount: 9, DuplicateCount: 2, LateEventCount: 1, OutOfOrderCount: 3,
+		FirstSource:  &call.Source{Topic: "call.raw", Partition: 3, Offset: 7},
+		LastSource:   &call.Source{Topic: "call.raw", Partition: 4, Offset: 70_000},
+		FirstEventAt: sampleTime, LastEventAt: sampleTime + 61_000, EmittedAt: sampleTime + 91_000,
+		Legs: []call.LegSummary{{
+			ID: sampleB, Role: call.Destination, ParentLeg: &sampleA, CallID: "call-b",
+			FromE164: "+15550101234", ToE164: "+15550105678", Started: sampleInstant(1_000, call.Reported),
+			Answered: sampleInstant(3_000, call.Snapshot), Ended: sampleInstant(61_000, call.Timeout),
+			Disposition: call.Answered, HangupCause: call.CauseTransferred,
+		}},
+		Transfers: []call.Transfer{{
+			At: sampleTime + 30_000, Type: call.Attended, FromLeg: &sampleA, ToLeg: &sampleB,
+			Transferor: "15550101234", Result: call.Completed, Inferred: true,
+		}},
+		Recordings: []call.Recording{{
+			ID: "rec-1", Leg: sampleB, Status: call.RecordingPartial, StartedAt: sampleTime + 3_100,
+			DurationMS: call.Some(57_000), Channels: call.Some(2), Format: "wav", URL: "https://media.example.com/rec-1",
+			AvailableAt: sampleTime + 70_000, Transcribed: true,
+		}},
+		Timeline: []call.Moment{
+			{At: sampleTime, Type: call.CallInitiated, Leg: sampleA, Src: call.Reported},
+			{At: sampleTime + 61_000, Type: call.CallEnded, Leg: sampleB, Src: call.Timeout},
+		},
+		Attributes: sampleAttribute,
+	}
+}
+
+func sampleLeg() any {
+	return &call.Leg{
+		ID: sampleB, SessionID: sampleA, Tenant: "acme", Provider: call.Opentact, Account: "account-7",
+		CallID: "call-b", ParentCallID: "call-a", ParentLeg: &sampleA, Role: call.TransferTarget,
+		Revision: 3, Generation: 2, Direction: call.Internal, From: sampleCaller, To: sampleCallee,
+		AnsweredBy: call.Machine, Disposition: call.Voicemail,
+		Started: sampleInstant(1_000, call.Reported), Ringing: sampleInstant(2_000, call.EventTime),
+		Answered: sampleInstant(3_000, call.Snapshot), Ended: sampleInstant(61_000, call.Ingest),
+		RingMS: call.Some(1_000), TalkMS: call.Some(58_000), TotalMS: call.Some(60_000),
+		ProviderDuration: call.Some(60), ProviderTalk: call.Some(58),
+		HangupParty: call.ByCaller, HangupCause: call.CauseNormal, Q850: sampleQ850, SIPStatus: sampleSIP,
+		ProviderCause: "Normal call clearing",
+		StartLost:     true, InterimLost: true, EndLost: true, Complete: true,
+		Flags: call.DurationMismatch, ConferenceID: "conf-1",
+		EventCount: 5, DuplicateCount: 1, LateEventCount: 1, OutOfOrderCount: 2,
+		FirstEventAt: sampleTime + 1_000, LastEventAt: sampleTime + 61_000, EmittedAt: sampleTime + 91_000,
+		Attributes: sampleAttribute,
+	}
+}
+
+func sampleAudit() any {
+	return &call.Audit{
+		Topic: "call.raw", Partition: 3, NextOffset: 70_001, Read: 1_000, Decoded: 900, Ignored: 60, Rejected: 40,
+		Events: 1_100, Accepted: 950, Duplicate: 120, Conflicting: 10, Late: 20, ClosedAt: sampleTime,
+	}
+}

@@ -1,0 +1,209 @@
+package topology
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"callstitch/processor/call"
+)
+
+// clocks are what a stitch task knows of time: the leg clock, which no source
+// partition's next event is at or before, and the session clock, which no
+// message in flight was caused at or before. Both only go forward.
+type clocks struct {
+	leg, session int64
+
+	sources []sourceClock // sorted by partition; every one that is configured or was heard
+	tasks   []taskClock   // the latest word of each stitch task, by number
+}
+
+type sourceClock struct {
+	source SourcePartition
+	time   int64 // math.MinInt64 until it was heard
+}
+
+type taskClock struct{ time, position int64 }
+
+func newClocks(tasks int32) clocks {
+	c := clocks{leg: unheard, session: unheard, tasks: make([]taskClock, tasks)}
+	for i := range c.tasks {
+		c.tasks[i].time = unheard
+	}
+	return c
+}
+
+// configure adds the source partitions that are not known yet, which hold the
+// leg clock where it is until they are heard, and drops those whose topic is no
+// longer a source.
+func (c *clocks) configure(counts map[string]int32) {
+	c.sources = slices.DeleteFunc(c.sources, func(s sourceClock) bool {
+		_, ok := counts[s.source.Topic]
+		return !ok
+	})
+	for topic, n := range counts {
+		for p := range n {
+			c.at(SourcePartition{topic, p})
+		}
+	}
+}
+
+func (c *clocks) at(p SourcePartition) *sourceClock {
+	i, ok := slices.BinarySearchFunc(c.sources, p, func(s sourceClock, p SourcePartition) int {
+		return s.source.compare(p)
+	})
+	if !ok {
+		c.sources = slices.Insert(c.sources, i, sourceClock{source: p, time: unheard})
+	}
+	return &c.sources[i]
+}
+
+// progress takes in the time of a source partition. What a partition vouched
+// for once stays vouched for.
+func (c *clocks) progress(p SourcePartition, time int64) {
+	s := c.at(p)
+	s.time = max(s.time, time)
+}
+
+// heldBy is the source partition that holds the leg clock; false where there is
+// no source.
+func (c *clocks) heldBy() (sourceClock, bool) {
+	if len(c.sources) == 0 {
+		return sourceClock{}, false
+	}
+	return slices.MinFunc(c.sources, func(a, b sourceClock) int {
+		switch {
+		case a.time < b.time:
+			return -1
+		case a.time > b.time:
+			return 1
+		}
+		return 0
+	}), true
+}
+
+// settle moves both clocks as far as what was heard allows.
+func (c *clocks) settle() {
+	if held, ok := c.heldBy(); ok {
+		c.leg = max(c.leg, held.time)
+	}
+	slowest := int64(math.MaxInt64)
+	for _, t := range c.tasks {
+		slowest = min(slowest, t.time)
+	}
+	c.session = max(c.session, slowest)
+}
+
+// clocksForm is the version of the stored form of clocks.
+const clocksForm = 1
+
+func (c *clocks) visit(k *call.Codec) {
+	k.Int64(&c.leg)
+	k.Int64(&c.session)
+	call.List(k, &c.sources, func(k *call.Codec, s *sourceClock) {
+		visitSource(k, &s.source)
+		k.Int64(&s.time)
+	})
+	call.List(k, &c.tasks, func(k *call.Codec, t *taskClock) {
+		k.Int64(&t.time)
+		k.Int64(&t.position)
+	})
+}
+
+func (c *clocks) appendBinary(b []byte) []byte {
+	k := call.NewWriter(append(b, clocksForm))
+	c.visit(k)
+	return k.Buf
+}
+
+func (c *clocks) parse(b []byte) error {
+	tasks := len(c.tasks)
+	if b[0] != clocksForm {
+		return fmt.Errorf("clocks of form %d: %w", b[0], ErrNewerState)
+	}
+	k := call.NewReader(b[1:])
+	c.visit(k)
+	if err := whole(k); err != nil {
+		return fmt.Errorf("clocks: %w", err)
+	}
+	if len(c.tasks) != tasks {
+		return fmt.Errorf("clocks of %d stitch tasks, where the exchange has %d partitions; restore its partition count, or reset the application", len(c.tasks), tasks)
+	}
+	return nil
+}
+
+// flight is the messages that a stitch task sent to others and that were not
+// acknowledged yet.
+type flight struct {
+	queues [][]sent // by exchange partition
+	open   []sent   // of the open transaction; offset -1 until the runtime tells it
+	told   int      // how many of open have an offset
+}
+
+type sent struct {
+	partition    int32
+	offset, trig int64
+}
+
+func newFlight(tasks int32) flight { return flight{queues: make([][]sent, tasks)} }
+
+func (f *flight) send(partition int32, trig int64) {
+	f.open = append(f.open, sent{partition, -1, trig})
+}
+
+// acknowledge forgets what went to a partition below a position.
+func (f *flight) acknowledge(partition int32, position int64) {
+	q := f.queues[partition]
+	n := 0
+	for n < len(q) && q[n].offset < position {
+		n++
+	}
+	f.queues[partition] = q[n:]
+}
+
+// earliest is the smallest trig in flight, math.MaxInt64 where nothing is.
+func (f *flight) earliest() int64 {
+	least := int64(math.MaxInt64)
+	for _, s := range f.open {
+		least = min(least, s.trig)
+	}
+	for _, q := range f.queues {
+		if len(q) > 0 {
+			least = min(least, q[0].trig)
+		}
+	}
+	return least
+}
+
+// commit queues what the open transaction sent. A queue keeps its trigs
+// ascending: a message before another one that was caused no later says nothing
+// more, for it is acknowledged no later.
+func (f *flight) commit() {
+	for _, s := range f.open {
+		q := f.queues[s.partition]
+		for len(q) > 0 && q[len(q)-1].trig >= s.trig {
+			q = q[:len(q)-1]
+		}
+		f.queues[s.partition] = append(q, s)
+	}
+	f.abort()
+}
+
+func (f *flight) abort() { f.open, f.told = f.open[:0], 0 }
+
+// tell records the offset of an open message.
+func (f *flight) tell(e Envelope, offset int64) {
+	for i := f.told; i < len(f.open); i++ {
+		s := &f.open[i]
+		if s.partition == e.Partition && s.trig == e.Trig && s.offset < 0 {
+			s.offset = offset
+			for f.told < len(f.open) && f.open[f.told].offset >= 0 {
+				f.told++
+			}
+			return
+		}
+	}
+}
+
+// complete says whether every open message has its offset.
+func (f *flight) complete() bool { return f.told == len(f.open) }

@@ -1,0 +1,12 @@
+package topology
+
+// control plants faults in tasks: each takes away one rule of the protocol, so
+// that the tests can show that the rule's absence does not go unnoticed. No
+// configuration reaches it; only the tests of this package do.
+type control struct {
+	ignoreFlight    bool // the relay does not hold its clock back for messages in flight
+	ignoreEnds      bool // a take-over does not wait for what the last owner had sent
+	trigFromArrival bool // an event's trig is its arrival, however old
+	largestClock    bool // of a task's clocks the largest counts, not the latest
+	vouchForLatest  bool // a partition that is not idle vouches for its latest arrival itself
+}

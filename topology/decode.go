@@ -1,0 +1,236 @@
+package topology
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"callstitch/processor/call"
+	"callstitch/processor/decode"
+)
+
+// unheard is a time before all times: nothing is known yet.
+const unheard = math.MinInt64
+
+// DecodeTask decodes one partition of a source topic. Its whole state fits the
+// metadata of the partition's committed offset.
+type DecodeTask struct {
+	source  SourcePartition
+	tasks   int32
+	decoder *decode.Decoder
+	arena   arena
+
+	now, committed decodeState
+	// early holds events of a raw file whose arrival is not known yet, because no
+	// instant was read that tells it.
+	early []*call.Event
+	// ignored counts the ignored records by kind since the task was created;
+	// fresh are those of the open transaction.
+	ignored, fresh map[string]int64
+
+	control control
+}
+
+type decodeState struct {
+	position int64 // next raw offset
+	arrival  int64 // running maximum of the Kafka timestamps, epoch ms
+	totals   Totals
+}
+
+// NewDecodeTask is the task of one partition, before any record.
+func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
+	start := decodeState{arrival: unheard}
+	return &DecodeTask{
+		source: SourcePartition{src.Topic, partition},
+		tasks:  cfg.ExchangePartitions,
+		decoder: decode.New(decode.Settings{
+			Provider: src.Provider, Tenant: src.Tenant, Scope: src.Scope, LinkByTag: src.LinkByTag,
+		}),
+		now: start, committed: start,
+		ignored: map[string]int64{}, fresh: map[string]int64{},
+	}
+}
+
+// metadataForm is the first word of a committed offset's metadata.
+const metadataForm = "1"
+
+// Metadata is the task's state for the metadata of the offset that the
+// transaction commits: a few numbers, far below Kafka's limit of 4,096 bytes.
+func (t *DecodeTask) Metadata() string {
+	s, b := t.now, []byte(metadataForm)
+	for _, n := range []int64{
+		s.position, s.arrival,
+		s.totals.Read, s.totals.Decoded, s.totals.Ignored, s.totals.Rejected, s.totals.Events,
+	} {
+		b = strconv.AppendInt(append(b, ' '), n, 10)
+	}
+	return string(b)
+}
+
+// Restore takes up the state that Metadata wrote; "" is a fresh start.
+func (t *DecodeTask) Restore(metadata string) error {
+	if metadata == "" {
+		return nil
+	}
+	form, numbers, _ := strings.Cut(metadata, " ")
+	if form != metadataForm {
+		return fmt.Errorf("restore %s from offset metadata of form %q: %w", t.source, form, ErrNewerState)
+	}
+	var s decodeState
+	_, err := fmt.Sscanf(numbers, "%d %d %d %d %d %d %d", &s.position, &s.arrival,
+		&s.totals.Read, &s.totals.Decoded, &s.totals.Ignored, &s.totals.Rejected, &s.totals.Events)
+	if err != nil {
+		return fmt.Errorf("restore %s from offset metadata %q: %w", t.source, metadata, err)
+	}
+	t.now, t.committed = s, s
+	return nil
+}
+
+// Process decodes one raw record: its events go to the exchange, and a record
+// that cannot be taken to the rejects. Where the record has no timestamp, as in
+// a raw file, the largest provider instant read so far stands for it.
+func (t *DecodeTask) Process(r Record, fx *Effects) {
+	res := t.decoder.Decode(decode.Input{
+		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
+		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
+	})
+	t.now.position = r.Offset + 1
+	t.advance(r.Timestamp, res.Events)
+	totals := &t.now.totals
+	totals.Read++
+	switch {
+	case res.Reject != nil:
+		totals.Rejected++
+		fx.Outputs = append(fx.Outputs, rejected(r, res.Reject))
+	case res.Ignored != "":
+		totals.Ignored++
+		t.fresh[res.Ignored]++
+	default:
+		totals.Decoded++
+		totals.Events += int64(len(res.Events))
+		t.send(res.Events, fx)
+	}
+}
+
+// timestampMax is the end of the year 2099. Brokers do not let later timestamps
+// in; one out of a file must not carry time to where sums overflow.
+const timestampMax = 4_102_444_799_999
+
+func (t *DecodeTask) advance(timestamp int64, events []*call.Event) {
+	if timestamp <= 0 {
+		timestamp = decode.LatestInstant(events)
+	}
+	if timestamp > 0 {
+		t.now.arrival = max(t.now.arrival, min(timestamp, timestampMax))
+	}
+}
+
+// earlyMax bounds the events that wait for the first instant of a raw file.
+const earlyMax = 10_000
+
+func (t *DecodeTask) send(events []*call.Event, fx *Effects) {
+	if t.now.arrival == unheard && len(t.early) < earlyMax {
+		t.early = append(t.early, events...)
+		return
+	}
+	t.release(fx)
+	for _, e := range events {
+		fx.Exchange = append(fx.Exchange, t.envelope(e))
+	}
+}
+
+func (t *DecodeTask) release(fx *Effects) {
+	t.now.arrival = max(t.now.arrival, 0)
+	for _, e := range t.early {
+		fx.Exchange = append(fx.Exchange, t.envelope(e))
+	}
+	t.early = nil
+}
+
+// End says that no more records come. Events of a raw file that waited for an
+// instant to tell their arrival are sent; where none came at all, they arrive
+// at 0.
+func (t *DecodeTask) End(fx *Effects) { t.release(fx) }
+
+func (t *DecodeTask) envelope(e *call.Event) Envelope {
+	node := call.LegNode(e.Leg)
+	key := t.arena.keep(append(t.arena.room(), node[:]...))
+	value := t.arena.keep(appendEvent(t.arena.room(), e, t.now.arrival))
+	return Envelope{Partition: Partition(key, t.tasks), Key: key, Value: value, From: -1}
+}
+
+func rejected(r Record, why *decode.Rejection) Output {
+	return Output{Sink: Rejects, Key: r.Key, Value: &call.Reject{
+		Reason: why.Reason, Detail: why.Detail,
+		Source:    call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
+		Timestamp: r.Timestamp, Key: r.Key, Value: r.Value, Headers: r.Headers,
+	}}
+}
+
+// Progress is how far the task is with everything that it has processed, for a
+// tick in the same transaction. Idle says that a fetch answered since the
+// worker's last tick showed the position at the high watermark and that the
+// partition is not paused; heard is then the broker's timestamp, in epoch ms, of
+// the worker's last progress record that was sent before that fetch, 0 if none.
+//
+// A partition that is not idle vouches only for the millisecond before its
+// latest arrival: the next record may carry the same timestamp.
+func (t *DecodeTask) Progress(idle bool, heard int64) Progress {
+	p := Progress{Source: t.source, Time: unheard, Arrival: t.now.arrival, Offset: t.now.position, Totals: t.now.totals}
+	if p.Arrival != unheard {
+		p.Time = p.Arrival - 1
+		if t.control.vouchForLatest {
+			p.Time = p.Arrival
+		}
+	}
+	if idle && heard != 0 {
+		p.Time = max(p.Time, heard)
+	}
+	return p
+}
+
+// Totals is what the records processed so far came to.
+func (t *DecodeTask) Totals() Totals { return t.now.totals }
+
+// Ignored is the number of ignored records by kind since the task was created,
+// of committed transactions only. The caller does not change it.
+func (t *DecodeTask) Ignored() map[string]int64 { return t.ignored }
+
+// Commit makes everything since the last Commit or Restore durable.
+func (t *DecodeTask) Commit() {
+	t.committed = t.now
+	for kind, n := range t.fresh {
+		t.ignored[kind] += n
+	}
+	clear(t.fresh)
+}
+
+// Abort goes back to the last Commit or Restore.
+func (t *DecodeTask) Abort() {
+	t.now = t.committed
+	t.early = nil
+	clear(t.fresh)
+}
+
+// arena cuts small byte slices out of large ones, so that a record costs no
+// allocation of its own. What it gave out is freed a chunk at a time.
+type arena struct{ chunk []byte }
+
+const arenaChunk = 64 << 10
+
+// room is where to append the next slice.
+func (a *arena) room() []byte {
+	if cap(a.chunk) < arenaChunk/64 {
+		a.chunk = make([]byte, 0, arenaChunk)
+	}
+	return a.chunk
+}
+
+// keep takes what was appended to room out of the arena.
+func (a *arena) keep(b []byte) []byte {
+	if len(b) <= cap(a.chunk) {
+		a.chunk = b[len(b):]
+	}
+	return b[:len(b):len(b)]
+}

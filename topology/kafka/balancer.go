@@ -1,0 +1,183 @@
+package kafka
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// balancerName is the protocol that all members of a group must share (P23).
+// It changes whenever the plan of equal members would.
+const balancerName = "callstitch-cooperative"
+
+// balancer spreads each kind of task evenly over the members: cooperative-sticky
+// balances only the sum, and one member could hold every stitch task. It moves
+// as few partitions as evenness allows, and moves them in the two phases of
+// cooperative rebalancing, so that nothing that stays put ever stops.
+type balancer struct {
+	exchange string // the topic whose partitions are a kind of their own
+}
+
+var (
+	_ kgo.GroupBalancer           = balancer{}
+	_ kgo.ConsumerBalancerBalance = balancer{}
+)
+
+func (balancer) ProtocolName() string { return balancerName }
+
+func (balancer) IsCooperative() bool { return true }
+
+// JoinGroupMetadata tells the leader what this member owns and since when.
+func (balancer) JoinGroupMetadata(topics []string, owned map[string][]int32, generation int32) []byte {
+	meta := kmsg.NewConsumerMemberMetadata()
+	meta.Version = 3
+	meta.Topics = topics
+	meta.Generation = generation
+	for topic, partitions := range owned {
+		o := kmsg.NewConsumerMemberMetadataOwnedPartition()
+		o.Topic, o.Partitions = topic, partitions
+		meta.OwnedPartitions = append(meta.OwnedPartitions, o)
+	}
+	slices.SortFunc(meta.OwnedPartitions, func(a, b kmsg.ConsumerMemberMetadataOwnedPartition) int {
+		return cmp.Compare(a.Topic, b.Topic)
+	})
+	return meta.AppendTo(nil)
+}
+
+func (balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, error) {
+	return kgo.ParseConsumerSyncAssignment(assignment)
+}
+
+func (b balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.GroupMemberBalancer, map[string]struct{}, error) {
+	cb, err := kgo.NewConsumerBalancer(b, members)
+	return cb, cb.MemberTopics(), err
+}
+
+// Balance plans for the group and takes back, for this round, what another
+// member still holds: that member revokes it, rejoins, and the next round hands
+// it over.
+func (b balancer) Balance(cb *kgo.ConsumerBalancer, counts map[string]int32) kgo.IntoSyncAssignment {
+	members := make([]member, 0, len(cb.Members()))
+	cb.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
+		members = append(members, member{owned: ownedBy(meta), generation: meta.Generation})
+	})
+	spread(members, partitionsOf(counts, func(t string) bool { return t != b.exchange }))
+	spread(members, partitionsOf(counts, func(t string) bool { return t == b.exchange }))
+
+	plan := cb.NewPlan()
+	for i, m := range members {
+		to, _ := cb.MemberAt(i)
+		for _, tp := range m.planned {
+			plan.AddPartition(to, tp.topic, tp.partition)
+		}
+	}
+	plan.AdjustCooperative(cb)
+	return plan
+}
+
+// topicPartition names a partition.
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+func compareTP(a, b topicPartition) int {
+	return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+}
+
+// member is a group member while the leader plans.
+type member struct {
+	owned      map[topicPartition]bool
+	generation int32 // in which it came to own them; a lower one is out of date
+	planned    []topicPartition
+}
+
+func ownedBy(meta *kmsg.ConsumerMemberMetadata) map[topicPartition]bool {
+	owned := make(map[topicPartition]bool)
+	for _, t := range meta.OwnedPartitions {
+		for _, p := range t.Partitions {
+			owned[topicPartition{t.Topic, p}] = true
+		}
+	}
+	return owned
+}
+
+// partitionsOf lists the partitions of the topics of one kind, sorted.
+func partitionsOf(counts map[string]int32, kind func(topic string) bool) []topicPartition {
+	var all []topicPartition
+	for topic, n := range counts {
+		for p := range n {
+			if kind(topic) {
+				all = append(all, topicPartition{topic, p})
+			}
+		}
+	}
+	slices.SortFunc(all, compareTP)
+	return all
+}
+
+// spread plans the partitions of one kind: each member gets ⌊n/m⌋ or one more,
+// keeps what it owns up to that, and the ones with one more are those that own
+// most, then those with the least planned of other kinds. Calling it for one kind
+// after the other keeps the sum even too.
+func spread(members []member, partitions []topicPartition) {
+	if len(members) == 0 {
+		return
+	}
+	held := make([][]topicPartition, len(members))
+	var free []topicPartition
+	for _, tp := range partitions {
+		if i, ok := ownerOf(members, tp); ok {
+			held[i] = append(held[i], tp)
+		} else {
+			free = append(free, tp)
+		}
+	}
+	quota := quotas(members, held, len(partitions))
+	for i := range members {
+		keep := min(len(held[i]), quota[i])
+		members[i].planned = append(members[i].planned, held[i][:keep]...)
+		free = append(free, held[i][keep:]...)
+		quota[i] -= keep
+	}
+	slices.SortFunc(free, compareTP)
+	for i := range members {
+		members[i].planned = append(members[i].planned, free[:quota[i]]...)
+		free = free[quota[i]:]
+	}
+}
+
+// ownerOf is the member with the newest claim to a partition.
+func ownerOf(members []member, tp topicPartition) (int, bool) {
+	owner, ok := 0, false
+	for i, m := range members {
+		if m.owned[tp] && (!ok || m.generation > members[owner].generation) {
+			owner, ok = i, true
+		}
+	}
+	return owner, ok
+}
+
+func quotas(members []member, held [][]topicPartition, n int) []int {
+	order := make([]int, len(members))
+	quota := make([]int, len(members))
+	for i := range members {
+		order[i] = i
+		quota[i] = n / len(members)
+	}
+	floor := n / len(members)
+	slices.SortStableFunc(order, func(a, b int) int {
+		// A member that owns more than the floor keeps one more without a move.
+		extra := func(i int) int { return min(len(held[i]), floor+1) }
+		return cmp.Or(
+			cmp.Compare(extra(b), extra(a)),
+			cmp.Compare(len(members[a].planned), len(members[b].planned)),
+		)
+	})
+	for _, i := range order[:n%len(members)] {
+		quota[i]++
+	}
+	return quota
+}

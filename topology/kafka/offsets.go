@@ -1,0 +1,171 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// prepareOffsets makes sure that every source and exchange partition has a
+// committed offset before the first member joins, and that the committed offsets
+// belong to what is in the topics. Offsets that are gone while state is there
+// would replay or skip records, so they stop the run (P15).
+func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+	committed, err := adm.FetchOffsets(kadm.RequireStable(ctx), cfg.ApplicationID)
+	if err != nil {
+		return fmt.Errorf("fetch the offsets of group %s: %w", cfg.ApplicationID, err)
+	}
+	fresh := true
+	for _, topic := range append(cfg.rawTopics(), cfg.ExchangeTopic()) {
+		fresh = fresh && len(committed[topic]) == 0
+	}
+	if !fresh {
+		return checkOffsets(ctx, cfg, adm, committed)
+	}
+	if err := requireNoState(ctx, cfg, adm); err != nil {
+		return err
+	}
+	return seedOffsets(ctx, cfg, adm)
+}
+
+// checkOffsets compares committed offsets with what the partitions still hold.
+func checkOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, committed kadm.OffsetResponses) error {
+	topics := append(cfg.rawTopics(), cfg.ExchangeTopic())
+	starts, err := adm.ListStartOffsets(ctx, topics...)
+	if err != nil {
+		return fmt.Errorf("list the first offsets of %v: %w", topics, err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return fmt.Errorf("list the end offsets of %v: %w", topics, err)
+	}
+	var problems []error
+	for _, topic := range topics {
+		for p, o := range committed[topic] {
+			start, ok1 := starts.Lookup(topic, p)
+			end, ok2 := ends.Lookup(topic, p)
+			switch {
+			case !ok1 || !ok2 || start.Err != nil || end.Err != nil:
+			case o.At < start.Offset:
+				problems = append(problems, fmt.Errorf(
+					"%w: %s-%d was read to offset %d but now begins at %d: %d records are gone; raise the topic's retention, then reset the application, or move the offset forward to accept the gap",
+					ErrLostOffsets, topic, p, o.At, start.Offset, start.Offset-o.At))
+			case o.At > end.Offset:
+				problems = append(problems, fmt.Errorf(
+					"%w: %s-%d was read to offset %d but now ends at %d: the topic was truncated or made anew; reset the application",
+					ErrLostOffsets, topic, p, o.At, end.Offset))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func requireNoState(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+	starts, err := adm.ListStartOffsets(ctx, cfg.ChangelogTopic())
+	if err != nil {
+		return fmt.Errorf("list the first offsets of %s: %w", cfg.ChangelogTopic(), err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, cfg.ChangelogTopic())
+	if err != nil {
+		return fmt.Errorf("list the end offsets of %s: %w", cfg.ChangelogTopic(), err)
+	}
+	var problem error
+	ends.Each(func(end kadm.ListedOffset) {
+		start, _ := starts.Lookup(end.Topic, end.Partition)
+		if end.Err == nil && end.Offset > start.Offset && problem == nil {
+			problem = fmt.Errorf("%w: group %s has no offsets, but %s holds state: they expired or were deleted; reset the application to begin anew",
+				ErrLostOffsets, cfg.ApplicationID, cfg.ChangelogTopic())
+		}
+	})
+	return problem
+}
+
+// seedOffsets commits the offsets to begin at. From then on a partition without
+// an offset is one that was added later, and is read from its beginning. A crash
+// right after it changes nothing: the next start finds the same offsets.
+func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+	begin, err := startOffsets(ctx, cfg, adm)
+	if err != nil {
+		return fmt.Errorf("find where to begin (%s): %w", cfg.Start, err)
+	}
+	exchange, err := adm.ListStartOffsets(ctx, cfg.ExchangeTopic())
+	if err == nil {
+		err = exchange.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("list the first offsets of %s: %w", cfg.ExchangeTopic(), err)
+	}
+	offsets := begin.Offsets()
+	exchange.Offsets().Each(offsets.Add)
+	err = adm.CommitAllOffsets(ctx, cfg.ApplicationID, offsets)
+	if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.IllegalGeneration) {
+		return nil // another instance was faster, and has joined with the offsets it seeded
+	}
+	if err != nil {
+		return fmt.Errorf("commit where to begin to group %s: %w", cfg.ApplicationID, err)
+	}
+	return nil
+}
+
+func startOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) (begin kadm.ListedOffsets, err error) {
+	switch cfg.Start {
+	case "earliest":
+		begin, err = adm.ListStartOffsets(ctx, cfg.rawTopics()...)
+	case "latest":
+		begin, err = adm.ListEndOffsets(ctx, cfg.rawTopics()...)
+	default:
+		at, _ := cfg.startTime() // was parsed by validate
+		begin, err = adm.ListOffsetsAfterMilli(ctx, at.UnixMilli(), cfg.rawTopics()...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return begin, begin.Error()
+}
+
+// listOffsets asks for one kind of offset of some partitions: kadm asks for
+// whole topics, which is more than a worker owns. Partitions that failed are
+// absent: their leader is moving, and the next time will tell.
+func listOffsets(ctx context.Context, cl *kgo.Client, of []topicPartition, timestamp int64) (map[topicPartition]kmsg.ListOffsetsResponseTopicPartition, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	byTopic := make(map[string]int)
+	for _, tp := range of {
+		i, ok := byTopic[tp.topic]
+		if !ok {
+			t := kmsg.NewListOffsetsRequestTopic()
+			t.Topic = tp.topic
+			i = len(req.Topics)
+			byTopic[tp.topic] = i
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp = tp.partition, timestamp
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+	}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[topicPartition]kmsg.ListOffsetsResponseTopicPartition, len(of))
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode == 0 {
+				found[topicPartition{t.Topic, p.Partition}] = p
+			}
+		}
+	}
+	return found, nil
+}
+
+// The special timestamps of ListOffsets.
+const (
+	startOffset  = -2
+	endOffset    = -1 // the high watermark, as the isolation is read_uncommitted
+	maxTimestamp = -3 // the record with the largest timestamp (KIP-734)
+)

@@ -1,0 +1,168 @@
+package kafka
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"callstitch/processor/call"
+	"callstitch/schemas"
+	"callstitch/topology"
+)
+
+// partitioner leaves the partitions of internal topics as their tasks computed
+// them, and hashes the keys of the others as every Kafka client does (P26).
+type partitioner struct{ internal [2]string }
+
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if topic == p.internal[0] || topic == p.internal[1] {
+		return kgo.ManualPartitioner().ForTopic(topic)
+	}
+	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
+}
+
+// schemaRegistry is what the runtime needs of a schema registry.
+type schemaRegistry interface {
+	Register(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
+	Lookup(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
+}
+
+func (c RegistryConfig) open() (schemaRegistry, error) {
+	return schemas.NewRegistry(schemas.RegistryConfig{
+		URL: c.URL, Username: c.Username, Password: c.Password, Token: c.Token, TLS: c.TLS,
+	})
+}
+
+// encoder turns outputs into records. Schema ids are fetched once, at the start:
+// a registry that is down later changes nothing. It is safe for concurrent use.
+type encoder struct {
+	cfg         *Config
+	ids         map[schemas.Subject]int
+	rejectLimit int
+}
+
+// newEncoder fetches the schema ids of all output topics.
+func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry, rejectLimit int) (*encoder, error) {
+	e := &encoder{cfg: cfg, ids: make(map[schemas.Subject]int), rejectLimit: rejectLimit}
+	for _, s := range schemas.Subjects() {
+		if s == schemas.Legs && !cfg.Stitch.Legs {
+			continue
+		}
+		fetch := registry.Lookup
+		if cfg.Registry.AutoRegister {
+			fetch = registry.Register
+		}
+		id, err := fetch(ctx, s, cfg.sinkTopic(subjectSinks[s]))
+		if err != nil {
+			return nil, err
+		}
+		e.ids[s] = id
+	}
+	return e, nil
+}
+
+var subjectSinks = map[schemas.Subject]topology.Sink{
+	schemas.Events: topology.Events, schemas.Sessions: topology.Sessions,
+	schemas.Legs: topology.Legs, schemas.Audit: topology.Audit,
+}
+
+// record is the Kafka record of an output.
+func (e *encoder) record(o topology.Output) (*kgo.Record, error) {
+	if r, ok := o.Value.(*call.Reject); ok {
+		return e.reject(r), nil
+	}
+	subject, ok := schemas.Of(o.Value)
+	if !ok {
+		return nil, fmt.Errorf("encode %T for %s: it has no schema", o.Value, e.cfg.sinkTopic(o.Sink))
+	}
+	value, err := schemas.AppendAvro(schemas.AppendFrame(nil, e.ids[subject]), o.Value)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T for %s: %w", o.Value, e.cfg.sinkTopic(o.Sink), err)
+	}
+	return &kgo.Record{Topic: e.cfg.sinkTopic(o.Sink), Key: o.Key, Value: value}, nil
+}
+
+// Headers of a reject: those of Kafka Streams' dead letter queue (KIP-1034), so
+// that its tools work, and ours.
+const (
+	headerTopic     = "__streams.errors.topic"
+	headerPartition = "__streams.errors.partition"
+	headerOffset    = "__streams.errors.offset"
+	headerException = "__streams.errors.exception"
+	headerMessage   = "__streams.errors.message"
+	headerReason    = "callstitch.reason"
+	headerLength    = "callstitch.length"  // of a value that was cut
+	headerSHA256    = "callstitch.sha256"  // of a value that was cut
+	headerDropped   = "callstitch.dropped" // key or headers that were dropped, for they did not fit
+)
+
+const (
+	// rejectKept is what is kept of a value that does not fit.
+	rejectKept = 64 << 10
+	// rejectOverhead is room for our headers and the batch around a record.
+	rejectOverhead = 4 << 10
+)
+
+// reject is the record of something that was not taken: as it came, with why and
+// where from. It commits with the rest, so it is written once (P21), and it
+// always fits, so it cannot stop the pipeline (P20).
+func (e *encoder) reject(r *call.Reject) *kgo.Record {
+	rec := &kgo.Record{Topic: e.cfg.Topics.Rejects, Key: r.Key, Value: r.Value}
+	if r.Timestamp > 0 {
+		rec.Timestamp = time.UnixMilli(r.Timestamp)
+	}
+	for _, h := range r.Headers {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	e.fit(rec)
+	rec.Headers = append(rec.Headers,
+		header(headerTopic, r.Source.Topic),
+		header(headerPartition, strconv.Itoa(int(r.Source.Partition))),
+		header(headerOffset, strconv.FormatInt(r.Source.Offset, 10)),
+		header(headerException, "callstitch.Rejected"),
+		header(headerMessage, r.Detail),
+		header(headerReason, r.Reason.String()),
+	)
+	return rec
+}
+
+func header(key, value string) kgo.RecordHeader {
+	return kgo.RecordHeader{Key: key, Value: []byte(value)}
+}
+
+// fit cuts a record until the rejects topic takes it: the value first, then, for
+// a record that is hostile on purpose, headers and key.
+func (e *encoder) fit(rec *kgo.Record) {
+	if size(rec) <= e.rejectLimit-rejectOverhead {
+		return
+	}
+	sum := sha256.Sum256(rec.Value)
+	cut := []kgo.RecordHeader{
+		header(headerLength, strconv.Itoa(len(rec.Value))),
+		header(headerSHA256, hex.EncodeToString(sum[:])),
+	}
+	rec.Value = rec.Value[:min(len(rec.Value), rejectKept)]
+	if size(rec) > e.rejectLimit-rejectOverhead {
+		rec.Headers = nil
+		cut = append(cut, header(headerDropped, "headers"))
+	}
+	if size(rec) > e.rejectLimit-rejectOverhead {
+		rec.Key = nil
+		cut = append(cut, header(headerDropped, "key"))
+	}
+	rec.Headers = append(rec.Headers, cut...)
+}
+
+func size(rec *kgo.Record) int {
+	const perField = 8 // lengths and deltas
+	n := len(rec.Key) + len(rec.Value) + perField
+	for _, h := range rec.Headers {
+		n += len(h.Key) + len(h.Value) + perField
+	}
+	return n
+}

@@ -1,0 +1,275 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+const (
+	// rejectsMaxBytes is what the rejects topic takes: a raw record of a source
+	// with raised limits, its headers and ours.
+	rejectsMaxBytes = 8 << 20
+	// keptRevisions is how long the older revisions of a session or leg, and
+	// sessions themselves, are kept in compacted topics by default.
+	keptRevisions = 7 * 24 * time.Hour
+	// internalSegment keeps segments of internal topics small: only closed ones
+	// are purged or compacted, so a restore would otherwise read a day of them.
+	internalSegment = 50 << 20
+	// maxFuture is how far ahead of the broker's clock a source may date its
+	// records. Arrival time is the maximum of these dates: one record from the
+	// year 2099 would close every session.
+	maxFuture = time.Hour
+)
+
+// topicSpec is what a topic must be, and how it is made when it is missing.
+type topicSpec struct {
+	name       string
+	partitions int32
+	replicas   int16
+	create     map[string]string
+	require    map[string]string // config values without which the answers would be wrong
+	fixed      bool              // the partition count must be exactly that
+}
+
+// topicSpecs lists the topics that callstitch makes, internal ones first.
+func (c *Config) topicSpecs() []topicSpec {
+	unlimited := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+	// The exchange keeps what was not consumed, however long that takes, and is
+	// purged behind the committed offsets (P19). LogAppendTime makes its
+	// timestamps the broker's, which is the only clock of idle partitions.
+	exchange := with(unlimited, "message.timestamp.type", "LogAppendTime")
+	changelog := map[string]string{"cleanup.policy": "compact"}
+	segment := strconv.Itoa(internalSegment)
+	specs := []topicSpec{
+		{
+			name: c.ExchangeTopic(), partitions: c.ExchangePartitions, fixed: true,
+			create: with(exchange, "segment.bytes", segment), require: exchange,
+		},
+		{
+			name: c.ChangelogTopic(), partitions: c.ExchangePartitions, fixed: true,
+			create: with(changelog, "segment.bytes", segment), require: changelog,
+		},
+		{name: c.Topics.Events},
+		{name: c.Topics.Sessions, create: compactedFor(keptRevisions)},
+		{name: c.Topics.Audit, create: map[string]string{"cleanup.policy": "compact"}},
+		{name: c.Topics.Rejects, create: map[string]string{"max.message.bytes": strconv.Itoa(rejectsMaxBytes)}},
+	}
+	if c.Stitch.Legs {
+		specs = append(specs, topicSpec{name: c.Topics.Legs, create: compactedFor(keptRevisions)})
+	}
+	for i := range specs {
+		c.Output.apply(&specs[i])
+	}
+	return specs
+}
+
+func compactedFor(d time.Duration) map[string]string {
+	return map[string]string{"cleanup.policy": "compact,delete", "retention.ms": strconv.FormatInt(d.Milliseconds(), 10)}
+}
+
+func with(m map[string]string, key, value string) map[string]string {
+	out := map[string]string{key: value}
+	for k, v := range m {
+		if k != key {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// apply puts the settings into the spec of a topic.
+func (s TopicSettings) apply(spec *topicSpec) {
+	own := s.PerTopic[spec.name]
+	setDefault(&own.Partitions, s.Partitions)
+	setDefault(&own.ReplicationFactor, s.ReplicationFactor)
+	setDefault(&own.MinISR, s.MinISR)
+	setDefault(&own.Retention, s.Retention)
+	spec.replicas = own.ReplicationFactor
+	if own.MinISR > 0 {
+		spec.create = with(spec.create, "min.insync.replicas", strconv.Itoa(own.MinISR))
+	}
+	if spec.fixed {
+		return // partitions and retention of internal topics are not a matter of taste
+	}
+	spec.partitions = own.Partitions
+	if own.Retention > 0 && spec.create["cleanup.policy"] != "compact" {
+		spec.create = with(spec.create, "retention.ms", strconv.FormatInt(own.Retention.Milliseconds(), 10))
+	}
+}
+
+// topics is what was found at the start.
+type topics struct {
+	raw         map[string]int32 // partitions of each source topic
+	rejectLimit int              // bytes that the rejects topic takes in one record
+}
+
+// prepareTopics makes what is missing and checks what is there.
+func prepareTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, error) {
+	if !cfg.Output.NoCreate {
+		if err := createTopics(ctx, adm, cfg.topicSpecs()); err != nil {
+			return topics{}, err
+		}
+	}
+	return checkTopics(ctx, cfg, adm)
+}
+
+func createTopics(ctx context.Context, adm *kadm.Client, specs []topicSpec) error {
+	names := make([]string, len(specs))
+	for i, s := range specs {
+		names[i] = s.name
+	}
+	found, err := adm.ListTopics(ctx, names...)
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
+	for _, s := range specs {
+		if d := found[s.name]; d.Err == nil && len(d.Partitions) > 0 {
+			continue
+		}
+		if err := createTopic(ctx, adm, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func createTopic(ctx context.Context, adm *kadm.Client, s topicSpec) error {
+	configs := make(map[string]*string, len(s.create))
+	for k, v := range s.create {
+		configs[k] = &v
+	}
+	resp, err := adm.CreateTopic(ctx, s.partitions, s.replicas, configs, s.name)
+	if err == nil {
+		err = resp.Err
+	}
+	switch {
+	case err == nil, errors.Is(err, kerr.TopicAlreadyExists): // another instance was faster
+		return nil
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return fmt.Errorf("%w: topic %s is missing and this user may not create it: create it with %d partitions and %v",
+			ErrTopicMismatch, s.name, s.partitions, s.create)
+	case errors.Is(err, kerr.InvalidReplicationFactor):
+		return fmt.Errorf("%w: create topic %s with replication factor %d: %w: set topics.replication_factor to at most the number of brokers",
+			ErrTopicMismatch, s.name, s.replicas, err)
+	default:
+		return fmt.Errorf("create topic %s: %w %s", s.name, err, resp.ErrMessage)
+	}
+}
+
+// checkTopics compares the topics with what the topology needs. The error wraps
+// ErrTopicMismatch and names every difference.
+func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, error) {
+	specs := cfg.topicSpecs()
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.name)
+	}
+	names = append(names, cfg.rawTopics()...)
+	details, err := adm.ListTopics(ctx, names...)
+	if err != nil {
+		return topics{}, fmt.Errorf("list topics: %w", err)
+	}
+	configs, err := topicConfigs(ctx, adm, names)
+	if err != nil {
+		return topics{}, err
+	}
+	found := topics{raw: make(map[string]int32), rejectLimit: rejectsMaxBytes}
+	var problems []error
+	for _, s := range specs {
+		problems = append(problems, s.compare(details[s.name], configs[s.name])...)
+	}
+	for _, topic := range cfg.rawTopics() {
+		problems = append(problems, checkSource(details[topic], configs[topic])...)
+		found.raw[topic] = int32(len(details[topic].Partitions))
+	}
+	if n, err := strconv.Atoi(configs[cfg.Topics.Rejects]["max.message.bytes"]); err == nil {
+		found.rejectLimit = min(n, rejectsMaxBytes)
+	}
+	return found, errors.Join(problems...)
+}
+
+// topicConfigs reads the configs of those topics that are there and that this
+// user may describe; others have none.
+func topicConfigs(ctx context.Context, adm *kadm.Client, names []string) (map[string]map[string]string, error) {
+	described, err := adm.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("describe topics: %w", err)
+	}
+	configs := make(map[string]map[string]string)
+	for _, r := range described {
+		if r.Err != nil {
+			continue
+		}
+		configs[r.Name] = make(map[string]string)
+		for _, c := range r.Configs {
+			configs[r.Name][c.Key] = c.MaybeValue()
+		}
+	}
+	return configs, nil
+}
+
+func mismatch(topic, format string, args ...any) error {
+	return fmt.Errorf("%w: topic %s %s", ErrTopicMismatch, topic, fmt.Sprintf(format, args...))
+}
+
+func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (problems []error) {
+	if err := missing(s.name, d); err != nil {
+		return []error{err}
+	}
+	// The partition of a key decides which task owns its state (P26).
+	if n := int32(len(d.Partitions)); s.fixed && n != s.partitions {
+		problems = append(problems, mismatch(s.name,
+			"has %d partitions where exchange_partitions is %d: set exchange_partitions to %d, or reset the application and delete the topic", n, s.partitions, n))
+	}
+	for key, want := range s.require {
+		if got, ok := config[key]; ok && !sameConfig(got, want) {
+			problems = append(problems, mismatch(s.name, "has %s=%s, it must be %s", key, got, want))
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return problems
+}
+
+// sameConfig compares config values as sets: brokers list policies in any order.
+func sameConfig(a, b string) bool {
+	x, y := strings.Split(a, ","), strings.Split(b, ",")
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
+}
+
+func missing(topic string, d kadm.TopicDetail) error {
+	switch {
+	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
+		return mismatch(topic, "does not exist: create it, or correct its name in the configuration")
+	case d.Err != nil:
+		return fmt.Errorf("look up topic %s: %w", topic, d.Err)
+	}
+	return nil
+}
+
+func checkSource(d kadm.TopicDetail, config map[string]string) []error {
+	if err := missing(d.Topic, d); err != nil {
+		return []error{err}
+	}
+	if config["message.timestamp.type"] == "LogAppendTime" {
+		return nil
+	}
+	bound, ok := config["message.timestamp.after.max.ms"]
+	if !ok {
+		return nil // not shown to this user, or a broker of one build only, such as kfake
+	}
+	if ms, err := strconv.ParseInt(bound, 10, 64); err != nil || ms > maxFuture.Milliseconds() {
+		return []error{mismatch(d.Topic,
+			"takes timestamps %s ms ahead of the broker's clock: set message.timestamp.after.max.ms to at most %d, or message.timestamp.type to LogAppendTime", bound, maxFuture.Milliseconds())}
+	}
+	return nil
+}

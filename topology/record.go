@@ -1,0 +1,68 @@
+package topology
+
+import "callstitch/processor/call"
+
+// Record is one record of a raw or exchange topic. Timestamp is the Kafka
+// timestamp in epoch milliseconds; 0 means that there is none, as in raw files.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Timestamp int64
+	Key       []byte
+	Value     []byte
+	Headers   []call.Header
+}
+
+// Sink is an output topic.
+type Sink uint8
+
+// The sinks.
+const (
+	Events Sink = iota
+	Sessions
+	Legs
+	Rejects
+	Audit
+)
+
+// Output is one record for an output topic. Value is a *call.Event,
+// *call.Session, *call.Leg, *call.Reject or *call.Audit, as the sink says.
+type Output struct {
+	Sink  Sink
+	Key   []byte
+	Value any
+}
+
+// Envelope is one record for the exchange.
+type Envelope struct {
+	Partition int32
+	Key       []byte
+	Value     []byte
+	// From is the stitch task that must hold its clock back at Trig-1 until the
+	// record is acknowledged; -1 for events and ticks, which need none.
+	From int32
+	Trig int64
+}
+
+// Change is one record for the changelog; a nil Value deletes the key.
+type Change struct {
+	Partition int32
+	Key       []byte
+	Value     []byte
+}
+
+// Effects is all that one batch of records asks of the runtime, in order. The
+// runtime makes all of it durable with the input offsets, or none of it.
+type Effects struct {
+	Exchange  []Envelope
+	Outputs   []Output
+	Changelog []Change
+}
+
+// Reset empties the effects and keeps their memory.
+func (fx *Effects) Reset() {
+	fx.Exchange = fx.Exchange[:0]
+	fx.Outputs = fx.Outputs[:0]
+	fx.Changelog = fx.Changelog[:0]
+}

@@ -1,0 +1,466 @@
+package topology
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+
+	"callstitch/processor/call"
+	"callstitch/processor/stitch"
+	"callstitch/schemas"
+)
+
+// StitchTask owns the nodes of one exchange partition, their clocks, and the
+// books of the source partitions whose name hashes there. All of it is in its
+// store and so in the changelog; after an abort the task takes it up from
+// there exactly as another owner would.
+type StitchTask struct {
+	cfg       *Config
+	partition int32
+	raw       map[string]int32 // partitions of each source topic
+
+	store   *Store
+	machine *stitch.Machine
+	local   []stitch.Message // to this task's own nodes, first in first out
+	arena   arena
+
+	clocks   clocks
+	flight   flight
+	accounts map[SourcePartition]*account
+	books    map[SourcePartition]*book
+
+	position int64   // next exchange offset; records below it are in the state already
+	held     int64   // what the last owner's clock was held to
+	ends     []int64 // until all tasks are past these, its messages may be in flight; nil then
+	said     Clock   // as of the last commit
+
+	replayed int64 // records skipped because the state has them
+
+	control control
+}
+
+// NewStitchTask is the task of one exchange partition with an empty store.
+// Raw gives the partition count of each source topic: the leg clock waits for
+// all of them.
+func NewStitchTask(cfg *Config, partition int32, raw map[string]int32) *StitchTask {
+	t := &StitchTask{cfg: cfg, partition: partition, raw: raw, store: NewStore()}
+	t.flight = newFlight(cfg.ExchangePartitions)
+	t.machine = stitch.New(cfg.Stitch, t.store)
+	if err := t.resume(); err != nil {
+		panic(err) // an empty store cannot be corrupt
+	}
+	return t
+}
+
+// The first byte of the task's own keys. Those of the stitch machine begin with
+// small letters.
+const (
+	positionKey = 'P' // position, held
+	clocksKey   = 'C'
+	accountKey  = 'A' // + partition, topic
+	bookKey     = 'B' // + partition, topic
+)
+
+func sourceKey(kind byte, p SourcePartition) []byte {
+	key := binary.BigEndian.AppendUint32([]byte{kind}, uint32(p.Partition))
+	return append(key, p.Topic...)
+}
+
+func parseSourceKey(key []byte) SourcePartition {
+	return SourcePartition{string(key[5:]), int32(binary.BigEndian.Uint32(key[1:]))}
+}
+
+// Load takes in one changelog record; a nil value deletes.
+func (t *StitchTask) Load(key, value []byte) { t.store.Load(key, value) }
+
+// Restored ends a restore, after the last Load. Ends are the high watermarks
+// (read uncommitted: a committed message may hide behind another's open
+// transaction) of every exchange partition, read after the last owner was
+// fenced; nil says that no messages of a last owner can be in flight.
+func (t *StitchTask) Restored(ends []int64) error {
+	if err := t.resume(); err != nil {
+		return fmt.Errorf("restore stitch task %d: %w", t.partition, err)
+	}
+	t.ends = ends
+	t.said = Clock{Task: t.partition, Time: t.reached(), Position: t.position}
+	return nil
+}
+
+// resume takes up everything from the committed store.
+func (t *StitchTask) resume() error {
+	t.clocks = newClocks(t.cfg.ExchangePartitions)
+	t.accounts, t.books = map[SourcePartition]*account{}, map[SourcePartition]*book{}
+	t.position, t.held = 0, unheard
+	t.local = t.local[:0]
+	for key, value := range t.store.All() {
+		if err := t.take(key, value); err != nil {
+			return err
+		}
+	}
+	t.clocks.configure(t.raw)
+	t.machine.Rebuild(t.store.All())
+	return nil
+}
+
+func (t *StitchTask) take(key, value []byte) error {
+	switch key[0] {
+	case positionKey:
+		c := call.NewReader(value)
+		c.Int64(&t.position)
+		c.Int64(&t.held)
+		return whole(c)
+	case clocksKey:
+		return t.clocks.parse(value)
+	case accountKey:
+		return t.account(parseSourceKey(key)).parse(value)
+	case bookKey:
+		return t.book(parseSourceKey(key)).parse(value)
+	}
+	return nil
+}
+
+func (t *StitchTask) account(p SourcePartition) *account {
+	a := t.accounts[p]
+	if a == nil {
+		a = new(account)
+		t.accounts[p] = a
+	}
+	return a
+}
+
+func (t *StitchTask) book(p SourcePartition) *book {
+	b := t.books[p]
+	if b == nil {
+		b = new(book)
+		t.books[p] = b
+	}
+	return b
+}
+
+// Sources tells the task the partition counts of the source topics anew, after
+// a topic grew. A new partition holds the leg clock where it is until it is
+// heard.
+func (t *StitchTask) Sources(raw map[string]int32) {
+	t.raw = raw
+	t.clocks.configure(raw)
+}
+
+// Process takes one exchange record. An error is not the record's fault: the
+// record, or the state, was damaged or written by a newer program.
+func (t *StitchTask) Process(r Record, fx *Effects) error {
+	if r.Offset < t.position {
+		t.replayed++
+		return nil
+	}
+	t.position = r.Offset + 1
+	if err := t.process(r, fx); err != nil {
+		return fmt.Errorf("process %s-%d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	return nil
+}
+
+func (t *StitchTask) process(r Record, fx *Effects) error {
+	if len(r.Value) == 0 {
+		return call.ErrCorrupt
+	}
+	switch r.Value[0] {
+	case eventKind:
+		e, arrival, err := parseEvent(r.Value)
+		if err != nil {
+			return err
+		}
+		t.event(e, arrival)
+	case messageKind:
+		m, err := parseMessage(r.Key, r.Value)
+		if err != nil {
+			return err
+		}
+		return t.machine.Receive(m)
+	case tickKind:
+		k, err := parseTick(r.Value)
+		if err != nil {
+			return err
+		}
+		return t.tick(k, fx)
+	default:
+		return unknownKind(r.Value[0])
+	}
+	return nil
+}
+
+// event hands an event to its leg. A partition that seemed idle may deliver an
+// old timestamp; what the event causes now must still hold the clock back, so
+// its trig lies beyond the clock.
+func (t *StitchTask) event(e *call.Event, arrival int64) {
+	trig := arrival
+	if t.clocks.leg != unheard && !t.control.trigFromArrival {
+		trig = max(trig, t.clocks.leg+1)
+	}
+	source := SourcePartition{e.Source.Topic, e.Source.Partition}
+	t.account(source).count(t.machine.Event(e, arrival, trig))
+}
+
+func (t *StitchTask) tick(k *Tick, fx *Effects) error {
+	for _, p := range k.Progress {
+		if _, ok := t.raw[p.Source.Topic]; ok {
+			t.clocks.progress(p.Source, p.Time)
+		}
+		t.account(p.Source).progress(p, t.partition)
+	}
+	for _, c := range k.Clocks {
+		if c.Task < 0 || c.Task >= t.cfg.ExchangePartitions {
+			return call.ErrCorrupt
+		}
+		t.hear(c)
+	}
+	for _, a := range k.Answers {
+		if a.Task < 0 || a.Task >= t.cfg.ExchangePartitions {
+			return call.ErrCorrupt
+		}
+		t.enter(a, fx)
+	}
+	t.clocks.settle()
+	return nil
+}
+
+// hear takes in another task's clock, or this one's own. The latest counts, not
+// the largest: a clock goes back where a new message holds it.
+func (t *StitchTask) hear(c Clock) {
+	told := &t.clocks.tasks[c.Task]
+	if t.control.largestClock {
+		c.Time = max(c.Time, told.time)
+	}
+	*told = taskClock{c.Time, c.Position}
+	t.flight.acknowledge(c.Task, c.Position)
+}
+
+// enter writes an answer into its book, and publishes the page that it closed.
+func (t *StitchTask) enter(a Answer, fx *Effects) {
+	b := t.book(a.Source)
+	closed := b.answer(a, t.cfg.ExchangePartitions)
+	t.store.Put(sourceKey(bookKey, a.Source), b.appendBinary(nil))
+	if closed != nil {
+		fx.Outputs = append(fx.Outputs, Output{Sink: Audit, Key: []byte(a.Source.String()), Value: audit(a.Source, closed)})
+	}
+}
+
+// settleLimit bounds the timers of one transaction. One that fires costs about
+// as much as an event; the rest waits for the next transaction.
+const settleLimit = 2_000
+
+// Finish ends a batch: messages between own nodes are delivered, what is due by
+// the clocks is published, and the changes of the state go to the changelog.
+// More says that further timers are due, for the next transaction.
+func (t *StitchTask) Finish(fx *Effects) (more bool) {
+	t.deliver(fx)
+	more = t.machine.Settle(stitch.Clocks{Leg: t.clocks.leg, Session: t.clocks.session}, settleLimit)
+	t.deliver(fx)
+	t.machine.Flush()
+	t.record()
+	fx.Changelog = t.store.appendChanges(fx.Changelog, t.partition)
+	return more
+}
+
+// deliver takes the machine's effects until no message to an own node is left.
+func (t *StitchTask) deliver(fx *Effects) {
+	for {
+		t.emit(t.machine.Take(), fx)
+		if len(t.local) == 0 {
+			return
+		}
+		for _, m := range t.local {
+			if err := t.machine.Receive(m); err != nil {
+				panic(fmt.Sprintf("stitch task %d cannot read its own message to %s: %v", t.partition, m.To, err))
+			}
+		}
+		t.local = t.local[:0]
+	}
+}
+
+func (t *StitchTask) emit(of stitch.Effects, fx *Effects) {
+	for _, m := range of.Messages {
+		t.send(m, fx)
+	}
+	for _, e := range of.Events {
+		fx.Outputs = append(fx.Outputs, Output{Events, t.hexKey(e.Leg), e})
+	}
+	for _, s := range of.Sessions {
+		fx.Outputs = append(fx.Outputs, Output{Sessions, t.hexKey(s.ID), s})
+	}
+	for _, l := range of.Legs {
+		fx.Outputs = append(fx.Outputs, Output{Legs, t.hexKey(l.ID), l})
+	}
+	for _, e := range of.Conflicts {
+		fx.Outputs = append(fx.Outputs, conflicting(e))
+	}
+}
+
+func (t *StitchTask) send(m stitch.Message, fx *Effects) {
+	p := Partition(m.To[:], t.cfg.ExchangePartitions)
+	if p == t.partition {
+		t.local = append(t.local, m)
+		return
+	}
+	t.flight.send(p, m.Trig)
+	fx.Exchange = append(fx.Exchange, Envelope{
+		Partition: p,
+		Key:       t.arena.keep(append(t.arena.room(), m.To[:]...)),
+		Value:     t.arena.keep(appendMessage(t.arena.room(), m)),
+		From:      t.partition,
+		Trig:      m.Trig,
+	})
+}
+
+func (t *StitchTask) hexKey(id call.LegID) []byte {
+	return t.arena.keep(hex.AppendEncode(t.arena.room(), id[:]))
+}
+
+// record writes what changed of the task's own state to its store.
+func (t *StitchTask) record() {
+	c := call.NewWriter(nil)
+	held := t.reached()
+	c.Int64(&t.position)
+	c.Int64(&held)
+	t.put([]byte{positionKey}, c.Buf)
+	t.put([]byte{clocksKey}, t.clocks.appendBinary(nil))
+	for _, p := range t.dirtyAccounts() {
+		a := t.accounts[p]
+		a.dirty = false
+		t.store.Put(sourceKey(accountKey, p), a.appendBinary(nil))
+	}
+}
+
+func (t *StitchTask) put(key, value []byte) {
+	if !bytes.Equal(t.store.Get(key), value) {
+		t.store.Put(key, value)
+	}
+}
+
+func (t *StitchTask) dirtyAccounts() (dirty []SourcePartition) {
+	for p, a := range t.accounts {
+		if a.dirty {
+			dirty = append(dirty, p)
+		}
+	}
+	slices.SortFunc(dirty, SourcePartition.compare)
+	return dirty
+}
+
+// reached is how far the task has both got and been acknowledged. It goes back
+// where a new message holds it.
+func (t *StitchTask) reached() int64 {
+	r := t.clocks.leg
+	if least := t.flight.earliest(); least != math.MaxInt64 && !t.control.ignoreFlight {
+		r = min(r, least-1)
+	}
+	if !t.settled() && !t.control.ignoreEnds {
+		r = min(r, t.held)
+	}
+	return r
+}
+
+// settled says whether every task is past what a last owner may have sent it.
+func (t *StitchTask) settled() bool {
+	for i, end := range t.ends {
+		if t.clocks.tasks[i].position < end {
+			return false
+		}
+	}
+	return true
+}
+
+// Clock is the task's clock as of its last commit, for a tick.
+func (t *StitchTask) Clock() Clock { return t.said }
+
+// Answers are the task's answers that are due, for the next tick.
+func (t *StitchTask) Answers() (due []Answer) {
+	for _, a := range t.accounts {
+		due = append(due, a.due...)
+		a.due = a.due[:0]
+	}
+	slices.SortStableFunc(due, func(a, b Answer) int { return a.Source.compare(b.Source) })
+	return due
+}
+
+// Sent tells the offset that a message, an envelope whose From is this task,
+// got in the exchange: after its produce was acknowledged, before Commit, and
+// in the order of its partition.
+func (t *StitchTask) Sent(e Envelope, offset int64) { t.flight.tell(e, offset) }
+
+// Commit makes everything since the last Commit durable. Position is the next
+// exchange offset after the transaction.
+func (t *StitchTask) Commit(position int64) {
+	if !t.flight.complete() {
+		panic(fmt.Sprintf("stitch task %d committed a message without the offset that it was sent at", t.partition))
+	}
+	t.flight.commit()
+	t.store.Commit()
+	t.held = t.reached()
+	if t.settled() {
+		t.ends = nil
+	}
+	t.said = Clock{Task: t.partition, Time: t.held, Position: position}
+}
+
+// Abort goes back to the last Commit, by the way that a restore takes.
+func (t *StitchTask) Abort() {
+	t.flight.abort()
+	t.store.Abort()
+	if err := t.resume(); err != nil {
+		panic(fmt.Sprintf("stitch task %d cannot read the state that it wrote: %v", t.partition, err))
+	}
+}
+
+// LegClock is the arrival time, in epoch ms, that all source partitions have
+// passed; math.MinInt64 before all were heard.
+func (t *StitchTask) LegClock() int64 { return t.clocks.leg }
+
+// SessionClock is the arrival time, in epoch ms, before which no message is in
+// flight; math.MinInt64 before all tasks were heard.
+func (t *StitchTask) SessionClock() int64 { return t.clocks.session }
+
+// HeldBy is the source partition that holds the leg clock.
+func (t *StitchTask) HeldBy() (topic string, partition int32) {
+	held, _ := t.clocks.heldBy()
+	return held.source.Topic, held.source.Partition
+}
+
+// Position is the next exchange offset that the state does not contain. A
+// committed group offset beyond it means that the changelog lost records.
+func (t *StitchTask) Position() int64 { return t.position }
+
+// Pending is the number of bytes of state that the open transaction has
+// written.
+func (t *StitchTask) Pending() int { return t.store.Pending() }
+
+// Held are the numbers of nodes, keys, and bytes that the task keeps, for
+// metrics.
+func (t *StitchTask) Held() (nodes, keys, bytes int) {
+	return t.machine.Open(), t.store.Len(), t.store.Size()
+}
+
+// Replayed is the number of exchange records skipped since the task was
+// created because its state contained them already.
+func (t *StitchTask) Replayed() int64 { return t.replayed }
+
+// Counts is what the events of every source partition came to in this task.
+func (t *StitchTask) Counts() (sum Counts) {
+	for _, a := range t.accounts {
+		sum.Add(a.counts)
+	}
+	return sum
+}
+
+// conflicting is the reject of an event whose id came before with other
+// content. Its raw bytes are in the source topic still.
+func conflicting(e *call.Event) Output {
+	key := []byte(e.Leg.String())
+	return Output{Sink: Rejects, Key: key, Value: &call.Reject{
+		Reason: call.ConflictingID,
+		Detail: "an event with this id was accepted before with other content",
+		Source: e.Source, Timestamp: e.IngestedAt, Key: key, Value: schemas.AppendJSON(nil, e),
+	}}
+}

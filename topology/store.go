@@ -1,0 +1,121 @@
+package topology
+
+import "iter"
+
+// Store is a task's state: the committed keys and, over them, the writes of
+// the transaction that is open. Reads see both. It has one owner at a time.
+type Store struct {
+	base    map[string][]byte
+	index   map[string]int // key → its place in writes
+	writes  []write        // in the order of each key's first write
+	pending int            // bytes of keys and values in writes
+	size    int            // bytes of keys and values in base
+}
+
+type write struct {
+	key   string
+	value []byte // nil deletes
+	told  bool   // the changelog has this value
+}
+
+// NewStore is an empty store.
+func NewStore() *Store {
+	return &Store{base: map[string][]byte{}, index: map[string]int{}}
+}
+
+// Get is the value of a key, nil where there is none. The caller does not
+// change it.
+func (s *Store) Get(key []byte) []byte {
+	if i, ok := s.index[string(key)]; ok {
+		return s.writes[i].value
+	}
+	return s.base[string(key)]
+}
+
+// Put writes a value in the open transaction; nil deletes. The store keeps
+// value, not key.
+func (s *Store) Put(key, value []byte) {
+	if i, ok := s.index[string(key)]; ok {
+		w := &s.writes[i]
+		s.pending += len(value) - len(w.value)
+		w.value, w.told = value, false
+		return
+	}
+	k := string(key)
+	s.index[k] = len(s.writes)
+	s.writes = append(s.writes, write{key: k, value: value})
+	s.pending += len(k) + len(value)
+}
+
+// Load puts a committed value: one changelog record of a restore. It copies
+// both, because a fetched record is a part of a much larger buffer.
+func (s *Store) Load(key, value []byte) {
+	if value == nil {
+		s.set(string(key), nil)
+		return
+	}
+	s.set(string(key), append(make([]byte, 0, len(value)), value...))
+}
+
+func (s *Store) set(key string, value []byte) {
+	if old, ok := s.base[key]; ok {
+		s.size -= len(key) + len(old)
+	}
+	if value == nil {
+		delete(s.base, key)
+		return
+	}
+	s.base[key] = value
+	s.size += len(key) + len(value)
+}
+
+// Commit makes the open transaction's writes the committed state.
+func (s *Store) Commit() {
+	for _, w := range s.writes {
+		s.set(w.key, w.value)
+	}
+	s.Abort()
+}
+
+// Abort forgets the open transaction's writes.
+func (s *Store) Abort() {
+	clear(s.index)
+	clear(s.writes)
+	s.writes = s.writes[:0]
+	s.pending = 0
+}
+
+// appendChanges appends the writes that the changelog has not seen yet.
+func (s *Store) appendChanges(changes []Change, partition int32) []Change {
+	for i := range s.writes {
+		w := &s.writes[i]
+		if w.told {
+			continue
+		}
+		w.told = true
+		changes = append(changes, Change{Partition: partition, Key: []byte(w.key), Value: w.value})
+	}
+	return changes
+}
+
+// All visits every committed key, in no particular order. The open
+// transaction's writes are not part of it.
+func (s *Store) All() iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		for key, value := range s.base {
+			if !yield([]byte(key), value) {
+				return
+			}
+		}
+	}
+}
+
+// Len is the number of committed keys.
+func (s *Store) Len() int { return len(s.base) }
+
+// Size is the number of bytes of committed keys and values.
+func (s *Store) Size() int { return s.size }
+
+// Pending is the number of bytes that the open transaction has written. A
+// runtime ends a transaction early where it grows large.
+func (s *Store) Pending() int { return s.pending }

@@ -1,0 +1,237 @@
+package topology
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"callstitch/processor/call"
+	"callstitch/processor/stitch"
+)
+
+// The exchange carries three kinds of record. The first byte of a value tells
+// which; a changed form takes a new byte, so a reader never guesses.
+const (
+	eventKind   = 1 // arrival, call.Event; key: the leg's node
+	messageKind = 2 // trig, body; key: the node it is for
+	tickKind    = 3 // a Tick; no key
+)
+
+// ErrNewerState is what reading state or an exchange record of a newer program
+// fails with. The way out is to run that program.
+var ErrNewerState = errors.New("written by a newer program")
+
+// SourcePartition names one partition of a source topic.
+type SourcePartition struct {
+	Topic     string
+	Partition int32
+}
+
+// String is the name as Kafka tools write it, such as call.raw-0.
+func (p SourcePartition) String() string {
+	return p.Topic + "-" + strconv.Itoa(int(p.Partition))
+}
+
+func (p SourcePartition) compare(o SourcePartition) int {
+	switch {
+	case p.Topic < o.Topic, p.Topic == o.Topic && p.Partition < o.Partition:
+		return -1
+	case p == o:
+		return 0
+	}
+	return 1
+}
+
+// Totals are what a source partition's records came to since the generation
+// began: Read = Decoded + Ignored + Rejected.
+type Totals struct {
+	Read, Decoded, Ignored, Rejected int64 // records
+	Events                           int64 // events decoded from them
+}
+
+// Add adds o to t.
+func (t *Totals) Add(o Totals) {
+	t.Read += o.Read
+	t.Decoded += o.Decoded
+	t.Ignored += o.Ignored
+	t.Rejected += o.Rejected
+	t.Events += o.Events
+}
+
+// Counts are what a source partition's events came to since the generation
+// began, in one stitch task or in all.
+type Counts struct {
+	Accepted, Duplicate, Conflicting, Late int64
+}
+
+// Add adds o to c.
+func (c *Counts) Add(o Counts) {
+	c.Accepted += o.Accepted
+	c.Duplicate += o.Duplicate
+	c.Conflicting += o.Conflicting
+	c.Late += o.Late
+}
+
+// Progress is how far the decode task of a source partition has come. No event
+// that it sends later arrives at or before Time, save from a partition that
+// seemed idle.
+type Progress struct {
+	Source  SourcePartition
+	Time    int64 // epoch ms of arrival time; math.MinInt64 before anything is known
+	Arrival int64 // largest arrival so far, epoch ms; math.MinInt64 before the first record
+	Offset  int64 // next raw offset
+	Totals  Totals
+}
+
+// Clock is how far a stitch task has come.
+type Clock struct {
+	Task     int32
+	Time     int64 // no message of the task caused at or before it is unacknowledged; may go back
+	Position int64 // committed position in the task's exchange partition: what was sent to it below is acknowledged
+}
+
+// Answer is a stitch task's part of the book of one source partition: what the
+// events before Offset came to in this task.
+type Answer struct {
+	Source  SourcePartition
+	Task    int32
+	Offset  int64
+	Arrival int64
+	Totals  Totals
+	Counts  Counts
+}
+
+// Tick is what a worker tells every exchange partition about twice a second:
+// one snapshot of its decode tasks and of its stitch tasks.
+type Tick struct {
+	Progress []Progress
+	Clocks   []Clock
+	Answers  []Answer
+}
+
+// Envelopes is the tick as records: one for each exchange partition. Progress
+// and clocks go to all, an answer only to the task that keeps the book. They
+// must follow the events of the same transaction: an event that comes after
+// the progress that covers it is one too many in the book of its partition.
+func (k *Tick) Envelopes(cfg *Config) []Envelope {
+	c := call.NewWriter([]byte{tickKind})
+	call.List(c, &k.Progress, visitProgress)
+	call.List(c, &k.Clocks, visitClock)
+	envelopes := make([]Envelope, cfg.ExchangePartitions)
+	for p := range envelopes {
+		own := Tick{Answers: answersFor(k.Answers, int32(p), cfg.ExchangePartitions)}
+		w := call.NewWriter(c.Buf[:len(c.Buf):len(c.Buf)])
+		call.List(w, &own.Answers, visitAnswer)
+		envelopes[p] = Envelope{Partition: int32(p), Value: w.Buf, From: -1}
+	}
+	return envelopes
+}
+
+func answersFor(all []Answer, partition, n int32) (own []Answer) {
+	for _, a := range all {
+		if bookKeeper(a.Source, n) == partition {
+			own = append(own, a)
+		}
+	}
+	return own
+}
+
+// bookKeeper is the stitch task, out of n, that keeps the book of a source
+// partition.
+func bookKeeper(p SourcePartition, n int32) int32 { return Partition([]byte(p.String()), n) }
+
+func parseTick(b []byte) (*Tick, error) {
+	c := call.NewReader(b[1:])
+	k := new(Tick)
+	call.List(c, &k.Progress, visitProgress)
+	call.List(c, &k.Clocks, visitClock)
+	call.List(c, &k.Answers, visitAnswer)
+	return k, whole(c)
+}
+
+func visitProgress(c *call.Codec, p *Progress) {
+	visitSource(c, &p.Source)
+	c.Int64(&p.Time)
+	c.Int64(&p.Arrival)
+	c.Int64(&p.Offset)
+	visitTotals(c, &p.Totals)
+}
+
+func visitClock(c *call.Codec, k *Clock) {
+	c.Int32(&k.Task)
+	c.Int64(&k.Time)
+	c.Int64(&k.Position)
+}
+
+func visitAnswer(c *call.Codec, a *Answer) {
+	visitSource(c, &a.Source)
+	c.Int32(&a.Task)
+	c.Int64(&a.Offset)
+	c.Int64(&a.Arrival)
+	visitTotals(c, &a.Totals)
+	visitCounts(c, &a.Counts)
+}
+
+func visitSource(c *call.Codec, p *SourcePartition) {
+	c.String(&p.Topic)
+	c.Int32(&p.Partition)
+}
+
+func visitTotals(c *call.Codec, t *Totals) {
+	c.Int64(&t.Read)
+	c.Int64(&t.Decoded)
+	c.Int64(&t.Ignored)
+	c.Int64(&t.Rejected)
+	c.Int64(&t.Events)
+}
+
+func visitCounts(c *call.Codec, n *Counts) {
+	c.Int64(&n.Accepted)
+	c.Int64(&n.Duplicate)
+	c.Int64(&n.Conflicting)
+	c.Int64(&n.Late)
+}
+
+func appendEvent(b []byte, e *call.Event, arrival int64) []byte {
+	c := call.NewWriter(append(b, eventKind))
+	c.Int64(&arrival)
+	return e.AppendBinary(c.Buf)
+}
+
+func parseEvent(b []byte) (e *call.Event, arrival int64, err error) {
+	arrival, n := binary.Varint(b[1:])
+	if n <= 0 {
+		return nil, 0, call.ErrCorrupt
+	}
+	e, err = call.ParseEvent(b[1+n:])
+	return e, arrival, err
+}
+
+func appendMessage(b []byte, m stitch.Message) []byte {
+	c := call.NewWriter(append(b, messageKind))
+	c.Int64(&m.Trig)
+	return append(c.Buf, m.Body...)
+}
+
+func parseMessage(key, b []byte) (m stitch.Message, err error) {
+	trig, n := binary.Varint(b[1:])
+	if n <= 0 || len(key) != len(m.To) {
+		return m, call.ErrCorrupt
+	}
+	copy(m.To[:], key)
+	m.Trig, m.Body = trig, b[1+n:]
+	return m, nil
+}
+
+// whole is the reader's error, or ErrCorrupt where it left something over.
+func whole(c *call.Codec) error {
+	if c.Err == nil && len(c.Buf) != 0 {
+		return call.ErrCorrupt
+	}
+	return c.Err
+}
+
+func unknownKind(kind byte) error {
+	return fmt.Errorf("exchange record of kind %d: %w", kind, ErrNewerState)
+}
