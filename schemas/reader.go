@@ -19,8 +19,8 @@ import (
 // is safe for concurrent use.
 type Reader struct {
 	codec *goavro.Codec
-	root  *avro.SchemaNode // the order of fields, which goavro's maps lose
-	named map[string]*avro.SchemaNode
+	root  *avro.SchemaNode            // the order of fields, which goavro's maps lose
+	named map[string]*avro.SchemaNode // definitions by full and by short name
 }
 
 // NewReader reads values of the given writer schema.
@@ -67,6 +67,7 @@ func (r *Reader) AppendJSON(dst, b []byte) ([]byte, error) {
 func (r *Reader) collect(n *avro.SchemaNode) {
 	if n.Name != "" {
 		r.named[fullName(n)] = n
+		r.named[n.Name] = n
 	}
 	for i := range n.Fields {
 		r.collect(&n.Fields[i].Type)
@@ -82,6 +83,14 @@ func (r *Reader) collect(n *avro.SchemaNode) {
 	}
 }
 
+// resolve gives the definition of a type that is only named.
+func (r *Reader) resolve(n *avro.SchemaNode) *avro.SchemaNode {
+	if definition, ok := r.named[n.Type]; ok {
+		return definition
+	}
+	return n
+}
+
 func fullName(n *avro.SchemaNode) string {
 	if n.Namespace == "" {
 		return n.Name
@@ -90,9 +99,7 @@ func fullName(n *avro.SchemaNode) string {
 }
 
 func (r *Reader) value(w *jsonWriter, n *avro.SchemaNode, v any) {
-	if definition, ok := r.named[n.Type]; ok {
-		n = definition
-	}
+	n = r.resolve(n)
 	switch n.Type {
 	case "record", "error":
 		r.fields(w, n, v.(map[string]any))
@@ -148,7 +155,7 @@ func (r *Reader) branch(w *jsonWriter, n *avro.SchemaNode, v any) {
 
 func (r *Reader) branchNamed(n *avro.SchemaNode, name string) *avro.SchemaNode {
 	for i := range n.Branches {
-		b := &n.Branches[i]
+		b := r.resolve(&n.Branches[i])
 		switch name {
 		case b.Type, fullName(b), b.Type + "." + b.LogicalType:
 			return b

@@ -52,6 +52,18 @@ func TestReaderForeignSchema(t *testing.T) {
 	}
 }
 
+func TestReaderRecursiveSchema(t *testing.T) {
+	const schema = `{"type":"record","name":"Step","namespace":"x","fields":[
+		{"name":"next","type":["null","Step"],"default":null},{"name":"at","type":"int"}]}`
+	got, err := mustReader(t, schema).AppendJSON(nil, []byte{2, 2, 0, 6, 4, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"next":{"next":{"next":null,"at":3},"at":2},"at":1}`; string(got) != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+}
+
 func TestReaderRefuses(t *testing.T) {
 	written, err := AppendAvro(nil, sampleAudit())
 	if err != nil {

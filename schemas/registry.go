@@ -264,7 +264,7 @@ func (r *Registry) failure(doing, name string, err error) error {
 	}
 	said := answer.Error()
 	if len(said) > answerMax {
-		said = said[:answerMax] + "…"
+		said = strings.ToValidUTF8(said[:answerMax], "") + "…"
 	}
 	advice := "see the registry's log"
 	switch answer.StatusCode {

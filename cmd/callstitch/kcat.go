@@ -178,13 +178,3 @@ func appendKcat(b []byte, r *topology.Record) []byte {
 	b = appendText(b, r.Value)
 	return append(b, '}')
 }
-
-// appendText appends s as a JSON string, or null. Bytes that are not UTF-8 are
-// replaced: what must keep them uses appendBytes.
-func appendText(b, s []byte) []byte {
-	if s == nil {
-		return append(b, "null"...)
-	}
-	b, _ = jsontext.AppendQuote(b, s) // the error tells of replaced bytes
-	return b
-}

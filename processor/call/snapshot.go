@@ -8,7 +8,7 @@ import "cmp"
 func (s LegSnapshot) Join(o LegSnapshot) LegSnapshot {
 	return LegSnapshot{
 		CallID:    max(s.CallID, o.CallID),
-		Direction: max(s.Direction, o.Direction),
+		Direction: joinDirection(s.Direction, o.Direction),
 		From:      joinParty(s.From, o.From),
 		To:        joinParty(s.To, o.To),
 		Started:   Earliest(s.Started, o.Started),
@@ -19,10 +19,22 @@ func (s LegSnapshot) Join(o LegSnapshot) LegSnapshot {
 	}
 }
 
-// joinParty prefers the spelling with a certain number, then the larger one:
-// any fixed order does, as long as it is the same for all.
+// joinParty takes the smaller of two spellings, and any before none.
 func joinParty(a, b Party) Party {
-	if cmp.Or(cmp.Compare(a.E164, b.E164), cmp.Compare(a.Raw, b.Raw), cmp.Compare(a.Kind, b.Kind)) < 0 {
+	switch {
+	case a.Raw == "":
+		return b
+	case b.Raw == "":
+		return a
+	case cmp.Or(cmp.Compare(a.Raw, b.Raw), cmp.Compare(a.E164, b.E164), cmp.Compare(a.Kind, b.Kind)) <= 0:
+		return a
+	default:
+		return b
+	}
+}
+
+func joinDirection(a, b Direction) Direction {
+	if a == DirectionUnknown || b != DirectionUnknown && b < a {
 		return b
 	}
 	return a

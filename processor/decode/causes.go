@@ -309,13 +309,14 @@ func mapped(n int32) call.Code {
 	return call.Code{N: n, Src: call.CodeMapped}
 }
 
-// endsWith fills in what a code means; an unlisted one means nothing to us.
+// endsWith fills in what a code means; an unlisted one says no more than that
+// there was a cause.
 func (d *draft) endsWith(s Scheme, code string) {
 	if row, ok := causeByCode[causeCode{s, code}]; ok {
 		d.ends(row)
-		return
+	} else if d.event.HangupCause == call.NoCause {
+		d.event.HangupCause = call.CauseUnknown
 	}
-	d.event.HangupCause = call.CauseUnknown
 }
 
 // endsWithNumber fills in a hangup cause number of FreeSWITCH: up to 127 they

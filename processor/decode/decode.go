@@ -2,6 +2,7 @@ package decode
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ type Settings struct {
 
 // Input is one raw record.
 type Input struct {
-	Value   []byte        // nil is a null value; the decoder keeps no part of it
+	Value   []byte        // nil is a null value; events share no memory with it
 	Headers []call.Header // provider, tenant and scope override Settings
 	// Timestamp is the Kafka timestamp in epoch milliseconds. Where it is 0, as
 	// in raw files, instants that only it tells are absent.
@@ -94,7 +95,6 @@ func (d *Decoder) Decode(in Input) Result {
 	if len(result.Events) > 0 {
 		trace(result.Events, in)
 	}
-	d.doc.src = nil
 	return result
 }
 
@@ -196,34 +196,41 @@ const maxHeader = 128
 // defaultTenant owns the records of sources that name none.
 const defaultTenant = "default"
 
-// origin is what settings and headers say together. Of several headers with one
-// key the last counts, as everywhere in Kafka.
+// origin is what settings and headers say together.
 func (s Settings) origin(headers []call.Header) (o origin, rejected *Rejection) {
 	o = origin{s.Provider, s.Tenant, s.Scope}
-	for _, h := range headers {
-		switch h.Key {
-		case "provider":
-			p, ok := call.ParseProvider(string(h.Value))
-			if !ok {
-				return o, reject(call.UnknownProvider, "the provider header names none of opentact, stringee, sonetel, xelion, bandwidth")
-			}
-			o.provider = p
-		case "tenant":
-			if len(h.Value) == 0 || !isName(h.Value) {
-				return o, reject(call.BadHeader, "the tenant header is not 1 to 128 bytes of UTF-8 without control characters")
-			}
-			o.tenant = string(h.Value)
-		case "scope":
-			if !isName(h.Value) {
-				return o, reject(call.BadHeader, "the scope header is not up to 128 bytes of UTF-8 without control characters")
-			}
-			o.scope = string(h.Value)
+	if h, ok := header(headers, "provider"); ok {
+		if o.provider, ok = call.ParseProvider(string(h)); !ok {
+			return o, reject(call.UnknownProvider, "the provider header names none of opentact, stringee, sonetel, xelion, bandwidth")
 		}
+	}
+	if h, ok := header(headers, "tenant"); ok {
+		if len(h) == 0 || !isName(h) {
+			return o, reject(call.BadHeader, "the tenant header is not 1 to 128 bytes of UTF-8 without control characters")
+		}
+		o.tenant = string(h)
+	}
+	if h, ok := header(headers, "scope"); ok {
+		if !isName(h) {
+			return o, reject(call.BadHeader, "the scope header is not up to 128 bytes of UTF-8 without control characters")
+		}
+		o.scope = string(h)
 	}
 	if o.tenant == "" {
 		o.tenant = defaultTenant
 	}
 	return o, nil
+}
+
+// header is the value of the last header of that key: of several, that is the
+// one that counts for Kafka's clients.
+func header(headers []call.Header, key string) (v []byte, ok bool) {
+	for _, h := range slices.Backward(headers) {
+		if h.Key == key {
+			return h.Value, true
+		}
+	}
+	return nil, false
 }
 
 func isName(b []byte) bool {

@@ -54,6 +54,14 @@ func (d *draft) copy(b []byte) string {
 	return d.strings.String()[from:]
 }
 
+// copyWith keeps prefix and b as one string.
+func (d *draft) copyWith(prefix string, b []byte) string {
+	from := d.strings.Len()
+	d.strings.WriteString(prefix)
+	d.strings.Write(b)
+	return d.strings.String()[from:]
+}
+
 // text is a string for people, cut to maxText; empty where v is none.
 func (d *draft) text(v value) string {
 	return d.copy(cut(v.bytes(), maxText))

@@ -221,6 +221,14 @@ func unquote(quoted []byte) []byte {
 	return b
 }
 
+// literal is a string or number as it was written; empty for anything else.
+func (v value) literal() string {
+	if v.kind() == '0' {
+		return string(v.raw())
+	}
+	return string(v.bytes())
+}
+
 // is says whether v is that string.
 func (v value) is(s string) bool { return v.isString() && string(v.bytes()) == s }
 

@@ -27,7 +27,7 @@ func (d *draft) address(v value, certain func(digits string) bool) call.Party {
 		return call.Party{}
 	}
 	if isNumber(string(b)) && certain(string(b)) {
-		international := d.copy(append([]byte{'+'}, b...))
+		international := d.copyWith("+", b)
 		return call.Party{Raw: international[1:], E164: international, Kind: call.PSTN}
 	}
 	raw := d.copy(b)

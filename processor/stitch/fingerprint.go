@@ -71,6 +71,16 @@ func (d *digest) party(p *call.Party) {
 	d.word(uint64(p.Kind))
 }
 
+func (d *digest) code(c call.Code) { d.word(uint64(uint32(c.N)) | uint64(c.Src)<<32) }
+
+func (d *digest) attributes(all []call.Attribute) {
+	d.word(uint64(len(all)))
+	for _, a := range all {
+		d.text(a.Key)
+		d.text(a.Value)
+	}
+}
+
 // hashText is the hash of one text.
 func hashText(s string) uint64 {
 	var d digest
@@ -103,8 +113,8 @@ func fingerprint(s *call.Session) uint64 {
 	} {
 		d.maybe(n)
 	}
-	d.word(uint64(s.Q850.N) | uint64(s.Q850.Src)<<32)
-	d.word(uint64(s.SIPStatus.N) | uint64(s.SIPStatus.Src)<<32)
+	d.code(s.Q850)
+	d.code(s.SIPStatus)
 	d.text(s.ProviderCause)
 	d.word(uint64(s.LegCount)<<32 | uint64(s.AnsweredLegCount))
 	d.word(uint64(s.TransferCount)<<32 | uint64(s.ParticipantCount))
@@ -155,6 +165,9 @@ func (d *digest) lists(s *call.Session) {
 		d.word(uint64(r.StartedAt))
 		d.maybe(r.DurationMS)
 		d.text(r.URL)
+		d.text(r.Format)
+		d.maybe(r.Channels)
+		d.word(uint64(r.AvailableAt))
 		d.truth(r.Transcribed)
 	}
 	d.word(uint64(len(s.Timeline)))
@@ -164,9 +177,36 @@ func (d *digest) lists(s *call.Session) {
 		d.word(uint64(m.Type) | uint64(m.Src)<<8)
 		d.id(&m.Leg)
 	}
-	d.word(uint64(len(s.Attributes)))
-	for _, a := range s.Attributes {
-		d.text(a.Key)
-		d.text(a.Value)
+	d.attributes(s.Attributes)
+}
+
+// rowFingerprint is a hash of a leg row's canonical form, as fingerprint is of
+// a session's.
+func rowFingerprint(r *call.Leg) uint64 {
+	var d digest
+	d.id(&r.ID)
+	d.id(&r.SessionID)
+	d.id(r.ParentLeg)
+	for _, s := range [...]string{r.Tenant, r.Account, r.CallID, r.ParentCallID, r.ProviderCause, r.ConferenceID} {
+		d.text(s)
 	}
+	d.word(uint64(r.Provider) | uint64(r.Role)<<8 | uint64(r.Direction)<<16 | uint64(r.Disposition)<<24 |
+		uint64(r.AnsweredBy)<<32 | uint64(r.HangupParty)<<40 | uint64(r.HangupCause)<<48)
+	d.party(&r.From)
+	d.party(&r.To)
+	for _, i := range [...]*call.Instant{&r.Started, &r.Ringing, &r.Answered, &r.Ended} {
+		d.instant(i)
+	}
+	for _, n := range [...]call.Int{r.RingMS, r.TalkMS, r.TotalMS, r.ProviderDuration, r.ProviderTalk} {
+		d.maybe(n)
+	}
+	d.code(r.Q850)
+	d.code(r.SIPStatus)
+	d.truth(r.StartLost, r.InterimLost, r.EndLost, r.Complete)
+	d.word(uint64(r.Flags &^ arrivalFlags))
+	d.word(uint64(r.EventCount))
+	d.word(uint64(r.FirstEventAt))
+	d.word(uint64(r.LastEventAt))
+	d.attributes(r.Attributes)
+	return uint64(d)
 }

@@ -113,13 +113,21 @@ func (l *leg) repeat(e *call.Event) {
 	}
 }
 
-// witness merges what another leg's event says about this leg. It is
-// idempotent, and whatever the leg's own events say beats it.
+// identify says whose leg this is, before anything but another leg's event has
+// told of it. The account is not taken over: whether it comes depends on which
+// of the other leg's events was first.
+func (l *leg) identify(tenant string, p call.Provider, scope, _ string) {
+	l.tenant, l.provider, l.scope = tenant, p, scope
+}
+
+// witness merges what another leg's event says about this leg, which was
+// identified. It is idempotent, and whatever the leg's own events say beats it.
 func (l *leg) witness(s *call.LegSnapshot, arrival int64) {
 	if l.callID == "" {
 		l.callID = s.CallID
+		l.id = call.NewLegID(l.tenant, l.provider, l.scope, l.callID)
 	}
-	by := precedence{standing: witnessed, at: s.Alive.At}
+	by := precedence{standing: witnessed} // as LegSnapshot.Join has it: no copy beats another by its time
 	l.say(by, s.Direction, s.From, s.To)
 	l.live(s.Started, s.Ringing, s.Answered)
 	if s.Ended.Known() {
@@ -129,10 +137,15 @@ func (l *leg) witness(s *call.LegSnapshot, arrival int64) {
 	}
 	if s.Alive.Known() {
 		l.alive = max(l.alive, s.Alive.At)
-		l.earliest = smallest(l.earliest, s.Alive.At)
 	}
 	l.arrival = max(l.arrival, arrival)
 }
+
+// conflict notes that another content came under the id of an accepted event.
+func (l *leg) conflict() { l.flags |= call.IDConflict }
+
+// overflow notes that a link that the leg named takes no more legs.
+func (l *leg) overflow() { l.flags |= call.LinkOverflow }
 
 // first is the plain minimum of every accepted instant of whatever class; false
 // where none is known.
@@ -229,8 +242,8 @@ func (l *leg) locate(e *call.Event) {
 
 // merge is the part of the fold that is idempotent.
 func (l *leg) merge(e *call.Event) {
-	if l.callID == "" || l.tenant == "" {
-		l.identify(e)
+	if l.events == 0 {
+		l.id, l.tenant, l.provider, l.scope, l.callID = e.Leg, e.Tenant, e.Provider, e.Scope, e.CallID
 	}
 	by := precedence{standing: undated, rank: rankOf(e.Type), id: shortID(e.ID)}
 	if e.Time.Known() {
@@ -245,10 +258,6 @@ func (l *leg) merge(e *call.Event) {
 	if e.Type.Terminal() || e.Ended.Known() {
 		l.close(e)
 	}
-}
-
-func (l *leg) identify(e *call.Event) {
-	l.id, l.tenant, l.provider, l.scope, l.callID = e.Leg, e.Tenant, e.Provider, e.Scope, e.CallID
 }
 
 // shortID is enough of an event's id to tell the events of one leg apart.

@@ -182,8 +182,11 @@ func (l *leg) codecPicks(c *call.Codec) {
 		call.Enum(c, &r.status, int(call.RecordingIsAvailable)+1)
 		c.Bool(&r.transcribed)
 		l.codecAt(c, &r.startedAt)
+		l.codecAt(c, &r.availableAt)
 		c.Maybe(&r.durationMS)
+		c.Maybe(&r.channels)
 		codecPick(c, d, &r.url, (*call.Codec).String)
+		codecPick(c, d, &r.format, (*call.Codec).String)
 	})
 }
 

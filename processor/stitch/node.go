@@ -2,7 +2,6 @@ package stitch
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"callstitch/processor/call"
 )

@@ -4,7 +4,7 @@ import (
 	"callstitch/processor/call"
 )
 
-// outcome is the session's disposition towards the called party, and the member
+// outcome is the session's disposition towards the called party, and the peer
 // whose end explains it; -1 where none does. A person's answer beats a message
 // taken, which beats whatever a failed dial says.
 func (p *picture) outcome() (d call.Disposition, explains int) {
@@ -17,7 +17,7 @@ func (p *picture) outcome() (d call.Disposition, explains int) {
 		return call.Voicemail, p.dial()
 	}
 	i := p.dial()
-	if m := &p.members[i]; !m.platform || !m.answered() {
+	if m := &p.peers[i]; !m.platform || !m.answered() {
 		return m.failure(), i
 	}
 	return call.NoAnswer, i // the platform answered and dialled nobody
@@ -28,13 +28,13 @@ func (p *picture) outcome() (d call.Disposition, explains int) {
 func (p *picture) firstEnded() int {
 	best := -1
 	for _, strict := range [...]bool{true, false} {
-		for i := range p.members {
-			m := &p.members[i]
+		for i := range p.peers {
+			m := &p.peers[i]
 			connected := m.person || m.platform && m.answered()
 			if !connected || !m.ended() || strict && (m.left || m.role == call.Consult) {
 				continue
 			}
-			if best < 0 || endsBefore(m, &p.members[best]) {
+			if best < 0 || endsBefore(m, &p.peers[best]) {
 				best = i
 			}
 		}
@@ -47,7 +47,7 @@ func (p *picture) firstEnded() int {
 
 // endsBefore orders legs by their end. An end of unknown time comes last, and
 // of two at one moment the called leg's: its cause tells more.
-func endsBefore(a, b *member) bool {
+func endsBefore(a, b *peer) bool {
 	switch {
 	case a.end.Known() != b.end.Known():
 		return a.end.Known()
@@ -62,8 +62,8 @@ func endsBefore(a, b *member) bool {
 // platform says so, a machine answered, or at Bandwidth, which has no word for
 // it, the platform answered the caller and recorded.
 func (p *picture) tookMessage() bool {
-	for i := range p.members {
-		m := &p.members[i]
+	for i := range p.peers {
+		m := &p.peers[i]
 		switch {
 		case m.marks&tookMessage != 0,
 			m.answered() && !m.platform && m.answeredBy == call.Machine,
@@ -78,12 +78,12 @@ func (p *picture) tookMessage() bool {
 // leaving out what was answered elsewhere; the origin where nobody was called.
 func (p *picture) dial() int {
 	best := -1
-	for i := range p.members {
-		m := &p.members[i]
+	for i := range p.peers {
+		m := &p.peers[i]
 		if m.platform || m.role == call.Consult {
 			continue
 		}
-		if best < 0 || m.explainsMore(&p.members[best]) {
+		if best < 0 || m.explainsMore(&p.peers[best]) {
 			best = i
 		}
 	}
@@ -93,7 +93,7 @@ func (p *picture) dial() int {
 	return best
 }
 
-func (m *member) explainsMore(o *member) bool {
+func (m *peer) explainsMore(o *peer) bool {
 	a, b := m.elsewhere(), o.elsewhere()
 	if a != b {
 		return b
@@ -126,45 +126,32 @@ func severity(d call.Disposition) int {
 }
 
 // elsewhere says whether the dial stopped because another one was answered.
-func (m *member) elsewhere() bool {
+func (m *peer) elsewhere() bool {
 	why := m.why()
-	return why.q850.N == 26 || why.provider == "LOSE_RACE" || why.provider == "PICKED_OFF"
+	return why.q850.N == q850NonSelectedUser || why.provider == "LOSE_RACE" || why.provider == "PICKED_OFF"
 }
 
-// Q.850 causes and SIP statuses that refine a normalised cause.
-const (
-	q850DestinationOutOfOrder = 27
-	q850NormalUnspecified     = 31
-	sipBadGateway             = 502
-)
+// q850NonSelectedUser is the cause of a dial that stopped because another
+// telephone of the subscriber took the call.
+const q850NonSelectedUser = 26
 
 // failure is the disposition of a leg that no person answered.
-func (m *member) failure() call.Disposition {
+func (m *peer) failure() call.Disposition {
 	why := m.why()
 	switch why.cause {
 	case call.CauseBusy:
 		return call.Busy
 	case call.CauseRejected:
 		return call.Rejected
-	case call.CauseNoAnswer, call.CauseMaxDuration:
+	case call.CauseNoAnswer, call.CauseUnreachable, call.CauseMaxDuration:
 		return call.NoAnswer
-	case call.CauseCanceled:
+	case call.CauseCanceled, call.CauseNormal: // a normal end without an answer: the caller gave up
 		return call.Canceled
-	case call.CauseNormal:
-		if why.q850.N == q850NormalUnspecified {
-			return m.silence()
-		}
-		return call.Canceled // the caller gave up
-	case call.CauseUnreachable:
-		if why.q850.N == q850DestinationOutOfOrder || why.sip.N == sipBadGateway {
-			return call.Failed
-		}
-		return call.NoAnswer
 	case call.CauseInvalidNumber, call.CauseCongestion, call.CauseMediaTimeout, call.CauseFailed:
 		return call.Failed
 	case call.CauseUnknown:
 		if m.provider == call.Bandwidth {
-			return call.Failed // its word for a call that it could not place
+			return call.Failed // a word of its open list for a call that it could not place
 		}
 		return m.silence()
 	default:
@@ -174,7 +161,7 @@ func (m *member) failure() call.Disposition {
 
 // silence is what an end without a telling cause means: nobody answered if it
 // rang.
-func (m *member) silence() call.Disposition {
+func (m *peer) silence() call.Disposition {
 	if m.marks&rang != 0 {
 		return call.NoAnswer
 	}
@@ -184,7 +171,7 @@ func (m *member) silence() call.Disposition {
 // unexplained is the disposition of a leg whose end came without a cause, or
 // not at all. Having seen the set-up and the end without an answer between them
 // is evidence; an end alone is not.
-func (m *member) unexplained() call.Disposition {
+func (m *peer) unexplained() call.Disposition {
 	switch {
 	case m.marks&missedCall != 0:
 		return call.NoAnswer
@@ -203,14 +190,14 @@ func (m *member) unexplained() call.Disposition {
 // the platform.
 func (p *picture) answerer(first int) call.Answerer {
 	if first >= 0 {
-		if by := p.members[first].answeredBy; by != call.Machine && by != call.System {
+		if by := p.peers[first].answeredBy; by != call.Machine && by != call.System {
 			return by
 		}
 		return call.AnswererUnknown
 	}
 	by := call.AnswererUnknown
-	for i := range p.members {
-		m := &p.members[i]
+	for i := range p.peers {
+		m := &p.peers[i]
 		switch {
 		case m.answered() && !m.platform && m.answeredBy == call.Machine:
 			return call.Machine
@@ -223,7 +210,7 @@ func (p *picture) answerer(first int) call.Answerer {
 
 // disposition is the outcome of one leg. An origin that only the platform
 // answered shares the session's.
-func (p *picture) disposition(m *member, session call.Disposition) call.Disposition {
+func (p *picture) disposition(m *peer, session call.Disposition) call.Disposition {
 	switch {
 	case m.person:
 		return call.Answered

@@ -59,7 +59,7 @@ var policies = []policy{
 	{"cause", "one group: most facts, then first by (end's evidence and time, state rank, event id)", "cause, code and party of different events must not be mixed"},
 	{"attributes", "for each key first by (time, state rank, event id); the 32 smallest keys", "a tag may be rewritten mid-call"},
 	{"moments", "for each event the smallest time; the 64 first by (lifecycle before the rest, time, type, event id)", "keypad input must not push out the answers"},
-	{"recordings", "for each id: largest status and duration, smallest start, first URL; the 16 smallest ids", "a recording only grows"},
+	{"recordings", "for each id: largest status, duration and channels, smallest instants, first URL and format; the 16 smallest ids", "a recording only grows"},
 	{"ties", "union; the 16 smallest by (kind, value)", "what joined the leg to others"},
 	{"hangups", "for each content the smallest time; the 4 first", "two different hang-ups of one call tell an attended transfer"},
 	{"flags", "union", "a remark stays true"},
@@ -289,8 +289,10 @@ type recording struct {
 	status      call.RecordingStatus
 	transcribed bool
 	startedAt   int64 // 0 where not known
+	availableAt int64 // 0 where not known
 	durationMS  call.Int
-	url         pick[string]
+	channels    call.Int
+	url, format pick[string]
 }
 
 // addRecording merges a fact into the recording of its id.
@@ -310,12 +312,19 @@ func (r *recording) merge(by precedence, f *call.RecordingFact) {
 	r.status = max(r.status, f.Status)
 	r.transcribed = r.transcribed || f.Transcribed
 	r.startedAt = smallest(r.startedAt, f.StartedAt)
-	if f.DurationMS.Known && (!r.durationMS.Known || f.DurationMS.N > r.durationMS.N) {
-		r.durationMS = f.DurationMS
+	r.availableAt = smallest(r.availableAt, f.AvailableAt)
+	r.durationMS = largest(r.durationMS, f.DurationMS)
+	r.channels = largest(r.channels, f.Channels)
+	offerText(&r.url, by, f.URL)
+	offerText(&r.format, by, f.Format)
+}
+
+// largest is the larger of two numbers, any of them rather than none.
+func largest(a, b call.Int) call.Int {
+	if !a.Known || b.Known && b.N > a.N {
+		return b
 	}
-	if f.URL != "" {
-		r.url.offer(by, f.URL, strings.Compare)
-	}
+	return a
 }
 
 // attribute is the winning value of one key.
@@ -347,8 +356,8 @@ func addSorted[T any](s []T, v T, limit int, compare func(a, b T) int) []T {
 	return slices.Insert(s[:min(len(s), limit-1)], i, v)
 }
 
-// smallest and largest take 0 for an instant that is not known: no instant of a
-// record lies before the year 2000.
+// smallest is the earlier of two instants, 0 being one that is not known: no
+// instant of a record lies before the year 2000.
 func smallest(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b

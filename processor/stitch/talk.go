@@ -47,8 +47,8 @@ func (p *picture) talk() call.Int {
 	}
 	var buf [4]span
 	spans := buf[:0]
-	for i := range p.members {
-		m := &p.members[i]
+	for i := range p.peers {
+		m := &p.peers[i]
 		if !p.talks(m) {
 			continue
 		}
@@ -64,19 +64,19 @@ func (p *picture) talk() call.Int {
 // talks says whether the interval of m counts as talk: a person answered it, it
 // is no consultation, and it is not the first leg of an outbound call whose
 // conversation is with the parties called after it.
-func (p *picture) talks(m *member) bool {
+func (p *picture) talks(m *peer) bool {
 	return m.person && m.role != call.Consult && (m.child() || !p.childAnswered)
 }
 
-// connected is when m was connected to the caller: a child leg no longer than
-// its session's origin.
-func (p *picture) connected(m *member) (s span, known bool) {
+// connected is when m was connected to the caller: a dial no longer than its
+// session's origin.
+func (p *picture) connected(m *peer) (s span, known bool) {
 	joined := m.joined()
 	if !joined.Known() || !m.end.Known() {
 		return s, false
 	}
 	s = span{joined.At, m.end.At}
-	if o := &p.members[p.origin]; m.child() && o.leg != m.leg {
+	if o := &p.peers[p.origin]; o.leg != m.leg && (o.platform || m.child()) {
 		if o.answer.Known() {
 			s.from = max(s.from, o.answer.At)
 		}
@@ -92,7 +92,7 @@ func (p *picture) connected(m *member) (s span, known bool) {
 
 // legTalk is how long the leg was up after an answer, whoever answered: what a
 // carrier bills. It is 0 where nobody did, null where it cannot be known.
-func (m *member) legTalk(flags *call.Flags) call.Int {
+func (m *peer) legTalk(flags *call.Flags) call.Int {
 	joined := m.joined()
 	switch {
 	case !m.ended():
@@ -108,8 +108,8 @@ func (m *member) legTalk(flags *call.Flags) call.Int {
 // was not lifted ends with its leg.
 func (p *picture) hold() call.Int {
 	var spans []span
-	for i := range p.members {
-		spans = p.members[i].holds(spans)
+	for i := range p.peers {
+		spans = p.peers[i].holds(spans)
 	}
 	if spans == nil {
 		return call.Int{}
@@ -117,7 +117,7 @@ func (p *picture) hold() call.Int {
 	return call.Some(union(spans))
 }
 
-func (m *member) holds(spans []span) []span {
+func (m *peer) holds(spans []span) []span {
 	var since int64
 	for i := range m.moments {
 		switch e := &m.moments[i]; {

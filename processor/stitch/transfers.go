@@ -13,7 +13,7 @@ import (
 // some in whole seconds.
 const switchTolerance = 5000
 
-// transfer is one passing-on, by the numbers of members; -1 is none.
+// transfer is one passing-on, by the places of peers; -1 is none.
 type transfer struct {
 	at         int64 // 0 where not known
 	from, to   int
@@ -27,8 +27,8 @@ type transfer struct {
 // findTransfers lists the session's transfers, and sets the roles that follow
 // from them. Members beyond those in the record are not looked at.
 func (p *picture) findTransfers() {
-	seen := p.members[:min(len(p.members), legsMax)]
-	switch p.members[p.origin].provider {
+	seen := p.peers[:min(len(p.peers), legsMax)]
+	switch p.peers[p.origin].provider {
 	case call.Stringee:
 		p.fromAgents(seen)
 	case call.Sonetel:
@@ -43,18 +43,18 @@ func (p *picture) findTransfers() {
 	p.fromEvents(seen)
 }
 
-// apply gives the members of the transfers their parts.
+// apply gives the peers of the transfers their parts.
 func (p *picture) apply() {
 	for i := range p.transfers {
 		t := &p.transfers[i]
 		if t.consult >= 0 {
-			p.members[t.consult].role = call.Consult
+			p.peers[t.consult].role = call.Consult
 		}
 		if t.from >= 0 && t.from != t.to && t.result != call.TransferNotCompleted {
-			p.members[t.from].left = true
+			p.peers[t.from].left = true
 		}
 		if t.to >= 0 && t.to != t.from && t.to != p.origin {
-			p.members[t.to].role = call.TransferTarget
+			p.peers[t.to].role = call.TransferTarget
 		}
 	}
 }
@@ -62,16 +62,22 @@ func (p *picture) apply() {
 // fromConsultations takes each leg that hung up twice as the consultation of an
 // attended transfer: it left the leg of the party who consulted, and goes on as
 // the leg towards the one consulted.
-func (p *picture) fromConsultations(seen []member) {
+func (p *picture) fromConsultations(seen []peer) {
 	for i := range seen {
 		c := &seen[i]
-		if _, twice := c.twiceHungUp(); !twice {
+		if !consults(c) {
 			continue
 		}
-		from := pickMember(seen, i, -1, func(m *member) bool {
-			return sameParty(m.to.value, c.from.value) || sameParty(m.from.value, c.from.value)
-		}, false)
-		to := pickMember(seen, i, from, func(m *member) bool { return sameParty(m.to.value, c.to.value) }, true)
+		to := lastPeer(seen, func(j int, m *peer) bool { return j != i && sameParty(m.to.value, c.to.value) })
+		from := firstPeer(seen, func(j int, m *peer) bool {
+			return j != i && j != to && (sameParty(m.to.value, c.from.value) || sameParty(m.from.value, c.from.value))
+		})
+		if from < 0 {
+			from = firstPeer(seen, func(j int, _ *peer) bool { return j != i && j != to })
+		}
+		if to < 0 {
+			to = lastPeer(seen, func(j int, _ *peer) bool { return j != i && j != from })
+		}
 		t := transfer{
 			at: c.end.At, from: from, to: to, consult: i, typ: call.Attended,
 			transferor: c.from.value.Raw, inferred: true,
@@ -87,30 +93,29 @@ func (p *picture) fromConsultations(seen []member) {
 	}
 }
 
-// pickMember is the first, or the last, member that fits, else the first or
-// last one at all, leaving out two and every leg that hung up twice.
-func pickMember(seen []member, not, nor int, fits func(*member) bool, last bool) int {
-	best, any := -1, -1
+// firstPeer is the first leg that fits and did not hang up twice, -1 for none.
+func firstPeer(seen []peer, fits func(int, *peer) bool) int {
 	for i := range seen {
-		if _, twice := seen[i].twiceHungUp(); twice || i == not || i == nor {
-			continue
-		}
-		if last || any < 0 {
-			any = i
-		}
-		if fits(&seen[i]) && (last || best < 0) {
-			best = i
+		if !consults(&seen[i]) && fits(i, &seen[i]) {
+			return i
 		}
 	}
-	if best >= 0 {
-		return best
+	return -1
+}
+
+// lastPeer is the last leg that fits and did not hang up twice, -1 for none.
+func lastPeer(seen []peer, fits func(int, *peer) bool) int {
+	for i := len(seen) - 1; i >= 0; i-- {
+		if !consults(&seen[i]) && fits(i, &seen[i]) {
+			return i
+		}
 	}
-	return any
+	return -1
 }
 
 // takeOver connects a person to a leg that an attended transfer made, from the
 // moment of the transfer; its own answer, if there is one, is better.
-func (m *member) takeOver(at call.Instant, fallback int64) {
+func (m *peer) takeOver(at call.Instant, fallback int64) {
 	m.person = true
 	if at.Known() {
 		m.takenOver = at
@@ -125,7 +130,7 @@ func sameParty(a, b call.Party) bool {
 
 // fromFlows takes a new leg of the same caller in the same flow, made when an
 // answered one ended, as a blind transfer.
-func (p *picture) fromFlows(seen []member) {
+func (p *picture) fromFlows(seen []peer) {
 	for j := range seen {
 		if p.reached(j) || consults(&seen[j]) {
 			continue
@@ -139,13 +144,13 @@ func (p *picture) fromFlows(seen []member) {
 	}
 }
 
-func consults(m *member) bool {
+func consults(m *peer) bool {
 	_, twice := m.twiceHungUp()
 	return twice
 }
 
 // continues says whether b goes on where a ended.
-func continues(a, b *member) bool {
+func continues(a, b *peer) bool {
 	if !a.person || !a.ended() || b.start < a.start || !sameParty(a.from.value, b.from.value) || !shareTie(a, b) {
 		return false
 	}
@@ -158,11 +163,11 @@ func continues(a, b *member) bool {
 	return b.start == a.start || b.started.At >= a.end.At-switchTolerance
 }
 
-func shareTie(a, b *member) bool {
+func shareTie(a, b *peer) bool {
 	return slices.ContainsFunc(a.ties, func(t tie) bool { return slices.Contains(b.ties, t) })
 }
 
-// reached says whether a transfer already leads to member j.
+// reached says whether a transfer already leads to leg j.
 func (p *picture) reached(j int) bool {
 	return slices.ContainsFunc(p.transfers, func(t transfer) bool { return t.to == j })
 }
@@ -170,17 +175,17 @@ func (p *picture) reached(j int) bool {
 // passOn adds an inferred blind transfer from leg i to leg j.
 func (p *picture) passOn(i, j int, at int64) {
 	if at == 0 {
-		at = p.members[j].started.At
+		at = p.peers[j].started.At
 	}
 	p.transfers = append(p.transfers, transfer{
 		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: p.arrived(j),
-		transferor: p.members[i].to.value.Raw, inferred: true,
+		transferor: p.peers[i].to.value.Raw, inferred: true,
 	})
 }
 
-// arrived is whether a transfer to member j went through.
+// arrived is whether a transfer to leg j went through.
 func (p *picture) arrived(j int) call.TransferResult {
-	switch m := &p.members[j]; {
+	switch m := &p.peers[j]; {
 	case m.person:
 		return call.Completed
 	case m.ended(), p.final:
@@ -193,7 +198,7 @@ func (p *picture) arrived(j int) call.TransferResult {
 // fromRedials takes a dial made after an earlier one of the same call was
 // answered and ended as a blind transfer: the caller was passed on. A dial by
 // itself is none.
-func (p *picture) fromRedials(seen []member) {
+func (p *picture) fromRedials(seen []peer) {
 	for j := range seen {
 		if !seen[j].child() {
 			continue
@@ -210,7 +215,7 @@ func (p *picture) fromRedials(seen []member) {
 }
 
 // fromCauses takes a leg that the platform says was ended by a transfer.
-func (p *picture) fromCauses(seen []member) {
+func (p *picture) fromCauses(seen []peer) {
 	for i := range seen {
 		m := &seen[i]
 		why := m.why()
@@ -232,7 +237,7 @@ func (p *picture) fromCauses(seen []member) {
 }
 
 // passing is the kind of transfer that a leg's events name.
-func (m *member) passing(cause string) call.TransferType {
+func (m *peer) passing(cause string) call.TransferType {
 	switch {
 	case m.transferType.known():
 		return m.transferType.value
@@ -245,8 +250,8 @@ func (m *member) passing(cause string) call.TransferType {
 	}
 }
 
-// successor is the first leg made when member i ended, -1 where there is none.
-func (p *picture) successor(seen []member, i int) int {
+// successor is the first leg made when leg i ended, -1 where there is none.
+func (p *picture) successor(seen []peer, i int) int {
 	m := &seen[i]
 	for j := range seen {
 		if j != i && j != p.origin && m.end.Known() && seen[j].started.Known() &&
@@ -260,7 +265,7 @@ func (p *picture) successor(seen []member, i int) int {
 // fromAgents takes a call that one agent answered and that then rings at
 // another, inside one call id, as a blind transfer. In an outbound call a number
 // that rings later is the customer whom the agent calls.
-func (p *picture) fromAgents(seen []member) {
+func (p *picture) fromAgents(seen []peer) {
 	for i := range seen {
 		m := &seen[i]
 		holder, open := "", -1
@@ -296,7 +301,7 @@ func (p *picture) fromAgents(seen []member) {
 
 // fromEvents takes what a platform's own transfer events say. Such an event
 // confirms a transfer that was inferred from the same leg.
-func (p *picture) fromEvents(seen []member) {
+func (p *picture) fromEvents(seen []peer) {
 	for i := range seen {
 		m := &seen[i]
 		if !m.passed() {
@@ -317,7 +322,7 @@ func (p *picture) fromEvents(seen []member) {
 }
 
 // passed says whether the leg's events speak of a transfer.
-func (m *member) passed() bool {
+func (m *peer) passed() bool {
 	return slices.ContainsFunc(m.moments, func(e moment) bool {
 		return e.typ == call.TransferStarted || e.typ == call.TransferCompleted || e.typ == call.TransferFailed
 	})
@@ -336,8 +341,8 @@ func (p *picture) confirm(i int, at int64, result call.TransferResult) {
 		return
 	}
 	p.transfers = append(p.transfers, transfer{
-		at: at, from: i, to: p.successor(p.members[:min(len(p.members), legsMax)], i), consult: -1,
-		typ: p.members[i].passing(""), result: result,
+		at: at, from: i, to: p.successor(p.peers[:min(len(p.peers), legsMax)], i), consult: -1,
+		typ: p.peers[i].passing(""), result: result,
 	})
 }
 
@@ -357,12 +362,12 @@ func (p *picture) recordTransfers(s *call.Session) {
 	})
 }
 
-// ref is a copy of a member's id.
+// ref is a copy of a peer's id.
 func (p *picture) ref(i int) *call.LegID {
 	if i < 0 {
 		return nil
 	}
-	id := p.members[i].id
+	id := p.peers[i].id
 	return &id
 }
 

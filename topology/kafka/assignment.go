@@ -18,8 +18,8 @@ import (
 // owner committed.
 type assigned struct {
 	topicPartition
-	offset int64
-	metadata
+	stable
+	last metadata // the parsed form of stable.metadata
 }
 
 // mailbox carries assignments from franz-go's callbacks to the worker. The
@@ -106,7 +106,7 @@ func (w *worker) onAssigned(ctx context.Context, cl *kgo.Client, added map[strin
 // the offset of every partition it touched, the fetch waited for those that were
 // pending, and the group refuses those of an older generation.
 func (w *worker) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
-	w.fetched = make(map[topicPartition]metadata)
+	w.fetched = make(map[topicPartition]assigned)
 	for _, g := range resp.Groups {
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
@@ -114,7 +114,8 @@ func (w *worker) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFe
 				if err != nil {
 					w.mailbox.fail(fmt.Errorf("%s-%d: %w", t.Topic, p.Partition, err))
 				}
-				w.fetched[topicPartition{t.Topic, p.Partition}] = m
+				tp := topicPartition{t.Topic, p.Partition}
+				w.fetched[tp] = assigned{tp, stable{p.Offset, text(p.Metadata)}, m}
 			}
 		}
 	}
@@ -129,22 +130,22 @@ func (w *worker) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo
 	for topic, partitions := range offsets {
 		for p, o := range partitions {
 			tp := topicPartition{topic, p}
-			if at := o.EpochOffset().Offset; at >= 0 {
-				all = append(all, assigned{tp, at, w.fetched[tp]})
+			if o.EpochOffset().Offset >= 0 {
+				all = append(all, w.fetched[tp])
 			} else {
 				added = append(added, tp)
 			}
 		}
 	}
 	if len(added) > 0 {
-		starts, err := listOffsets(ctx, w.client(), added, startOffset)
+		starts, err := listOffsets(ctx, w.cl, added, startOffset)
 		if err != nil || len(starts) < len(added) {
 			return nil, fmt.Errorf("list the first offsets of new partitions %v: %w", added, errors.Join(err, kerr.LeaderNotAvailable))
 		}
 		for _, tp := range added {
 			at := starts[tp].Offset
 			offsets[tp.topic][tp.partition] = kgo.NewOffset().At(at)
-			all = append(all, assigned{tp, at, metadata{}})
+			all = append(all, assigned{tp, stable{offset: at}, metadata{}})
 		}
 	}
 	w.mailbox.put(all...)
@@ -260,4 +261,38 @@ func fence(ctx context.Context, cl *kgo.Client, id string, timeout time.Duration
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// memberOf is the member id under which an instance is in the group, "" if it is
+// not.
+func memberOf(ctx context.Context, cl *kgo.Client, group, instance string) (string, error) {
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = []string{group}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return "", fmt.Errorf("describe group %s: %w", group, err)
+	}
+	for _, g := range resp.Groups {
+		for _, m := range g.Members {
+			if text(m.InstanceID) == instance {
+				return m.MemberID, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// leaveGroup removes a static member, which closing its client does not.
+func leaveGroup(ctx context.Context, cl *kgo.Client, group, instance string) error {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = group
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.InstanceID = &instance
+	m.Reason = kmsg.StringPtr("callstitch stops")
+	req.Members = append(req.Members, m)
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
 }

@@ -205,7 +205,7 @@ func (c *Config) clientOptions(id string) []kgo.Opt {
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(id),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // positions count commit markers, so they can reach the end of a partition (P8)
+		kgo.KeepControlRecords(),                    // positions count commit markers, so they can reach the end of a partition (P8)
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is gone stops the run; it is never replaced by a guess (P15)
 		kgo.MaxDecompressBatchBytes(maxDecompressBatch),
 		kgo.FetchMaxBytes(maxFetch),

@@ -119,7 +119,7 @@ func (r *restore) attempt(ctx context.Context) restored {
 			return restored{err: err}
 		}
 	}
-	if records > 0 && r.of.owner == "" {
+	if records > 0 && r.of.last.owner == "" {
 		return restored{err: fmt.Errorf("%w: %s-%d holds state, but the offset of %s-%d was not committed with it: reset the application",
 			ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.partition, r.of.topic, r.of.partition)}
 	}
@@ -158,7 +158,7 @@ func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64,
 		}
 		*ask.into = found[tp].Offset
 	}
-	if end < r.of.changelog {
+	if end < r.of.last.changelog {
 		return 0, 0, r.truncated(end)
 	}
 	r.position.Store(start)
@@ -170,7 +170,7 @@ func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64,
 // committed to it (P9, P10).
 func (r *restore) truncated(end int64) error {
 	return fmt.Errorf("%w: %s-%d ends at %d, but state up to %d was committed to it: records were lost; reset the application, or restore the topic",
-		ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.partition, end, r.of.changelog)
+		ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.partition, end, r.of.last.changelog)
 }
 
 // consume loads [start, end). Control records and those of aborted transactions

@@ -35,7 +35,7 @@ type transaction struct {
 	ticked  bool
 
 	fx                        topology.Effects
-	exchange, outputs, change int          // effects produced so far
+	exchange, outputs, change int           // effects produced so far
 	sent                      []*kgo.Record // the exchange records, in the order of fx.Exchange
 	changelog                 []*kgo.Record // the last record for each changelog partition
 	encodeErr                 error
@@ -205,7 +205,7 @@ func (w *worker) offsets(tx *transaction) func(*kmsg.TxnOffsetCommitRequest) err
 // failed. It says so too where the broker answered a commit with an unknown
 // error, so the stable offsets decide: unmoved means aborted (P3, P22).
 func (w *worker) verify(ctx context.Context, tx *transaction) (outcome, error) {
-	stable, err := stableOffsets(ctx, w.cl, w.cfg.ApplicationID)
+	now, err := stableOffsets(ctx, w.cl, w.cfg.ApplicationID)
 	if err != nil {
 		return unknown, fmt.Errorf("resolve the outcome of a transaction: %w", err)
 	}
@@ -214,16 +214,23 @@ func (w *worker) verify(ctx context.Context, tx *transaction) (outcome, error) {
 		if _, ok := owned[p.topic][p.partition]; !ok {
 			continue // lost meanwhile: its next owner may have moved it
 		}
-		if at, ok := stable[p.topicPartition]; ok && at != p.committed {
-			return unknown, fmt.Errorf("resolve the outcome of a transaction: the offset of %s-%d is %d, where %d was expected", p.topic, p.partition, at, p.committed)
+		if s, ok := now[p.topicPartition]; ok && s != p.stable {
+			return unknown, fmt.Errorf("resolve the outcome of a transaction: %s-%d stands at %d, where %d was expected", p.topic, p.partition, s.offset, p.stable.offset)
 		}
 	}
 	return aborted, nil
 }
 
+// stable is a committed offset with its metadata. Timers change state without
+// moving an offset, but they move the changelog end in the metadata.
+type stable struct {
+	offset   int64
+	metadata string
+}
+
 // stableOffsets are the committed offsets of the group, once no transaction on
 // them is pending.
-func stableOffsets(ctx context.Context, cl *kgo.Client, group string) (map[topicPartition]int64, error) {
+func stableOffsets(ctx context.Context, cl *kgo.Client, group string) (map[topicPartition]stable, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
 	g := kmsg.NewOffsetFetchRequestGroup()
@@ -233,14 +240,14 @@ func stableOffsets(ctx context.Context, cl *kgo.Client, group string) (map[topic
 	if err != nil {
 		return nil, fmt.Errorf("fetch stable offsets: %w", err)
 	}
-	offsets := make(map[topicPartition]int64)
+	offsets := make(map[topicPartition]stable)
 	for _, g := range resp.Groups {
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
 				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
 					return nil, fmt.Errorf("fetch the stable offset of %s-%d: %w", t.Topic, p.Partition, err)
 				}
-				offsets[topicPartition{t.Topic, p.Partition}] = p.Offset
+				offsets[topicPartition{t.Topic, p.Partition}] = stable{p.Offset, text(p.Metadata)}
 			}
 		}
 	}

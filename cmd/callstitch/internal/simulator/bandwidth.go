@@ -86,10 +86,11 @@ func (w bandwidthFeed) outbound(start int64) {
 	l.answer(start + w.around(7000))
 	w.step("answer", l, l.live, tellsAnswer)
 	l.stop(l.live + w.around(60_000))
-	w.outcome("ANSWERED", "HUMAN", "NORMAL")
+	w.outcome("ANSWERED", "UNKNOWN", "NORMAL")
 	switch w.weighted(0.6, 0.2, 0.2) {
 	case 1:
 		w.machine(l, "human")
+		w.outcome("ANSWERED", "HUMAN", "NORMAL")
 	case 2:
 		l.machine = true
 		w.machine(l, "answering-machine")
@@ -159,7 +160,7 @@ func (w bandwidthFeed) hotline(start int64) {
 	w.disconnect(a)
 	if w.chance(0.5) {
 		w.recording(a)
-		w.outcome("VOICEMAIL", "MACHINE", "NORMAL")
+		w.outcome("VOICEMAIL", "SYSTEM", "NORMAL")
 	}
 }
 
@@ -228,10 +229,14 @@ func (w bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 		next := w.again(a, b.end)
 		b, end = next, next.end
 	}
-	// Caller and callee hang up, one a moment after the other.
 	a.stop(end + w.between(5, 60))
+	if w.chance(0.5) { // the caller hangs up first
+		b.talks = []span{{b.live, end}}
+		b.stop(a.end)
+		a.stop(end)
+	}
 	w.transferred("transferDisconnect", b, b.end, tellsEnd, bandwidthNormal)
-	w.outcome("ANSWERED", "HUMAN", "NORMAL")
+	w.outcome("ANSWERED", "UNKNOWN", "NORMAL")
 	w.disconnect(a)
 	w.maybeRecording(a)
 }
@@ -274,7 +279,7 @@ func (w bandwidthFeed) inboundFailed(a *bandwidthLeg, dial int64) {
 	w.transferComplete(a, end, how)
 	if w.chance(0.5) {
 		a.stop(end + w.between(2000, 15_000))
-		w.outcome("VOICEMAIL", "MACHINE", how.cause)
+		w.outcome("VOICEMAIL", "SYSTEM", how.cause)
 		w.disconnect(a)
 		w.recording(a)
 		return

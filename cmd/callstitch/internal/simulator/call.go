@@ -103,10 +103,23 @@ var restsOn = [...]Fields{
 }
 
 // silence is the story of a provider that stops sending: nothing that happened
-// after the instant is ever told.
+// after the instant is ever told. How an unanswered call would have gone is then
+// not known.
 func (c *call) silence(after int64) {
+	all := len(c.messages)
 	c.messages = slices.DeleteFunc(c.messages, func(m message) bool { return m.at > after })
+	if len(c.messages) == all {
+		return
+	}
 	c.forget()
+	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | ConferenceID
+	if !slices.ContainsFunc(c.legs, (*leg).personAnswered) {
+		c.unsure |= Disposition
+	}
+}
+
+func (l *leg) personAnswered() bool {
+	return !l.origin && !l.machine && !l.consult && l.answered.known()
 }
 
 // forget takes back what no message shows any more.
@@ -172,11 +185,17 @@ func (c *call) tellLeg(l *leg) {
 	if l.answered.known() {
 		t.AnsweredLegCount++
 	}
-	if l.origin {
+	switch {
+	case l.origin:
 		t.PlatformAnswered = earliest(t.PlatformAnswered, l.answered)
-	} else if !l.consult {
+	case !l.consult:
 		t.Ringing = earliest(t.Ringing, l.ringing)
-		t.Answered = earliest(t.Answered, l.answered)
+		if !l.machine {
+			t.Answered = earliest(t.Answered, l.answered)
+		}
+	}
+	if len(c.legs) == 1 {
+		t.Ringing = l.ringing // nobody else was called
 	}
 	t.EndLost = t.EndLost || !l.ended.known()
 	if l.ended.at > t.Ended.at {
@@ -209,39 +228,52 @@ func (c *call) lastSign() int64 {
 
 func (c *call) tellLengths() {
 	t := &c.truth
-	if t.Ringing.known() {
-		switch {
-		case t.Answered.known():
-			t.RingMS = lasting(t.Answered.at - t.Ringing.at)
-		case !t.EndLost:
-			t.RingMS = lasting(t.Ended.at - t.Ringing.at)
-		}
+	if until := c.ringsUntil(); t.Ringing.known() && until != 0 {
+		t.RingMS = lasting(until - t.Ringing.at)
 	}
-	t.TalkMS = c.talk()
-	if !t.EndLost && t.Started.known() {
+	if t.EndLost {
+		return
+	}
+	t.TalkMS = lasting(c.talk())
+	if t.Started.known() {
 		t.TotalMS = lasting(t.Ended.at - t.Started.at)
 	}
 }
 
-// talk is how long caller and a called person were connected; unknown where the
-// end of a connection, or of the call, was not seen.
-func (c *call) talk() length {
+// ringsUntil is when the ringing was over: at the first answer, else when the
+// last called party's phone stopped; 0 where that was not seen.
+func (c *call) ringsUntil() int64 {
+	t := &c.truth
+	switch {
+	case t.Answered.known():
+		return t.Answered.at
+	case len(c.legs) == 1 && t.PlatformAnswered.known():
+		return t.PlatformAnswered.at
+	case t.EndLost:
+		return 0
+	}
+	last := int64(0)
+	for _, l := range c.legs {
+		if !l.origin || len(c.legs) == 1 {
+			last = max(last, l.ended.at)
+		}
+	}
+	return last
+}
+
+// talk is how long caller and a called person were connected.
+func (c *call) talk() int64 {
 	var spans []span
 	for _, l := range c.legs {
 		switch {
 		case l.origin || l.consult || l.machine || !l.answered.known():
-		case !l.ended.known():
-			return length{}
 		case l.talks != nil:
 			spans = append(spans, l.talks...)
 		default:
 			spans = append(spans, span{l.answered.at, l.ended.at})
 		}
 	}
-	if len(spans) == 0 && c.truth.EndLost {
-		return length{}
-	}
-	return lasting(union(spans))
+	return union(spans)
 }
 
 // tellLoss takes from the truth what rested on lost messages.

@@ -125,7 +125,7 @@ func (o *opentactFeed) failure() failure {
 
 func (o *opentactFeed) answered(cause string) {
 	t := &o.call.truth
-	t.Disposition, t.AnsweredBy, t.HangupCause = "ANSWERED", "HUMAN", cause
+	t.Disposition, t.AnsweredBy, t.HangupCause = "ANSWERED", "UNKNOWN", cause
 }
 
 func (o *opentactFeed) unanswered(how failure) {
@@ -200,17 +200,22 @@ func (o *opentactFeed) inboundAnswered(a *opentactLeg, dial int64) {
 	if o.chance(0.2) {
 		o.losers(a, dial, b.live)
 	}
-	last := b
-	end := b.live + o.around(60_000)
+	b.hangup = b.live + o.around(60_000)
 	o.answered("NORMAL")
+	last := b
 	if o.chance(o.transfers) {
-		last, end = o.transfer(a, b, end)
-	} else {
-		b.hangup = end
+		last = o.transfer(a, b)
 	}
-	a.hangup = end + o.between(10, 80)
+	a.hangup = last.hangup + o.between(10, 80)
+	if o.chance(0.5) { // the caller hangs up first
+		from := last.live
+		if last.talks != nil {
+			from = last.talks[0].from
+		}
+		a.hangup, last.hangup = last.hangup, a.hangup
+		last.talks = []span{{from, a.hangup}}
+	}
 	a.logs = o.dialLogs(a.live, "success", false)
-	_ = last
 }
 
 // losers are users who ring with the one who answers, and lose.
@@ -223,24 +228,23 @@ func (o *opentactFeed) losers(a *opentactLeg, dial, won int64) {
 	}
 }
 
-// transfer passes the caller from b to another user at or before the instant
-// end, and says who speaks last, and until when.
-func (o *opentactFeed) transfer(a, b *opentactLeg, end int64) (*opentactLeg, int64) {
+// transfer passes the caller from b to another user, who speaks last.
+func (o *opentactFeed) transfer(a, b *opentactLeg) *opentactLeg {
 	o.call.truth.TransferCount = 1
 	if o.chance(0.5) {
-		b.cause, b.hangup = opentactBlind, end
-		c := o.dial(a, end+o.between(20, 300))
+		b.cause = opentactBlind
+		c := o.dial(a, b.hangup+o.between(20, 300))
 		o.ringAndAnswer(c)
 		c.hangup = c.live + o.around(60_000)
-		return c, c.hangup
+		return c
 	}
-	c := o.dial(b, b.live+(end-b.live)/2)
+	c := o.dial(b, b.live+(b.hangup-b.live)/2)
 	o.ringAndAnswer(c)
 	b.cause = opentactAttended
-	b.hangup = max(end, c.live+o.between(1000, 20_000))
+	b.hangup = max(b.hangup, c.live+o.between(1000, 20_000))
 	c.hangup = b.hangup + o.around(60_000)
 	c.talks = []span{{b.hangup, c.hangup}}
-	return c, c.hangup
+	return c
 }
 
 // abandoned is a caller who hangs up while the users' phones ring.
@@ -286,7 +290,7 @@ func (o *opentactFeed) inboundFailed(a *opentactLeg, dial int64) {
 	t.AnsweredBy = "SYSTEM"
 	voicemail := o.chance(0.5)
 	if voicemail {
-		t.Disposition, t.AnsweredBy = "VOICEMAIL", "MACHINE"
+		t.Disposition = "VOICEMAIL"
 		end += o.around(9000)
 	}
 	a.hangup = end + o.between(300, 2000)

@@ -216,17 +216,16 @@ func (s *Simulator) schedule(c *call, t *tenant, p *provider) {
 	c.arrive()
 	c.tell()
 	for i := range c.messages {
-		m := &c.messages[i]
-		if m.lost {
-			s.counts.Lost++
-			continue
-		}
-		s.queueMessage(c, m, t, p)
+		s.queueMessage(c, &c.messages[i], t, p)
 	}
 }
 
 func (s *Simulator) queueMessage(c *call, m *message, t *tenant, p *provider) {
 	r := Record{Key: []byte(m.leg.id), Value: m.value, Timestamp: m.arrival, Headers: t.headers(s.calls, p, m.kind != tellsExtra)}
+	if m.lost {
+		s.counts.Lost++
+		return
+	}
 	s.enqueue(pending{record: r, call: c})
 	if s.faults.chance(s.cfg.Duplicates) {
 		r.Timestamp += s.faults.between(0, maxRepeat)

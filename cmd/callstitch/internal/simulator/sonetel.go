@@ -38,7 +38,7 @@ func drawSonetel(f *feed, start int64) {
 	default:
 		s.answer(first, start+s.around(7000))
 		s.hangUp(first, first.answered.at+s.around(60_000))
-		s.outcome("ANSWERED", "HUMAN")
+		s.outcome("ANSWERED", "UNKNOWN")
 	}
 	f.imperfect()
 }
@@ -134,7 +134,7 @@ func (s sonetelFeed) fallback(l *sonetelLeg, at int64) {
 	s.event("newCallEvent", next, next.start, tellsStart, nil)
 	s.answer(next, next.start+s.around(6000))
 	s.hangUp(next, next.answered.at+s.around(60_000))
-	s.outcome("ANSWERED", "HUMAN")
+	s.outcome("ANSWERED", "UNKNOWN")
 }
 
 // blindTransfer passes the far party from one user to another: the first call
@@ -148,7 +148,7 @@ func (s sonetelFeed) blindTransfer(l *sonetelLeg) {
 	s.answer(next, next.start+s.around(5000))
 	s.hangUp(next, next.answered.at+s.around(60_000))
 	s.call.truth.TransferCount = 1
-	s.outcome("ANSWERED", "HUMAN")
+	s.outcome("ANSWERED", "UNKNOWN")
 }
 
 // far is the end of the call that is not the user who passes it on.
@@ -185,7 +185,7 @@ func (s sonetelFeed) attendedTransfer(l *sonetelLeg) {
 	s.hangUp(consult, at+s.between(91, 400))
 	s.hangUp(last, last.answered.at+s.around(60_000))
 	s.call.truth.TransferCount = 1
-	s.outcome("ANSWERED", "HUMAN")
+	s.outcome("ANSWERED", "UNKNOWN")
 }
 
 // event writes one notification with both ends.

@@ -125,7 +125,7 @@ func (s *stringeeFeed) answered() {
 	s.leg.ended = moment{at, "EVENT"}
 	s.leg.talks = append(s.leg.talks, span{from, at})
 	t := &s.call.truth
-	t.Disposition, t.AnsweredBy, t.HangupCause = "ANSWERED", "HUMAN", "NORMAL"
+	t.Disposition, t.AnsweredBy, t.HangupCause = "ANSWERED", "UNKNOWN", "NORMAL"
 	s.ended(at, failure{word: "USER_END_CALL"}, s.chance(0.5))
 	if s.chance(0.3) {
 		s.recording(from, at)

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"callstitch/schemas"
+	"callstitch/topology"
+	"callstitch/topology/kafka"
+)
+
+// checkTimeout bounds a check: it is run by people and by pipelines.
+const checkTimeout = 30 * time.Second
+
+func newCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check configuration, brokers, topics, rights and schemas before a start",
+		Long: `check says of each condition of a start whether it holds, and changes nothing.
+It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
+		Example: `  callstitch check -c callstitch.yaml`,
+		Args:    cobra.NoArgs,
+	}
+	flags := addConfigFlags(cmd, brokersFlag, registryFlag)
+	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
+		l, err := flags.read()
+		if err != nil {
+			return err
+		}
+		cfg, err := l.finish(true)
+		if err != nil {
+			return err
+		}
+		ctx, stop := untilSignal()
+		defer stop()
+		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+		defer cancel()
+		out := newPaper(cmd.OutOrStdout())
+		out.mark("configuration is valid", nil)
+		for _, name := range l.unknown {
+			fmt.Fprintf(out, "%s %s sets no key; ignored\n", out.paint(yellow, "!"), name)
+		}
+		return check(ctx, out, cfg)
+	})
+	return cmd
+}
+
+func check(ctx context.Context, out paper, cfg *config) error {
+	runtime, err := cfg.runtime(nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, f := range kafka.Check(ctx, runtime) {
+		out.mark(f.What, f.Err)
+		if f.Err != nil {
+			failed++
+		}
+	}
+	wrong, err := checkSchemas(ctx, out, cfg)
+	if err != nil {
+		out.mark("schema registry "+cfg.Registry.URL+" answers", err)
+		wrong = 1
+	}
+	if failed += wrong; failed > 0 {
+		return fmt.Errorf("%d conditions of a start do not hold", failed)
+	}
+	return nil
+}
+
+// checkSchemas compares every subject with the registry, and counts those that
+// a start would stumble over. An error means that the registry did not answer.
+func checkSchemas(ctx context.Context, out paper, cfg *config) (wrong int, err error) {
+	registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: cfg.Registry.URL})
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range subjects(cfg) {
+		found, err := registry.Check(ctx, s.subject, s.topic)
+		if err != nil {
+			return wrong, err
+		}
+		problem := schemaProblem(found, cfg.Registry.AutoRegister)
+		out.mark(schemaState(found), problem)
+		if problem != nil {
+			wrong++
+		}
+	}
+	return wrong, nil
+}
+
+func schemaState(c schemas.Comparison) string {
+	switch {
+	case c.ID != 0:
+		return fmt.Sprintf("schema %s is registered with id %d", c.Subject, c.ID)
+	case c.Version == 0:
+		return fmt.Sprintf("schema %s is not registered yet", c.Subject)
+	}
+	return fmt.Sprintf("schema %s differs from the registered version %d", c.Subject, c.Version)
+}
+
+// schemaProblem is why a start would fail on this subject; nil where it would not.
+func schemaProblem(c schemas.Comparison, autoRegister bool) error {
+	if len(c.Problems) > 0 {
+		problems := make([]error, len(c.Problems))
+		for i, p := range c.Problems {
+			problems[i] = errors.New(p.String())
+		}
+		return errors.Join(problems...)
+	}
+	if c.ID == 0 && !autoRegister {
+		return errors.New("schema_registry.auto_register is false: run 'callstitch schemas register'")
+	}
+	return nil
+}
+
+type subjectTopic struct {
+	subject schemas.Subject
+	topic   string
+}
+
+// subjects are the schemas that a start needs, with their topics.
+func subjects(cfg *config) []subjectTopic {
+	t := cfg.Topology()
+	sinks := map[schemas.Subject]topology.Sink{
+		schemas.Events: topology.Events, schemas.Sessions: topology.Sessions,
+		schemas.Legs: topology.Legs, schemas.Audit: topology.Audit,
+	}
+	var all []subjectTopic
+	for _, s := range schemas.Subjects() {
+		if s == schemas.Legs && !cfg.Emit.Legs {
+			continue
+		}
+		all = append(all, subjectTopic{s, topicOf(t.Topics, sinks[s])})
+	}
+	return all
+}

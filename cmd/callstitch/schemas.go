@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"callstitch/schemas"
+)
+
+func newSchemas() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schemas",
+		Short: "Print, check or register the Avro schemas of the output topics",
+	}
+	cmd.AddCommand(newSchemasPrint(), newSchemasCheck(), newSchemasRegister())
+	return cmd
+}
+
+func newSchemasPrint() *cobra.Command {
+	var names []string
+	for _, s := range schemas.Subjects() {
+		names = append(names, s.String())
+	}
+	return &cobra.Command{
+		Use:       "print [" + strings.Join(names, "|") + "]…",
+		Short:     "Print schemas as JSON; all of them without an argument",
+		ValidArgs: names,
+		Args:      cobra.OnlyValidArgs,
+		RunE: runs(func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = names
+			}
+			return printSchemas(cmd.OutOrStdout(), args)
+		}),
+	}
+}
+
+func printSchemas(w io.Writer, names []string) error {
+	for _, name := range names {
+		for _, s := range schemas.Subjects() {
+			if s.String() != name {
+				continue
+			}
+			if _, err := fmt.Fprintln(w, strings.TrimRight(s.Schema(), "\n")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func newSchemasCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Compare the schemas with those that are registered; exits 1 where readers would break",
+		Args:  cobra.NoArgs,
+	}
+	flags := addConfigFlags(cmd, registryFlag)
+	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
+		cfg, err := flags.load(false)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+		defer cancel()
+		return compareSchemas(ctx, newPaper(cmd.OutOrStdout()), cfg)
+	})
+	return cmd
+}
+
+// compareSchemas tells of each subject how it stands, with the difference.
+func compareSchemas(ctx context.Context, out paper, cfg *config) error {
+	registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: cfg.Registry.URL})
+	if err != nil {
+		return err
+	}
+	breaking := 0
+	for _, s := range subjects(cfg) {
+		found, err := registry.Check(ctx, s.subject, s.topic)
+		if err != nil {
+			return err
+		}
+		problem := schemaProblem(found, true)
+		out.mark(schemaState(found), problem)
+		if found.Diff != "" {
+			fmt.Fprintln(out, found.Diff)
+		}
+		if problem != nil {
+			breaking++
+		}
+	}
+	if breaking > 0 {
+		return fmt.Errorf("%d schemas would break readers", breaking)
+	}
+	return nil
+}
+
+func newSchemasRegister() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "register",
+		Short: "Register the schemas that are not there yet; refuses one that would break readers",
+		Args:  cobra.NoArgs,
+	}
+	flags := addConfigFlags(cmd, registryFlag)
+	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
+		cfg, err := flags.load(false)
+		if err != nil {
+			return err
+		}
+		registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: cfg.Registry.URL})
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+		defer cancel()
+		out, failed := newPaper(cmd.OutOrStdout()), 0
+		for _, s := range subjects(cfg) {
+			id, err := registry.Register(ctx, s.subject, s.topic)
+			what := fmt.Sprintf("schema %s is registered with id %d", schemas.SubjectName(s.topic), id)
+			if err != nil {
+				what, failed = "schema "+schemas.SubjectName(s.topic), failed+1
+			}
+			out.mark(what, err)
+		}
+		if failed > 0 {
+			return errors.New("not all schemas are registered")
+		}
+		return nil
+	})
+	return cmd
+}

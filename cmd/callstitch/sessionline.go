@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"callstitch/processor/call"
+)
+
+var dispositionColours = map[call.Disposition]string{
+	call.Answered: green, call.Voicemail: violet, call.InProgress: blue,
+	call.NoAnswer: yellow, call.Busy: yellow, call.Rejected: red, call.Failed: red,
+	call.Canceled: dim, call.DispositionUnknown: dim,
+}
+
+// sessionLine is a closed session for people, its columns aligned with those of
+// other lines: when it began, provider, caller, callee, outcome, ring and talk
+// time, legs, and what is out of the ordinary.
+func sessionLine(p paper, s *call.Session) string {
+	started := "        "
+	if s.Started.Known() {
+		started = time.UnixMilli(s.Started.At).Format(time.TimeOnly)
+	}
+	outcome := strings.ToLower(strings.ReplaceAll(s.Disposition.String(), "_", " "))
+	return fmt.Sprintf("%s  %-9s %s → %s  %s %s %s  %s%s",
+		p.paint(dim, started), s.Provider, pad(name(s.From), 18), pad(name(s.To), 18),
+		p.paint(dispositionColours[s.Disposition], fmt.Sprintf("%-10s", outcome)),
+		pad("ring "+duration(s.RingMS), 11), pad("talk "+duration(s.TalkMS), 11),
+		legs(s.LegCount), p.paint(yellow, remarks(s)))
+}
+
+// name is a party, as short as it can be shown whole: the user of a SIP URI.
+func name(p call.Party) string {
+	text := p.E164
+	if text == "" {
+		text = p.Raw
+	}
+	if user, _, ok := strings.Cut(text, "@"); ok {
+		return user
+	}
+	if text == "" {
+		return "unknown"
+	}
+	return text
+}
+
+func legs(n int32) string {
+	if n == 1 {
+		return "1 leg "
+	}
+	return fmt.Sprintf("%d legs", n)
+}
+
+func remarks(s *call.Session) string {
+	var words []string
+	if s.TransferCount > 0 {
+		words = append(words, "transferred")
+	}
+	if s.EndLost {
+		words = append(words, "end lost")
+	}
+	if s.Amended {
+		words = append(words, fmt.Sprintf("amended, revision %d", s.Revision))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "  " + strings.Join(words, ", ")
+}
+
+// duration is a length of time with one decimal below a minute; a dash where it
+// is not known.
+func duration(ms call.Int) string {
+	switch d := time.Duration(ms.N) * time.Millisecond; {
+	case !ms.Known:
+		return "–"
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+// pad fills a text up with spaces to a width in characters; one that is too long
+// ends in an ellipsis.
+func pad(text string, width int) string {
+	n := utf8.RuneCountInString(text)
+	if n > width {
+		return string([]rune(text)[:width-1]) + "…"
+	}
+	return text + strings.Repeat(" ", width-n)
+}

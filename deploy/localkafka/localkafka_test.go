@@ -1,0 +1,301 @@
+package localkafka
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// childVariable makes this test binary a program that starts a cluster, says
+// where, and waits to be killed.
+const childVariable = "LOCALKAFKA_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) == "" {
+		os.Exit(m.Run())
+	}
+	c, err := Start(context.Background(), Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(c.Dir())
+	time.Sleep(time.Hour)
+}
+
+// patience is for what takes milliseconds on an idle machine.
+const patience = 30 * time.Second
+
+func TestBrokerSurvivesKillPauseAndRestart(t *testing.T) {
+	c := ForTest(t, Options{})
+	addr := c.Brokers()[0]
+	if err := ask(addr, patience); err != nil {
+		t.Fatalf("a started broker does not answer: %v", err)
+	}
+
+	if err := c.Kill(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(addr, time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Fatalf("a killed broker: %v, want connection refused", err)
+	}
+	if err := c.Pause(0); !errors.Is(err, os.ErrProcessDone) {
+		t.Fatalf("pause a killed broker: %v, want %v", err, os.ErrProcessDone)
+	}
+	restart(t, c)
+
+	if err := c.Pause(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(addr, time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a paused broker: %v, want no answer", err)
+	}
+	if err := c.Continue(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(addr, patience); err != nil {
+		t.Fatalf("a continued broker does not answer: %v", err)
+	}
+
+	if err := c.Pause(0); err != nil {
+		t.Fatal(err)
+	}
+	restart(t, c) // stops a paused one in order
+}
+
+func restart(t *testing.T, c *Cluster) {
+	t.Helper()
+	begin := time.Now()
+	if err := c.Restart(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("restarted in %v", time.Since(begin))
+	if err := ask(c.Brokers()[0], patience); err != nil {
+		t.Fatalf("a restarted broker does not answer: %v", err)
+	}
+}
+
+func TestRegistryRefusesAnIncompatibleSchema(t *testing.T) {
+	url := SharedRegistry(t)
+	if again := SharedRegistry(t); again != url {
+		t.Errorf("asked twice for the registry: %s, then %s", url, again)
+	}
+	call(t, http.MethodPut, url+"/config/s", `{"compatibility":"FULL_TRANSITIVE"}`, http.StatusOK)
+	call(t, http.MethodPost, url+"/subjects/s/versions", schema(`{"name":"a","type":"string"}`), http.StatusOK)
+	call(t, http.MethodPost, url+"/subjects/s/versions", schema(`{"name":"b","type":"string"}`), http.StatusConflict)
+}
+
+func schema(field string) string {
+	return fmt.Sprintf(`{"schema":%q}`, `{"type":"record","name":"r","fields":[`+field+`]}`)
+}
+
+func call(t *testing.T, method, url, body string, want int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
+	if res.StatusCode != want {
+		t.Errorf("%s %s: %s, want %d: %s", method, url, res.Status, want, text)
+	}
+}
+
+func TestThreeBrokersServeWithOneKilled(t *testing.T) {
+	begin := time.Now()
+	c := ForTest(t, Options{Brokers: 3})
+	t.Logf("started in %v", time.Since(begin))
+	if err := c.Kill(1); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 2} {
+		if err := ask(c.Brokers()[i], patience); err != nil {
+			t.Errorf("broker %d: %v", i, err)
+		}
+	}
+	if err := c.Restart(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	c, err := Start(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := readPid(t, c.Dir())
+	if err := c.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Stop(); err != nil {
+		t.Errorf("the second stop: %v", err)
+	}
+	gone(t, c.Dir(), pid)
+}
+
+func TestKilledProgramLeavesNothing(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := strings.TrimSpace(line)
+	pid := readPid(t, dir)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	gone(t, dir, pid)
+}
+
+func TestNamedDirectoryKeepsItsData(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 { // the second start finds a formatted directory
+		c, err := Start(t.Context(), Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Start(t.Context(), Options{Dir: dir}); !errors.Is(err, syscall.EWOULDBLOCK) {
+			t.Errorf("a second cluster in one directory: %v, want %v", err, syscall.EWOULDBLOCK)
+		}
+		if err := c.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !exists(filepath.Join(dir, "broker-1", "data", "meta.properties")) {
+		t.Error("the data are gone")
+	}
+}
+
+func TestFailedStartShowsTheLogAndKeepsIt(t *testing.T) {
+	_, err := Start(t.Context(), Options{Props: map[string]string{"log.retention.ms": "soon"}})
+	if err == nil {
+		t.Fatal("a broker started with a setting that it cannot read")
+	}
+	if !strings.Contains(err.Error(), "Invalid value soon") {
+		t.Errorf("the error does not say why: %v", err)
+	}
+	_, path, _ := strings.Cut(err.Error(), "the end of ")
+	path, _, _ = strings.Cut(path, ":\n")
+	if !exists(path) {
+		t.Errorf("the log %q is gone: %v", path, err)
+	}
+	if exists(filepath.Join(filepath.Dir(path), "data")) {
+		t.Error("the data stayed")
+	}
+	os.RemoveAll(filepath.Dir(filepath.Dir(path)))
+}
+
+func TestTakenPortIsNamed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	_, err = Start(t.Context(), Options{Port: port})
+	if err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) {
+		t.Errorf("start on a taken port: %v, want an error that names port %d", err, port)
+	}
+}
+
+func TestMissingJavaSaysWhatToType(t *testing.T) {
+	t.Setenv("JAVA_HOME", t.TempDir())
+	_, err := Start(t.Context(), Options{})
+	if err == nil || !strings.Contains(err.Error(), "install") {
+		t.Errorf("without Java: %v, want the line to type", err)
+	}
+}
+
+func TestJavaVersion(t *testing.T) {
+	for text, want := range map[string]int{
+		`openjdk version "17.0.15" 2025-04-15`: 17,
+		`openjdk version "21" 2023-09-19`:      21,
+		`java version "1.8.0_292"`:             1,
+		`no such thing`:                        0,
+	} {
+		if got := javaVersion([]byte(text)); got != want {
+			t.Errorf("javaVersion(%q) = %d, want %d", text, got, want)
+		}
+	}
+}
+
+// ask sends an ApiVersions request, which any client's first request is, and
+// reads the answer's head.
+func ask(addr string, timeout time.Duration) error {
+	conn, err := net.DialTimeout("tcp", addr, timeout)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	const correlation = 7
+	request := []byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, correlation, 0xff, 0xff}
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	var head [10]byte // length, correlation id, error code
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		return err
+	}
+	if id, code := binary.BigEndian.Uint32(head[4:]), binary.BigEndian.Uint16(head[8:]); id != correlation || code != 0 {
+		return fmt.Errorf("answer %d with error code %d", id, code)
+	}
+	return nil
+}
+
+func readPid(t *testing.T, dir string) int {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "broker-1", "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// gone waits for a cluster's process and directory to disappear.
+func gone(t *testing.T, dir string, pid int) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		if !exists(dir) && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return
+		}
+		time.Sleep(readyPoll)
+	}
+	t.Errorf("left behind: directory %s (exists: %v), process %d (%v)", dir, exists(dir), pid, syscall.Kill(pid, 0))
+}

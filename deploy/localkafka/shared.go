@@ -1,0 +1,80 @@
+package localkafka
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+)
+
+// sharedTimeout bounds the start of a shared cluster, download and all.
+const sharedTimeout = 5 * time.Minute
+
+var shared = sync.OnceValues(func() (*Cluster, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), sharedTimeout)
+	defer cancel()
+	return Start(ctx, Options{})
+})
+
+// Shared is one broker for all the tests of a test binary, started by the
+// first that asks. It ends with the binary, so tests give their topics and
+// groups names of their own, and those that kill brokers start a cluster
+// themselves. A failed test shows the end of the broker's log, and the logs stay.
+//
+// Where it cannot start the test fails: a suite that skips its broker looks
+// green and proves nothing.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
+	c, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ShowOnFailure(t)
+	return c
+}
+
+// SharedRegistry is the URL of the shared cluster's registry.
+func SharedRegistry(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), sharedTimeout)
+	defer cancel()
+	url, err := Shared(t).StartRegistry(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// ForTest starts a cluster that belongs to one test and is stopped at its end.
+func ForTest(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), sharedTimeout)
+	defer cancel()
+	c, err := Start(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Errorf("stop the cluster: %v", err)
+		}
+	})
+	c.ShowOnFailure(t)
+	return c
+}
+
+// ShowOnFailure shows the end of the brokers' logs if the test fails, and
+// keeps the logs.
+func (c *Cluster) ShowOnFailure(t testing.TB) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		if !c.keep {
+			c.reaper.tell(keepLogs)
+		}
+		for i := range c.brokers {
+			t.Log(c.LogTail(i))
+		}
+	})
+}

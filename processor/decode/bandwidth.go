@@ -1,0 +1,273 @@
+package decode
+
+import (
+	"bytes"
+
+	"callstitch/processor/call"
+)
+
+// bandwidthFeeds are the posts that are ignored.
+var bandwidthFeeds = map[string]string{
+	"conference": "bandwidth/conference", // about a conference, not one of its calls
+	"":           "bandwidth/other",
+}
+
+// bandwidthEvent is what is known of one eventType.
+type bandwidthEvent struct {
+	event call.EventType
+	// once: a call sends it once, so a copy with other bytes is a copy still.
+	once bool
+	// recording: startTime and endTime are those of a recording.
+	recording bool
+}
+
+var bandwidthEvents = map[string]bandwidthEvent{
+	"initiate":                       {event: call.CallInitiated, once: true},
+	"answer":                         {event: call.CallAnswered, once: true},
+	"disconnect":                     {event: call.CallEnded, once: true},
+	"transferAnswer":                 {event: call.CallAnswered},
+	"transferComplete":               {event: call.TransferCompleted},
+	"transferDisconnect":             {event: call.CallEnded, once: true},
+	"bridgeComplete":                 {event: call.CallUnbridged},
+	"bridgeTargetComplete":           {event: call.CallUnbridged},
+	"conferenceCreated":              {event: call.CallUpdated, once: true},
+	"conferenceRedirect":             {event: call.CallUpdated},
+	"conferenceMemberJoin":           {event: call.ConferenceJoined},
+	"conferenceMemberExit":           {event: call.ConferenceLeft},
+	"conferenceCompleted":            {event: call.CallUpdated, once: true},
+	"conferenceRecordingAvailable":   {event: call.RecordingAvailable, recording: true},
+	"recordComplete":                 {event: call.RecordingCompleted, recording: true}, // as sent
+	"recordingComplete":              {event: call.RecordingCompleted, recording: true}, // as the SDK says
+	"recordingAvailable":             {event: call.RecordingAvailable, recording: true},
+	"transcriptionAvailable":         {event: call.TranscriptionAvailable, recording: true},
+	"machineDetectionComplete":       {event: call.MachineDetected},
+	"dtmf":                           {event: call.DTMF},
+	"gather":                         {event: call.DTMF},
+	"redirect":                       {event: call.CallUpdated},
+	"mediaStreamStarted":             {event: call.CallUpdated},
+	"mediaStreamRejected":            {event: call.CallUpdated},
+	"mediaStreamStopped":             {event: call.CallUpdated},
+	"realTimeTranscriptionStarted":   {event: call.CallUpdated},
+	"realTimeTranscriptionAvailable": {event: call.TranscriptionAvailable},
+	"realTimeTranscriptionRejected":  {event: call.CallUpdated},
+	"realTimeTranscriptionStopped":   {event: call.CallUpdated},
+}
+
+func looksLikeBandwidth(v value) bool {
+	return v.get("eventType").isString() || v.get("event_type").isString()
+}
+
+// bandwidth reads a webhook of Bandwidth's voice API. Fields are camelCase on
+// the wire, and snake_case where an application writes out an SDK object.
+func (d *draft) bandwidth(root value) (ignored string) {
+	typ := d.word(root.either("eventType", "event_type"), "eventType")
+	id := root.either("callId", "call_id")
+	known, isKnown := bandwidthEvents[typ]
+	if d.rejected == nil && typ != "" && !id.given() {
+		switch {
+		case isConference(root, typ):
+			return bandwidthFeeds["conference"]
+		case !isKnown:
+			return bandwidthFeeds[""]
+		}
+	}
+	d.callID(id, "callId")
+	if d.rejected != nil {
+		return ""
+	}
+	e := d.event
+	if !isKnown {
+		e.Flags |= call.UnknownType
+	}
+	e.Type, e.ProviderType = known.event, typ
+	d.bandwidthCall(root, known)
+	d.bandwidthType(root, typ)
+	d.bandwidthID(root, typ, known.once)
+	return ""
+}
+
+func isConference(root value, typ string) bool {
+	return len(typ) >= len("conference") && typ[:len("conference")] == "conference" ||
+		root.either("conferenceId", "conference_id").given() && typ == "recordingAvailable"
+}
+
+// bandwidthCall reads what all events say of their call.
+func (d *draft) bandwidthCall(root value, known bandwidthEvent) {
+	e := d.event
+	e.Time = d.clock(root.either("eventTime", "event_time"), "eventTime", value.moment, call.EventTime)
+	e.ReportedAt = e.Time.At
+	d.settle()
+	if !known.recording {
+		e.Started = d.instant(root.either("startTime", "start_time"), value.moment, call.Reported)
+	}
+	e.Answered = d.instant(root.either("answerTime", "answer_time"), value.moment, call.Reported)
+	e.Direction = bandwidthDirection(root)
+	e.Account = d.bandwidthAccount(root)
+	e.ConferenceID = d.id(root.either("conferenceId", "conference_id"))
+	d.parent(d.id(root.get("parentCallId")))
+	if injected := d.id(root.get("parent_call_id")); e.ParentCallID == "" {
+		d.parent(injected)
+	} else {
+		d.link(call.Parent, injected)
+	}
+	d.bandwidthParties(root)
+	d.attribute("sip_call_id", d.id(root.either("sipCallId", "sip_call_id")))
+	d.attribute("tag", d.text(root.get("tag")))
+}
+
+func bandwidthDirection(root value) call.Direction {
+	switch direction := root.get("direction"); {
+	case direction.is("inbound"):
+		return call.Inbound
+	case direction.is("outbound"):
+		return call.Outbound
+	}
+	return call.DirectionUnknown
+}
+
+// bandwidthAccount is the account's id, which some events carry only in the
+// path of the call's URL.
+func (d *draft) bandwidthAccount(root value) string {
+	if id := d.idOrNumber(root.either("accountId", "account_id")); id != "" {
+		return id
+	}
+	_, path, _ := bytes.Cut(root.either("callUrl", "call_url").bytes(), []byte("/accounts/"))
+	id, _, found := bytes.Cut(path, []byte("/"))
+	if !found || len(id) > maxID {
+		return ""
+	}
+	return d.copy(id)
+}
+
+// bandwidthParties reads both ends. On the leg that a transfer made, from and
+// to stay those of the leg that was transferred, and its own are named apart.
+func (d *draft) bandwidthParties(root value) {
+	e := d.event
+	from, to := root.get("from"), root.get("to")
+	target := root.either("transferTo", "transfer_to")
+	switch {
+	case e.Type == call.TransferCompleted:
+		e.TransferType = call.TransferUnknown
+		e.TransferTarget = d.id(target)
+	case target.given() && e.ParentCallID != "":
+		to = target
+		if caller := root.either("transferCallerId", "transfer_caller_id"); caller.given() {
+			from = caller
+		}
+	}
+	e.From, e.To = d.address(from, never), d.address(to, never)
+}
+
+// bandwidthType reads what only some events tell.
+func (d *draft) bandwidthType(root value, typ string) {
+	e := d.event
+	switch e.Type {
+	case call.CallAnswered:
+		e.Answered = or(e.Answered, e.Time)
+		d.bandwidthMachine(root)
+	case call.MachineDetected:
+		d.bandwidthMachine(root)
+	case call.CallEnded:
+		e.Ended = or(d.instant(root.either("endTime", "end_time"), value.moment, call.Reported), e.Time)
+		d.bandwidthCause(root)
+	case call.TransferCompleted, call.CallUnbridged:
+		d.bandwidthCause(root)
+	case call.RecordingCompleted, call.RecordingAvailable, call.TranscriptionAvailable:
+		d.bandwidthRecording(root, typ)
+	}
+	// An inbound call counts as answered as soon as the application speaks.
+	e.PlatformAnswer = e.Direction == call.Inbound && e.Answered.Known()
+}
+
+// bandwidthCause reads why a call ended: the word decides, the SIP status of
+// newer events adds to it.
+func (d *draft) bandwidthCause(root value) {
+	e := d.event
+	if status, ok := root.either("sipResponseCode", "sip_response_code").integer(); ok && status >= 100 && status < 700 {
+		d.endsWithStatus(int32(status))
+	}
+	if e.ProviderCause = d.text(root.get("cause")); e.ProviderCause != "" {
+		d.endsWith(BandwidthScheme, e.ProviderCause)
+	}
+}
+
+// bandwidthMachine reads what answering machine detection found.
+func (d *draft) bandwidthMachine(root value) {
+	e := d.event
+	found := root.either("machineDetectionResult", "machine_detection_result").get("value")
+	e.ProviderState = d.id(found)
+	switch {
+	case found.is("human"):
+		e.AnsweredBy = call.Human
+	case found.is("answering-machine"):
+		e.AnsweredBy, e.Voicemail = call.Machine, true
+	}
+}
+
+// bandwidthRecording reads a recording, or the transcription of one.
+func (d *draft) bandwidthRecording(root value, typ string) {
+	e := d.event
+	e.ProviderState = d.id(root.get("status"))
+	r := call.RecordingFact{
+		ID:         d.id(root.either("recordingId", "recording_id")),
+		URL:        d.exact(root.either("mediaUrl", "media_url"), maxText),
+		StartedAt:  d.instant(root.either("startTime", "start_time"), value.moment, call.Reported).At,
+		DurationMS: root.get("duration").period(),
+		Format:     d.id(root.either("fileFormat", "file_format")),
+	}
+	if n, ok := root.get("channels").integer(); ok && n > 0 && n <= maxChannels {
+		r.Channels = call.Some(n)
+	}
+	switch e.Type {
+	case call.TranscriptionAvailable:
+		r.Transcribed = true
+	case call.RecordingCompleted:
+		r.Status = call.RecordingPending
+	default:
+		r.Status = bandwidthRecordingStatus(root.get("status"))
+		r.AvailableAt = e.ReportedAt
+	}
+	if r.ID != "" && typ != "realTimeTranscriptionAvailable" {
+		e.Recording = r
+	}
+}
+
+// maxChannels bounds what is believed of a recording; telephony records 1 or 2.
+const maxChannels = 64
+
+func bandwidthRecordingStatus(status value) call.RecordingStatus {
+	switch {
+	case status.is("partial"):
+		return call.RecordingPartial
+	case status.is("error"):
+		return call.RecordingFailed
+	}
+	return call.RecordingIsAvailable
+}
+
+// bandwidthID names the event. Which key was pressed is no part of the name,
+// from which it could be found again.
+func (d *draft) bandwidthID(root value, typ string, once bool) {
+	if once {
+		d.once(typ)
+		return
+	}
+	d.keyed(
+		root.either("eventTime", "event_time").literal(), typ,
+		d.event.ConferenceID,
+		d.event.ParentCallID,
+		root.either("recordingId", "recording_id").literal(),
+		root.get("transcription").get("id").literal(),
+		root.either("mediaStream", "media_stream").get("id").literal(),
+	)
+}
+
+// linkByTag joins the legs that carry one tag, where the source is configured
+// so. The tag is no part of the content, or the setting could not be changed.
+func (d *draft) linkByTag() {
+	for _, a := range d.event.Attributes {
+		if d.event.Provider == call.Bandwidth && a.Key == "tag" {
+			d.link(call.Tag, a.Value)
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package decode
+
+import (
+	"strings"
+
+	"callstitch/processor/call"
+)
+
+// stringeeFeeds are the posts to a Stringee event URL that are ignored.
+var stringeeFeeds = map[string]string{
+	"routing": "stringee/routing", // questions where to route a call
+	"":        "stringee/other",
+}
+
+// stringeeStatuses are the values of call_status. agentEnded and connect_failed
+// end nothing: the call may be offered to the next agent.
+var stringeeStatuses = map[string]call.EventType{
+	"created":        call.CallInitiated,
+	"started":        call.CallInitiated,
+	"ringing":        call.CallRinging,
+	"answered":       call.CallAnswered,
+	"agentEnded":     call.ChannelEnded,
+	"connect_failed": call.CallUpdated,
+	"ended":          call.CallEnded,
+}
+
+func looksLikeStringee(v value) bool {
+	return v.get("call_status").given() ||
+		(v.get("call_id").given() && (v.get("recording_url").given() || v.get("dtmf").given())) ||
+		isStringeeRouting(v)
+}
+
+func isStringeeRouting(v value) bool {
+	return v.get("action").isString() && v.get("calls").kind() == '['
+}
+
+// stringee reads a post to a Stringee project's event URL. One call id stands
+// for the whole conversation, through every agent and transfer.
+func (d *draft) stringee(root value) (ignored string) {
+	status := d.word(root.get("call_status"), "call_status")
+	recording, dtmf := root.get("recording_url").given(), root.get("dtmf").given()
+	if d.rejected == nil && status == "" && !recording && !dtmf {
+		switch {
+		case isStringeeRouting(root):
+			return stringeeFeeds["routing"]
+		case root.get("type").given() && !root.get("call_id").given():
+			return stringeeFeeds[""]
+		}
+	}
+	d.callID(root.get("call_id"), "call_id")
+	if d.rejected != nil {
+		return ""
+	}
+	d.event.Account = d.id(root.get("account_sid"))
+	switch {
+	case status != "":
+		d.stringeeStatus(root, status)
+	case recording:
+		d.stringeeRecording(root)
+	case dtmf:
+		d.stringeeKey(root)
+	default:
+		d.stringeeUnknown(root)
+	}
+	return ""
+}
+
+// stringeeStatus reads a change of the call's state.
+func (d *draft) stringeeStatus(root value, status string) {
+	e := d.event
+	e.ProviderType = status
+	e.Time = d.clock(root.get("timestamp_ms"), "timestamp_ms", value.epoch, call.EventTime)
+	e.ReportedAt = e.Time.At
+	d.settle()
+	d.stringeeParties(root)
+	d.attribute("actor", d.id(root.get("actor")))
+	d.attribute("client_custom_data", d.text(root.get("clientCustomData")))
+	d.attribute("project_id", d.idOrNumber(root.get("project_id")))
+
+	var known bool
+	if e.Type, known = stringeeStatuses[status]; !known {
+		e.Flags |= call.UnknownType
+	}
+	switch e.Type {
+	case call.CallInitiated:
+		e.Started = e.Time
+	case call.CallRinging:
+		e.Ringing = e.Time
+	case call.CallAnswered:
+		e.Answered = e.Time
+	case call.ChannelEnded:
+		e.AgentLeft = true
+	case call.CallUpdated:
+		e.ProviderState = d.id(root.get("agent_status"))
+	case call.CallEnded:
+		d.stringeeEnd(root)
+	}
+	at := root.either("timestamp_ms", "start_time")
+	d.stringeeID(root, at, status, root.get("actor").literal(), root.get("to").get("number").literal())
+}
+
+// stringeeEnd reads what only the end of a call tells.
+func (d *draft) stringeeEnd(root value) {
+	e := d.event
+	e.Ended = e.Time
+	e.ProviderDuration = root.get("duration").seconds()
+	e.ProviderTalk = root.get("answerDuration").seconds()
+	if e.Ended.Src == call.EventTime {
+		e.Started = before(e.Ended, e.ProviderDuration)
+		if e.ProviderTalk.N > 0 {
+			e.Answered = before(e.Ended, e.ProviderTalk)
+		}
+	}
+	e.PlatformAnswer = root.get("callType").is("IVR")
+	e.ProviderCause = d.text(root.get("endCallCause"))
+	d.stringeeCause()
+	if e.HangupParty == call.NoParty {
+		e.HangupParty = stringeeHangupParty(root)
+	}
+}
+
+// stringeeCause reads a keyword, or a SIP status with its reason phrase.
+func (d *draft) stringeeCause() {
+	e := d.event
+	code, _, _ := strings.Cut(e.ProviderCause, " ")
+	switch {
+	case e.ProviderCause == "":
+	case len(code) == 3 && allDigits(code) && code >= "100" && code < "700":
+		d.endsWithStatus(int32(digits([]byte(code))))
+	case e.ProviderCause == "USER_END_CALL" && e.ProviderTalk.Known && e.ProviderTalk.N == 0:
+		e.HangupCause = call.CauseCanceled
+	default:
+		d.endsWith(StringeeScheme, e.ProviderCause)
+	}
+}
+
+// stringeeHangupParty tells who hung up from the side that did. Where both
+// sides are of one kind that does not tell.
+func stringeeHangupParty(root value) call.HangupParty {
+	endedBy := strings.ToLower(string(root.get("endedBy").bytes()))
+	if endedBy == "" {
+		return call.NoParty
+	}
+	caller := root.get("from").get("type").is(endedBy)
+	callee := root.get("to").get("type").is(endedBy)
+	switch {
+	case caller && !callee:
+		return call.ByCaller
+	case callee && !caller:
+		return call.ByCallee
+	}
+	return call.ByUnknown
+}
+
+// stringeeParties reads both ends and the direction between them.
+func (d *draft) stringeeParties(root value) {
+	d.event.From = d.stringeeParty(root.get("from"))
+	d.event.To = d.stringeeParty(root.get("to"))
+	d.event.Direction = stringeeDirection(root)
+}
+
+// stringeeParty reads one end. Stringee writes outside numbers as bare digits
+// in international form; an inside one is an id of the customer's app, even if
+// it is all digits.
+func (d *draft) stringeeParty(end value) call.Party {
+	certain := never
+	if end.get("type").is("external") {
+		certain = func(digits string) bool { return digits[0] != '0' }
+	}
+	party := d.address(end.get("number"), certain)
+	switch {
+	case strings.HasPrefix(party.Raw, "btncall_"): // the web page's call button
+		party.Kind = call.Client
+	case end.get("type").is("internal") && party.Raw != "" && party.E164 == "":
+		party.Kind = call.User
+	}
+	return party
+}
+
+// stringeeDirection goes by the two ends where they differ, else by how the
+// call came to be.
+func stringeeDirection(root value) call.Direction {
+	from, to := root.get("from").get("type"), root.get("to").get("type")
+	reason := string(root.get("callCreatedReason").bytes())
+	switch {
+	case from.is("external") && to.is("internal"):
+		return call.Inbound
+	case from.is("internal") && to.is("external"):
+		return call.Outbound
+	case reason == "EXTERNAL_CALL_IN":
+		return call.Inbound
+	case from.is("internal") && to.is("internal"):
+		return call.Internal
+	case reason != "":
+		return call.Outbound
+	}
+	return call.DirectionUnknown
+}
+
+// stringeeRecording reads the post that tells where a recording is. It names
+// neither account nor project.
+func (d *draft) stringeeRecording(root value) {
+	e := d.event
+	e.Type, e.ProviderType = call.RecordingAvailable, "recording"
+	start := d.instant(root.get("start_time"), value.epoch, call.EventTime)
+	end := d.clock(root.get("end_time"), "end_time", value.epoch, call.EventTime)
+	e.Time = or(end, start)
+	d.settle()
+	e.Recording = call.RecordingFact{
+		URL:       d.exact(root.get("recording_url"), maxText),
+		Status:    call.RecordingIsAvailable,
+		StartedAt: start.At,
+	}
+	e.Recording.ID = recordingID(e.Recording.URL)
+	if e.Recording.ID == "" {
+		e.Recording.ID = e.CallID + "/" + root.get("start_time").literal()
+	}
+	if start.Known() && end.Known() && end.At >= start.At {
+		e.Recording.DurationMS = call.Some(end.At - start.At)
+	}
+	d.stringeeID(root, root.either("end_time", "start_time"), "recording", root.get("start_time").literal(), e.Recording.ID)
+}
+
+// recordingID is the last element of a URL's path, which names what it leads
+// to; empty where it has none, or one too long for an id.
+func recordingID(url string) string {
+	if i := strings.IndexAny(url, "?#"); i >= 0 {
+		url = url[:i]
+	}
+	url = strings.TrimRight(url, "/")
+	id := url[strings.LastIndexByte(url, '/')+1:]
+	if len(id) > maxID {
+		return ""
+	}
+	return id
+}
+
+// stringeeKey reads a pressed key, but not which one.
+func (d *draft) stringeeKey(root value) {
+	e := d.event
+	e.Type, e.ProviderType = call.DTMF, "dtmf"
+	e.Time = d.clock(root.get("time"), "time", value.epoch, call.EventTime)
+	e.ReportedAt = e.Time.At
+	d.settle()
+	d.stringeeID(root, root.get("time"), "dtmf")
+}
+
+// stringeeUnknown keeps a post about a call that is none of the known ones.
+func (d *draft) stringeeUnknown(root value) {
+	e := d.event
+	e.Type, e.Flags = call.Unknown, e.Flags|call.UnknownType
+	e.ProviderType = d.id(root.get("type"))
+	e.Time = d.clock(root.get("timestamp_ms"), "timestamp_ms", value.epoch, call.EventTime)
+	e.ReportedAt = e.Time.At
+	d.settle()
+	d.stringeeID(root, root.get("timestamp_ms"), e.ProviderType)
+}
+
+// stringeeID names the event by the event id that live systems send and the
+// documentation does not know, else by its parts.
+func (d *draft) stringeeID(root, at value, parts ...string) {
+	if id := d.id(root.get("event_id")); !isBlank(id) {
+		d.named(id)
+		return
+	}
+	d.keyed(at.literal(), parts...)
+}

@@ -1,0 +1,376 @@
+package stitch
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"testing"
+
+	"callstitch/processor/call"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestEveryFieldOfALegHasAPolicy(t *testing.T) {
+	var fields, listed []string
+	for f := range reflect.TypeFor[leg]().Fields() {
+		fields = append(fields, f.Name)
+	}
+	for _, p := range policies {
+		listed = append(listed, p.Field)
+		if p.Policy == "" || p.Why == "" {
+			t.Errorf("%s: policy %q, reason %q: neither may be empty", p.Field, p.Policy, p.Why)
+		}
+	}
+	slices.Sort(fields)
+	slices.Sort(listed)
+	if d := cmp.Diff(fields, listed); d != "" {
+		t.Errorf("fields of leg (-) and of the table (+) differ:\n%s", d)
+	}
+}
+
+// canonical is the leg's form without what deliveries leave behind.
+func canonical(l *leg) []byte {
+	c := *l
+	c.duplicates, c.late, c.outOfOrder, c.arrival = 0, 0, 0, 0
+	c.firstSource, c.lastSource = position{}, position{}
+	w := call.NewWriter(nil)
+	c.codec(w)
+	return w.Buf
+}
+
+// reload passes a leg through its binary form.
+func reload(t interface{ Fatalf(string, ...any) }, l *leg) *leg {
+	w := call.NewWriter(nil)
+	l.codec(w)
+	r := call.NewReader(w.Buf)
+	read := new(leg)
+	read.codec(r)
+	if r.Err != nil || len(r.Buf) != 0 {
+		t.Fatalf("reading back: %v, %d bytes left", r.Err, len(r.Buf))
+	}
+	again := call.NewWriter(nil)
+	read.codec(again)
+	if !bytes.Equal(w.Buf, again.Buf) {
+		t.Fatalf("the binary form changed: %x, then %x", w.Buf, again.Buf)
+	}
+	return read
+}
+
+func TestFoldDoesNotDependOnOrderRepetitionOrRestarts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		told := drawStory(t)
+		want := newLegBook()
+		for _, e := range told {
+			want.take(e)
+		}
+		for range 40 {
+			order := rapid.Permutation(told).Draw(t, "order")
+			if rapid.Bool().Draw(t, "repeat") {
+				order = append(order, rapid.SliceOfN(rapid.SampledFrom(told), 0, 6).Draw(t, "repeats")...)
+			}
+			restart := rapid.IntRange(0, len(order)).Draw(t, "restart")
+			got := newLegBook()
+			for i, e := range order {
+				if i == restart {
+					for id, l := range got.legs {
+						got.legs[id] = reload(t, l)
+					}
+				}
+				got.take(e)
+			}
+			compareBooks(t, want, got)
+		}
+	})
+}
+
+func compareBooks(t *rapid.T, want, got *legBook) {
+	for id, l := range want.legs {
+		g := got.legs[id]
+		if !bytes.Equal(canonical(l), canonical(g)) {
+			t.Fatalf("leg %s:\n%+v\nafter another order:\n%+v", l.callID, l, g)
+		}
+	}
+	a := compose(storyConfig, call.LegID{}, want.all(), 0, true)
+	legs := got.all()
+	slices.Reverse(legs)
+	b := compose(storyConfig, call.LegID{}, legs, 0, true)
+	if fingerprint(a) != fingerprint(b) {
+		t.Fatalf("sessions differ:\n%s", cmp.Diff(a, b))
+	}
+}
+
+// drawStory draws what one provider may tell of up to three legs: events in any
+// order, copies with other Kafka timestamps, and variants of once-only events.
+func drawStory(t *rapid.T) []*call.Event {
+	p := rapid.SampledFrom([]call.Provider{call.Opentact, call.Stringee, call.Sonetel, call.Bandwidth}).Draw(t, "provider")
+	n := rapid.IntRange(1, 14).Draw(t, "events")
+	var told []*call.Event
+	for i := range n {
+		e := drawEvent(t, p, i)
+		told = append(told, e)
+		if rapid.IntRange(0, 3).Draw(t, "copied") == 0 {
+			told = append(told, delayed(t, e))
+		}
+		if e.IDKind == call.SemanticID && rapid.Bool().Draw(t, "varied") {
+			v := *e
+			v.ProviderDuration = call.Some(rapid.Int64Range(0, 3).Draw(t, "other duration"))
+			v.To.Raw = rapid.SampledFrom([]string{"A", "B"}).Draw(t, "other callee")
+			v.Content = contentOf(&v)
+			told = append(told, delayed(t, &v))
+		}
+	}
+	return told
+}
+
+// delayed is a copy with another Kafka timestamp.
+func delayed(t *rapid.T, e *call.Event) *call.Event {
+	c := *e
+	d := rapid.Int64Range(-4, 4).Draw(t, "delay") * 500
+	c.IngestedAt += d
+	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
+		if i.Src == call.Ingest {
+			i.At += d
+		}
+	}
+	c.Source.Offset++
+	return &c
+}
+
+var eventTypes = []call.EventType{
+	call.CallInitiated, call.CallRinging, call.CallAnswered, call.CallEnded, call.CallMissed, call.CallDestroyed,
+	call.ChannelEnded, call.CallHeld, call.CallResumed, call.TransferCompleted, call.RecordingAvailable, call.DTMF, call.Unknown,
+}
+
+func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
+	some := func(name string) bool { return rapid.IntRange(0, 2).Draw(t, name) == 0 }
+	moment := func(name string) float64 { return float64(rapid.IntRange(0, 12).Draw(t, name)) / 2 }
+	party := rapid.SampledFrom([]string{"", "A", "B", "C", "+C"})
+	e := &call.Event{
+		Tenant: "default", Provider: p, CallID: rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "call"),
+		Type: rapid.SampledFrom(eventTypes).Draw(t, "type"), IDKind: call.ExactID,
+	}
+	e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
+	e.ID = call.NewEventID(e.Leg, string(rune('a'+i)))
+	src := rapid.SampledFrom([]call.Evidence{call.EventTime, call.EventTime, call.Ingest, call.NoEvidence}).Draw(t, "clock")
+	if src != call.NoEvidence {
+		e.Time = instant(src, moment("time"))
+	}
+	e.IngestedAt = max(e.Time.At, storyStart)
+	for _, f := range []*call.Instant{&e.Started, &e.Ringing, &e.Answered} {
+		if some("instant") {
+			*f = instant(rapid.SampledFrom([]call.Evidence{call.Reported, call.EventTime, call.Derived, call.Ingest}).Draw(t, "evidence"), moment("at"))
+		}
+	}
+	if e.Type.Terminal() && !some("timeless end") {
+		e.Ended = instant(rapid.SampledFrom([]call.Evidence{call.Reported, call.EventTime, call.Ingest}).Draw(t, "evidence"), moment("end"))
+	}
+	e.From.Raw, e.To.Raw = party.Draw(t, "from"), party.Draw(t, "to")
+	e.Direction = rapid.SampledFrom([]call.Direction{call.DirectionUnknown, call.Inbound, call.Outbound}).Draw(t, "direction")
+	e.HangupCause = rapid.SampledFrom([]call.HangupCause{call.NoCause, call.CauseNormal, call.CauseBusy, call.CauseTransferred}).Draw(t, "cause")
+	e.HangupParty = rapid.SampledFrom([]call.HangupParty{call.NoParty, call.ByCaller}).Draw(t, "party")
+	if some("q850") {
+		e.Q850 = call.Code{N: 17, Src: rapid.SampledFrom([]call.CodeSource{call.CodeReported, call.CodeMapped}).Draw(t, "source")}
+	}
+	if some("duration") {
+		e.ProviderDuration = call.Some(rapid.Int64Range(0, 3).Draw(t, "seconds"))
+	}
+	e.AnsweredBy = rapid.SampledFrom([]call.Answerer{call.AnswererUnknown, call.Human, call.Machine, call.System}).Draw(t, "answerer")
+	e.PlatformAnswer, e.Voicemail, e.AgentLeft = some("platform"), some("voicemail"), some("agent left")
+	e.Account = rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, "account")
+	if some("recorded") {
+		e.Recording = call.RecordingFact{
+			ID: rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "recording"), Status: call.RecordingPending,
+			URL: rapid.SampledFrom([]string{"", "u1", "u2"}).Draw(t, "url"), StartedAt: second(moment("recorded at")),
+		}
+	}
+	if some("attribute") {
+		e.Attributes = []call.Attribute{{Key: "tag", Value: rapid.SampledFrom([]string{"1", "2"}).Draw(t, "tag")}}
+	}
+	if some("flow") {
+		e.Links = []call.Link{{Kind: call.Flow, Value: rapid.SampledFrom([]string{"f1", "f2"}).Draw(t, "flow id")}}
+	}
+	if e.CallID != "x" && some("parent") {
+		e.ParentCallID = "x"
+		e.Snapshot = &call.LegSnapshot{
+			CallID: "x", Direction: call.Inbound, From: call.Party{Raw: party.Draw(t, "parent's from")},
+			Started: instant(call.Snapshot, moment("parent's start")), Alive: instant(call.Snapshot, moment("parent alive")),
+		}
+	}
+	if e.Type == call.CallEnded && some("once") {
+		e.IDKind, e.ID = call.SemanticID, call.NewEventID(e.Leg, "once")
+	}
+	e.Content = contentOf(e)
+	return e
+}
+
+func TestMomentsOverflowTheSameWayInAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var told []moment
+		for i := range rapid.IntRange(momentsMax-4, momentsMax+10).Draw(t, "moments") {
+			typ := rapid.SampledFrom([]call.EventType{call.CallRinging, call.DTMF}).Draw(t, "type")
+			told = append(told, moment{at: rapid.Int64Range(1, 50).Draw(t, "at"), id: uint32(i), typ: typ, src: call.EventTime})
+			if rapid.IntRange(0, 4).Draw(t, "copied") == 0 {
+				m := told[len(told)-1]
+				m.at = rapid.Int64Range(1, 50).Draw(t, "at again")
+				told = append(told, m)
+			}
+		}
+		fill := func(order []moment) (set []moment, overflow bool) {
+			for _, m := range order {
+				overflow = addMoment(&set, m) || overflow
+			}
+			return set, overflow
+		}
+		want, cut := fill(told)
+		got, gotCut := fill(rapid.Permutation(told).Draw(t, "order"))
+		if cut != gotCut || !slices.Equal(want, got) {
+			t.Fatalf("overflow %v, then %v:\n%v\n%v", cut, gotCut, want, got)
+		}
+		if len(want) > momentsMax {
+			t.Fatalf("%d moments, at most %d", len(want), momentsMax)
+		}
+	})
+}
+
+func TestKeypadInputDoesNotPushOutTheAnswer(t *testing.T) {
+	var l leg
+	for i := range momentsMax + 20 {
+		l.fold(happened(call.Bandwidth, "c", call.DTMF, float64(i)), 0)
+	}
+	l.fold(happened(call.Bandwidth, "c", call.CallAnswered, 1000), 0)
+	if !slices.ContainsFunc(l.moments, func(m moment) bool { return m.typ == call.CallAnswered }) {
+		t.Error("the answer is not in the timeline")
+	}
+	if l.marks&momentsCut == 0 {
+		t.Error("the timeline does not say that it was cut")
+	}
+}
+
+func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
+	var l leg
+	l.fold(happened(call.Opentact, "c", call.CallRinging, 1, func(e *call.Event) { e.Started = instant(call.Derived, 0) }), 0)
+	l.fold(happened(call.Opentact, "c", call.CallInitiated, 2), 0)
+	if l.started != instant(call.Reported, 2) {
+		t.Errorf("started %+v, want the reported instant", l.started)
+	}
+	if at, ok := l.first(); !ok || at != second(0) {
+		t.Errorf("first instant %d %v, want the plain minimum %d", at, ok, second(0))
+	}
+}
+
+func TestDestroyedDoesNotMoveTheEnd(t *testing.T) {
+	var l leg
+	l.fold(happened(call.Opentact, "c", call.CallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EventTime, 9) }), 0)
+	if l.end() != instant(call.EventTime, 9) {
+		t.Errorf("end %+v: destroyed alone must end the leg", l.end())
+	}
+	l.fold(happened(call.Opentact, "c", call.CallEnded, 5), 0)
+	if l.end() != instant(call.Reported, 5) {
+		t.Errorf("end %+v, want the hang-up's", l.end())
+	}
+}
+
+func TestAMissedCallThatAnotherUserAnsweredGoesOn(t *testing.T) {
+	var l leg
+	l.fold(happened(call.Sonetel, "c", call.CallMissed, 5), 0)
+	if !l.ended() || l.end() != instant(call.Reported, 5) {
+		t.Errorf("ended %v at %+v: a miss alone ends the call", l.ended(), l.end())
+	}
+	l.fold(happened(call.Sonetel, "c", call.CallAnswered, 7), 0)
+	if l.ended() {
+		t.Error("ended, although another user answered")
+	}
+	l.fold(happened(call.Sonetel, "c", call.CallEnded, 9), 0)
+	if l.end() != instant(call.Reported, 9) {
+		t.Errorf("end %+v, want the hang-up's", l.end())
+	}
+}
+
+func TestTheCauseWithMoreFactsWins(t *testing.T) {
+	poor := happened(call.Opentact, "c", call.CallEnded, 5, because(call.CauseUnknown, 0))
+	rich := happened(call.Opentact, "c", call.CallDestroyed, 6, because(call.CauseBusy, 17))
+	for _, order := range [][]*call.Event{{poor, rich}, {rich, poor}} {
+		var l leg
+		for _, e := range order {
+			l.fold(e, 0)
+		}
+		if why := l.why(); why.cause != call.CauseBusy || why.q850.N != 17 {
+			t.Errorf("cause %v, Q.850 %v", why.cause, why.q850)
+		}
+	}
+}
+
+func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
+	var l leg
+	l.identify("default", call.Opentact, "", "acc")
+	l.witness(&call.LegSnapshot{
+		CallID: "p", From: call.Party{Raw: "15550100001"}, Started: instant(call.Snapshot, 0), Alive: instant(call.Snapshot, 1),
+	}, 0)
+	if l.id != call.NewLegID("default", call.Opentact, "", "p") {
+		t.Error("a leg known only from a copy has no id")
+	}
+	l.fold(happened(call.Opentact, "p", call.CallInitiated, 3, called("+15550100001", "+15550100002")), 0)
+	if l.from.value.Raw != "+15550100001" || l.started.Src != call.Reported {
+		t.Errorf("from %q, started %+v: want the leg's own", l.from.value.Raw, l.started)
+	}
+	if at, _ := l.first(); at != second(0) {
+		t.Errorf("first instant %d, want the copy's %d", at, second(0))
+	}
+}
+
+func TestHoldsUntil(t *testing.T) {
+	const arrival = 1_000_000
+	grace, unanswered, answered := int64(30_000), int64(300_000), int64(4*3600_000)
+	for _, tt := range []struct {
+		name string
+		typ  []call.EventType
+		want int64
+	}{
+		{"a ringing leg waits for its answer", []call.EventType{call.CallRinging}, arrival + unanswered},
+		{"an answered leg waits for its end", []call.EventType{call.CallAnswered}, arrival + answered},
+		{"an ended leg waits for stragglers", []call.EventType{call.CallAnswered, call.CallEnded}, arrival + grace},
+		{"a channel's end is not the leg's", []call.EventType{call.CallAnswered, call.ChannelEnded}, arrival + answered},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var l leg
+			for i, typ := range tt.typ {
+				l.fold(happened(call.Stringee, "c", typ, float64(i)), arrival)
+			}
+			if got := l.holdsUntil(storyConfig); got != tt.want {
+				t.Errorf("%d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestACorruptLegIsAnError(t *testing.T) {
+	var l leg
+	l.fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
+	w := call.NewWriter(nil)
+	l.codec(w)
+	for n := range w.Buf {
+		r := call.NewReader(w.Buf[:n])
+		new(leg).codec(r)
+		if r.Err == nil && len(r.Buf) == 0 {
+			t.Fatalf("the first %d of %d bytes were read as a whole leg", n, len(w.Buf))
+		}
+	}
+}
+
+func FuzzLegCodec(f *testing.F) {
+	var l leg
+	l.fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
+	w := call.NewWriter(nil)
+	l.codec(w)
+	f.Add(w.Buf)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := call.NewReader(b)
+		read := new(leg)
+		read.codec(r)
+		if r.Err == nil && len(r.Buf) == 0 {
+			reload(t, read)
+		}
+	})
+}

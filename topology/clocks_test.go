@@ -1,0 +1,128 @@
+package topology
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func part(n int32) SourcePartition { return SourcePartition{"call.raw", n} }
+
+// The leg clock waits for every partition of every source, follows the slowest,
+// and never goes back.
+func TestLegClock(t *testing.T) {
+	c := newClocks(1)
+	c.configure(map[string]int32{"call.raw": 2})
+	tell := func(p SourcePartition, time, want int64) {
+		t.Helper()
+		c.progress(p, time)
+		if c.settle(); c.leg != want {
+			t.Errorf("after %s told %d the leg clock is %d, want %d", p, time, c.leg, want)
+		}
+	}
+	tell(part(0), 100, unheard)
+	tell(part(1), 50, 50)
+	tell(part(1), 200, 100)
+	tell(part(0), 90, 100)
+
+	c.configure(map[string]int32{"call.raw": 3})
+	tell(part(0), 300, 100) // the new partition holds the clock where it is
+	tell(part(2), 30, 100)
+	tell(part(2), 250, 200)
+	if held, _ := c.heldBy(); held.source != part(1) {
+		t.Errorf("held by %s, want %s", held.source, part(1))
+	}
+
+	c.configure(map[string]int32{"other": 1}) // the source left
+	other := SourcePartition{"other", 0}
+	tell(other, 1000, 1000)
+}
+
+func TestNoSources(t *testing.T) {
+	c := newClocks(1)
+	c.settle()
+	if _, ok := c.heldBy(); ok || c.leg != unheard {
+		t.Errorf("a topology without sources has time %d", c.leg)
+	}
+}
+
+func TestClocksBinary(t *testing.T) {
+	c := newClocks(2)
+	c.configure(map[string]int32{"call.raw": 2})
+	c.progress(part(1), 7)
+	c.tasks[1] = taskClock{5, 9}
+	c.leg, c.session = 3, 4
+	got := newClocks(2)
+	if err := got.parse(c.appendBinary(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(c, got, cmp.AllowUnexported(clocks{}, sourceClock{}, taskClock{})); d != "" {
+		t.Error(d)
+	}
+	if err := got.parse([]byte{clocksForm + 1}); err == nil {
+		t.Error("a newer form was read")
+	}
+	three := newClocks(3)
+	if err := three.parse(c.appendBinary(nil)); err == nil {
+		t.Error("clocks of two tasks were taken for those of three")
+	}
+}
+
+// The smallest trig in flight is that of a plain list of everything sent and
+// not acknowledged.
+func TestFlight(t *testing.T) {
+	const partitions = 3
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFlight(partitions)
+		var all, fresh []sent
+		var ends [partitions]int64
+		t.Repeat(map[string]func(*rapid.T){
+			"send": func(t *rapid.T) {
+				p, trig := rapid.Int32Range(0, partitions-1).Draw(t, "p"), rapid.Int64Range(1, 20).Draw(t, "trig")
+				f.send(p, trig)
+				fresh = append(fresh, sent{p, ends[p], trig})
+				ends[p]++
+			},
+			"commit": func(t *rapid.T) {
+				for _, s := range fresh {
+					f.tell(Envelope{Partition: s.partition, Trig: s.trig}, s.offset)
+				}
+				if !f.complete() {
+					t.Fatal("not complete after every offset was told")
+				}
+				f.commit()
+				all, fresh = append(all, fresh...), nil
+			},
+			"abort": func(t *rapid.T) {
+				f.abort()
+				fresh = nil
+			},
+			"acknowledge": func(t *rapid.T) {
+				p := rapid.Int32Range(0, partitions-1).Draw(t, "p")
+				at := rapid.Int64Range(0, ends[p]).Draw(t, "position")
+				f.acknowledge(p, at)
+				var kept []sent
+				for _, s := range all {
+					if s.partition != p || s.offset >= at {
+						kept = append(kept, s)
+					}
+				}
+				all = kept
+			},
+			"": func(t *rapid.T) {
+				want := int64(math.MaxInt64)
+				for _, s := range append(append([]sent{}, all...), fresh...) {
+					want = min(want, s.trig)
+				}
+				if got := f.earliest(); got != want {
+					t.Fatalf("earliest %d, want %d", got, want)
+				}
+				if f.complete() != (len(fresh) == 0) {
+					t.Fatal("complete, although a message has no offset")
+				}
+			},
+		})
+	})
+}

@@ -1,0 +1,226 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kprom"
+
+	"callstitch/processor/call"
+	"callstitch/topology"
+)
+
+// metrics are those of a process. Labels come from closed sets, topics,
+// partitions and worker names: never from records.
+type metrics struct {
+	registerer prometheus.Registerer
+
+	commits       *prometheus.CounterVec // outcome
+	commitLatency prometheus.Histogram
+	sessions      prometheus.Counter
+	restored      prometheus.Counter
+	processed     *prometheus.CounterVec // node
+	outputs       *prometheus.CounterVec // sink
+	duplicates    prometheus.Counter
+	dropped       *prometheus.CounterVec // node, reason
+	rejects       *prometheus.CounterVec // reason
+	closed        *prometheus.CounterVec // how
+	endToEnd      prometheus.Histogram
+}
+
+// newMetrics registers the metrics of a process; the status gives the gauges.
+func newMetrics(r prometheus.Registerer, status *Status) *metrics {
+	counter := func(name, help string) prometheus.CounterOpts {
+		return prometheus.CounterOpts{Namespace: "callstitch", Name: name, Help: help}
+	}
+	m := &metrics{
+		registerer: r,
+		commits:    prometheus.NewCounterVec(counter("commits_total", "Transactions, by outcome."), []string{"outcome"}),
+		commitLatency: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "callstitch", Name: "commit_latency_seconds", Help: "Time from the last record of a transaction to its end.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
+		sessions:   prometheus.NewCounter(counter("restarts_total", "Sessions of workers that failed and began anew from the changelog.")),
+		restored:   prometheus.NewCounter(counter("store_restored_records_total", "Changelog records read in restores.")),
+		processed:  prometheus.NewCounterVec(counter("process_records_total", "Records processed in committed transactions."), []string{"node"}),
+		outputs:    prometheus.NewCounterVec(counter("output_records_total", "Records written to output topics in committed transactions."), []string{"sink"}),
+		duplicates: prometheus.NewCounter(counter("duplicates_total", "Events that repeat an accepted one.")),
+		dropped:    prometheus.NewCounterVec(counter("dropped_records_total", "Records that have no output on purpose, by kind."), []string{"node", "reason"}),
+		rejects:    prometheus.NewCounterVec(counter("rejects_total", "Records and events written to the rejects topic."), []string{"reason"}),
+		closed:     prometheus.NewCounterVec(counter("sessions_closed_total", "Sessions that became final, by close reason; amendments are not counted."), []string{"how"}),
+		endToEnd: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "callstitch", Name: "e2e_latency_seconds", Help: "Time from a raw record's Kafka timestamp to the commit of its event.",
+			Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
+		}),
+	}
+	for _, o := range outcomeNames {
+		m.commits.WithLabelValues(o)
+	}
+	if r != nil {
+		r.MustRegister(m.commits, m.commitLatency, m.sessions, m.restored, m.processed, m.outputs,
+			m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd, gauges{status})
+	}
+	return m
+}
+
+// unregister takes the metrics back, so that a process may run more than once.
+func (m *metrics) unregister(status *Status) {
+	if m.registerer == nil {
+		return
+	}
+	for _, c := range []prometheus.Collector{
+		m.commits, m.commitLatency, m.sessions, m.restored, m.processed, m.outputs,
+		m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd, gauges{status},
+	} {
+		m.registerer.Unregister(c)
+	}
+}
+
+// hooks are the metrics of one client, under callstitch_kafka_.
+func (m *metrics) hooks() []kgo.Hook {
+	if m.registerer == nil {
+		return nil
+	}
+	return []kgo.Hook{kprom.NewMetrics("callstitch", kprom.Subsystem("kafka"), kprom.Registerer(m.registerer), kprom.WithClientLabel())}
+}
+
+var sinkNames = [...]string{
+	topology.Events: "events", topology.Sessions: "sessions", topology.Legs: "legs",
+	topology.Rejects: "rejects", topology.Audit: "audit",
+}
+
+// committed counts a transaction that committed; nothing else is counted.
+func (m *metrics) committed(tx *transaction) {
+	now := time.Now().UnixMilli()
+	for _, p := range tx.touched {
+		node := "decode"
+		if p.stitch != nil {
+			node = "stitch"
+		}
+		m.processed.WithLabelValues(node).Add(float64(p.takeRecords()))
+		if p.decode != nil {
+			p.ignored = countKinds(m.dropped, p.decode.Ignored(), p.ignored)
+		} else {
+			n := p.stitch.Counts().Duplicate
+			m.duplicates.Add(float64(max(n-p.duplicates, 0)))
+			p.duplicates = n
+		}
+	}
+	for _, o := range tx.fx.Outputs {
+		m.outputs.WithLabelValues(sinkNames[o.Sink]).Inc()
+		switch v := o.Value.(type) {
+		case *call.Event:
+			if v.IngestedAt > 0 {
+				m.endToEnd.Observe(float64(now-v.IngestedAt) / 1000)
+			}
+		case *call.Reject:
+			m.rejects.WithLabelValues(v.Reason.String()).Inc()
+		case *call.Session:
+			if v.State == call.Final && !v.Amended {
+				m.closed.WithLabelValues(v.CloseReason.String()).Inc()
+			}
+		}
+	}
+}
+
+// countKinds adds what the counts by kind have grown by.
+func countKinds(v *prometheus.CounterVec, now, before map[string]int64) map[string]int64 {
+	if before == nil {
+		before = make(map[string]int64)
+	}
+	for kind, n := range now {
+		if d := n - before[kind]; d > 0 {
+			v.WithLabelValues("decode", kind).Add(float64(d))
+			before[kind] = n
+		}
+	}
+	return before
+}
+
+// gauges reads the status when it is asked, so no gauge of a partition that has
+// moved away is left behind.
+type gauges struct{ status *Status }
+
+var (
+	descState     = gauge("state", "1 for the state the instance is in.", "state")
+	descTasks     = gauge("tasks", "Tasks of this instance, by state.", "node", "state")
+	descLag       = gauge("consumer_lag_records", "Records of a partition that are not committed yet.", "topic", "partition")
+	descLagTime   = gauge("consumer_lag_seconds", "Age of the newest record processed where there are more; 0 where there are none.", "topic", "partition")
+	descRemaining = gauge("store_restore_remaining_records", "Changelog offsets that a restore has still to read.", "partition")
+	descEntries   = gauge("store_entries", "Keys that a task keeps.", "partition")
+	descBytes     = gauge("store_bytes", "Bytes of keys and values that a task keeps.", "partition")
+	descOpen      = gauge("open_nodes", "Legs and links that a task keeps.", "partition")
+	descLegClock  = gauge("leg_clock_seconds", "Arrival time that all source partitions have passed.", "partition")
+	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
+	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
+	descThrottled = gauge("source_throttled", "1 while sources wait for the exchange to be worked off.")
+)
+
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("callstitch_"+name, help, labels, nil)
+}
+
+// Describe lists the gauges.
+func (g gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descState, descTasks, descLag, descLagTime, descRemaining, descEntries, descBytes, descOpen,
+		descLegClock, descSession, descHeldBy, descThrottled,
+	} {
+		ch <- d
+	}
+}
+
+// Collect reads the status.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	s := g.status.Snapshot()
+	set := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for _, state := range stateNames {
+		set(descState, truth(state == s.State.String()), state)
+	}
+	for _, node := range []string{"decode", "stitch"} {
+		for _, restoring := range []bool{false, true} {
+			set(descTasks, float64(s.count(node, restoring)), node, taskState(restoring))
+		}
+	}
+	throttled := false
+	for _, t := range s.Tasks {
+		throttled = throttled || t.Throttled
+		g.task(set, t)
+	}
+	set(descThrottled, truth(throttled))
+	if s.HeldBy != (topology.SourcePartition{}) {
+		set(descHeldBy, 1, s.HeldBy.Topic, itoa(s.HeldBy.Partition))
+	}
+}
+
+func (g gauges) task(set func(*prometheus.Desc, float64, ...string), t Task) {
+	p := itoa(t.Partition)
+	set(descLag, float64(t.Lag()), t.Topic, p)
+	set(descLagTime, t.LagTime(time.Now()).Seconds(), t.Topic, p)
+	if t.Node != "stitch" {
+		return
+	}
+	set(descRemaining, float64(t.Remaining), p)
+	if t.Restoring {
+		return
+	}
+	set(descEntries, float64(t.Keys), p)
+	set(descBytes, float64(t.Bytes), p)
+	set(descOpen, float64(t.Nodes), p)
+	if t.LegClock > 0 {
+		set(descLegClock, float64(t.LegClock)/1000, p)
+	}
+	if t.SessionClock > 0 {
+		set(descSession, float64(t.SessionClock)/1000, p)
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,216 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// retryInterval is how often something that is not there is asked again, and
+	// named.
+	retryInterval = 3 * time.Second
+	// attemptLimit bounds one try of the start.
+	attemptLimit = 10 * time.Second
+	// stopLimit is how long the batch at hand may take to commit after the run
+	// was told to stop.
+	stopLimit = 8 * time.Second
+)
+
+// Run runs the topology until ctx is cancelled, and then commits the batch at
+// hand, leaves the group and returns nil within about 10 s. It waits for brokers
+// and registry at the start up to StartupTimeout; once it is running it does not
+// end for an outage. What it returns otherwise is one of the errors of this
+// package, or says what cannot go on. Status may be nil.
+func Run(ctx context.Context, cfg Config, status *Status) error {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	if status == nil {
+		status = new(Status)
+	}
+	id, err := newIdentity(&cfg)
+	if err != nil {
+		return err
+	}
+	defer id.Close()
+	if id.random {
+		cfg.Log.Warn("this instance has a random name: after a crash its partitions wait for time-outs; set instance_id or state_dir", "instance", id.instance)
+	}
+	status.set(Created, id.instance)
+	defer status.set(Stopped, "")
+
+	p, err := start(ctx, &cfg, status)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	p.status, p.id = status, id
+	return p.run(ctx)
+}
+
+// process is what the workers of a process share.
+type process struct {
+	cfg     *Config
+	topics  topics
+	encoder *encoder
+	status  *Status
+	id      identity
+}
+
+// start waits for everything a run needs: brokers, topics, schemas, offsets. A
+// mismatch ends it at once, whatever is absent only after StartupTimeout.
+func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
+	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-start")...)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	defer cl.Close()
+	deadline := time.Now().Add(cfg.StartupTimeout)
+	for {
+		p, err := prepare(ctx, cfg, cl)
+		if err == nil || ctx.Err() != nil {
+			return p, errors.Join(err, ctx.Err())
+		}
+		if time.Now().After(deadline) || final(err) {
+			return nil, err
+		}
+		cfg.Log.Warn("waiting", "brokers", strings.Join(cfg.Brokers, ","), "error", err)
+		status.wait(err.Error())
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+// prepare is one try of the start.
+func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	if err := cl.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
+	}
+	if err := requireTransactionVersion(ctx, cl); err != nil {
+		return nil, err
+	}
+	adm := kadm.NewClient(cl)
+	found, err := prepareTopics(ctx, cfg, adm)
+	if err != nil {
+		return nil, err
+	}
+	registry := cfg.schemas
+	if registry == nil {
+		if registry, err = cfg.Registry.open(); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBroken, err)
+		}
+	}
+	encoder, err := newEncoder(ctx, cfg, registry, found.rejectLimit)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareOffsets(ctx, cfg, adm); err != nil {
+		return nil, err
+	}
+	return &process{cfg: cfg, topics: found, encoder: encoder}, nil
+}
+
+func (p *process) run(ctx context.Context) error {
+	metrics := newMetrics(p.cfg.Registerer, p.status)
+	defer metrics.unregister(p.status)
+	hard, stop := outlive(ctx, stopLimit)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { p.status.set(PendingShutdown, "") })()
+
+	p.status.set(Running, "")
+	workers, ctx := errgroup.WithContext(ctx)
+	slots := make(chan struct{}, concurrentRestores)
+	for n := range p.cfg.Workers {
+		id := p.id.worker(p.cfg.ApplicationID, n)
+		w := &worker{
+			cfg: p.cfg, id: id, raw: p.topics.raw, encoder: p.encoder, slots: slots,
+			log: p.cfg.Log.With("worker", id), metrics: metrics, status: p.status,
+		}
+		p.status.expect(id)
+		workers.Go(func() error { return w.run(ctx, hard) })
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		p.watch(ctx)
+	}()
+	err := workers.Wait()
+	<-watched
+	return err
+}
+
+// outlive is a context that ends some time after ctx does: what was begun is
+// finished, and a broker that hangs cannot hold up the end for ever. Work on a
+// transaction never runs under a context that a signal cancels (P3).
+func outlive(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(limit, cancel) })
+	return hard, cancel
+}
+
+// watch names a broker that cannot be reached, for as long as it cannot: the
+// workers just wait.
+func (p *process) watch(ctx context.Context) {
+	cl, err := kgo.NewClient(p.cfg.clientOptions(p.cfg.ApplicationID + "-watch")...)
+	if err != nil {
+		return
+	}
+	defer cl.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryInterval):
+		}
+		pingCtx, cancel := context.WithTimeout(ctx, retryInterval)
+		err := cl.Ping(pingCtx)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			p.status.setOutage("")
+			continue
+		}
+		p.cfg.Log.Warn("no broker answers, waiting", "brokers", strings.Join(p.cfg.Brokers, ","), "error", err)
+		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
+	}
+}
+
+// Check compares brokers, topics and offsets with what the configuration needs,
+// and changes nothing.
+func Check(ctx context.Context, cfg Config) error {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	defer cl.Close()
+	if err := cl.Ping(ctx); err != nil {
+		return fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
+	}
+	adm := kadm.NewClient(cl)
+	_, err = checkTopics(ctx, &cfg, adm)
+	committed, offsetErr := adm.FetchOffsets(ctx, cfg.ApplicationID)
+	if offsetErr != nil {
+		offsetErr = fmt.Errorf("fetch the offsets of group %s: %w", cfg.ApplicationID, offsetErr)
+	} else if err == nil {
+		offsetErr = checkOffsets(ctx, &cfg, adm, committed)
+	}
+	return errors.Join(requireTransactionVersion(ctx, cl), err, offsetErr)
+}

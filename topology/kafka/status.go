@@ -1,0 +1,284 @@
+package kafka
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"callstitch/topology"
+)
+
+// State is what an instance is doing.
+type State uint8
+
+// The states, in the order of a normal life.
+const (
+	Created     State = iota // waits for brokers, topics, schemas
+	Rebalancing              // has no partitions yet, or restores some
+	Running
+	PendingShutdown // commits the batch at hand and leaves
+	Stopped
+)
+
+var stateNames = [...]string{"CREATED", "REBALANCING", "RUNNING", "PENDING_SHUTDOWN", "STOPPED"}
+
+func (s State) String() string { return stateNames[s] }
+
+// Task is one task of this instance.
+type Task struct {
+	Worker    string // transactional id
+	Node      string // "decode" or "stitch"
+	Topic     string // that it reads
+	Partition int32
+	Restoring bool
+	Throttled bool // a source that waits for the exchange
+
+	Position int64 // next offset to read, committed
+	End      int64 // high watermark, as last heard
+	Newest   int64 // timestamp of the newest record read, epoch ms; -1 before the first
+
+	Totals topology.Totals // of a decode task, since the generation began
+
+	Remaining              int64 // changelog offsets still to be restored
+	LegClock, SessionClock int64 // epoch ms; negative before they are known
+	HeldBy                 topology.SourcePartition
+	Nodes, Keys, Bytes     int
+	Counts                 topology.Counts
+}
+
+// Lag is the number of records that are not committed yet.
+func (t Task) Lag() int64 { return max(t.End-t.Position, 0) }
+
+// LagTime is how old the newest record read is, where there are more to read.
+func (t Task) LagTime(now time.Time) time.Duration {
+	if t.Lag() == 0 || t.Newest < 0 {
+		return 0
+	}
+	return max(now.Sub(time.UnixMilli(t.Newest)), 0)
+}
+
+// Snapshot is a status at one moment.
+type Snapshot struct {
+	State    State
+	Instance string
+	// Waiting says what the instance waits for: a broker, a topic, a restore.
+	// Empty: nothing.
+	Waiting string
+	Tasks   []Task // sorted by topic and partition
+
+	// The clocks of the slowest stitch task of this instance, epoch ms; 0 before
+	// they are known.
+	LegClock, SessionClock int64
+	HeldBy                 topology.SourcePartition // what holds it; zero if there is none
+	ExchangeLag            int64                    // largest lag of any exchange partition, of any instance
+
+	Commits    int64
+	LastCommit time.Time // zero before the first
+	Outputs    [len(sinkNames)]int64
+}
+
+func (s Snapshot) count(node string, restoring bool) (n int) {
+	for _, t := range s.Tasks {
+		if t.Node == node && t.Restoring == restoring {
+			n++
+		}
+	}
+	return n
+}
+
+func taskState(restoring bool) string {
+	if restoring {
+		return "restoring"
+	}
+	return "running"
+}
+
+// Ready says whether every worker is in the group and every task restored.
+func (s Snapshot) Ready() bool { return s.State == Running && s.Waiting == "" }
+
+// Status is the state of a run for probes, metrics and the console. Its methods
+// are safe for concurrent use. The zero value is the status of a run that has
+// not begun.
+type Status struct {
+	mu       sync.Mutex
+	state    State
+	instance string
+	waiting  string // of the start
+	outage   string
+	workers  map[string]workerStatus
+
+	commits    int64
+	lastCommit time.Time
+	outputs    [len(sinkNames)]int64
+}
+
+type workerStatus struct {
+	joined bool
+	lag    int64
+	tasks  []Task
+}
+
+// Snapshot is the status now.
+func (s *Status) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snap := Snapshot{
+		State: s.state, Instance: s.instance, Waiting: s.waiting,
+		Commits: s.commits, LastCommit: s.lastCommit, Outputs: s.outputs,
+	}
+	for _, w := range s.workers {
+		snap.Tasks = append(snap.Tasks, w.tasks...)
+		snap.ExchangeLag = max(snap.ExchangeLag, w.lag)
+	}
+	slices.SortFunc(snap.Tasks, func(a, b Task) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	snap.clocks()
+	if s.state == Running || s.state == Rebalancing {
+		snap.State, snap.Waiting = s.running(snap)
+	}
+	return snap
+}
+
+// running tells apart an instance that works from one that still restores.
+func (s *Status) running(snap Snapshot) (State, string) {
+	switch remaining := restoring(snap.Tasks); {
+	case s.outage != "":
+		return Running, s.outage
+	case remaining != "":
+		return Rebalancing, remaining
+	}
+	for _, w := range s.workers {
+		if !w.joined {
+			return Rebalancing, "waits for partitions"
+		}
+	}
+	return Running, ""
+}
+
+func restoring(tasks []Task) string {
+	n, left := 0, int64(0)
+	for _, t := range tasks {
+		if t.Restoring {
+			n++
+			left += t.Remaining
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return "restores " + strconv.Itoa(n) + " tasks, " + strconv.FormatInt(left, 10) + " changelog records left"
+}
+
+// clocks are those of the task that is furthest behind.
+func (s *Snapshot) clocks() {
+	first := true
+	for _, t := range s.Tasks {
+		if t.Node != "stitch" || t.Restoring {
+			continue
+		}
+		if first || t.LegClock < s.LegClock {
+			s.LegClock, s.HeldBy = t.LegClock, t.HeldBy
+		}
+		if first || t.SessionClock < s.SessionClock {
+			s.SessionClock = t.SessionClock
+		}
+		first = false
+	}
+	s.LegClock, s.SessionClock = max(s.LegClock, 0), max(s.SessionClock, 0)
+}
+
+func (s *Status) set(state State, instance string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state, s.waiting = state, ""
+	if instance != "" {
+		s.instance = instance
+	}
+}
+
+func (s *Status) wait(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = what
+}
+
+func (s *Status) setOutage(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outage = what
+}
+
+func (s *Status) expect(worker string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.workers == nil {
+		s.workers = make(map[string]workerStatus)
+	}
+	s.workers[worker] = workerStatus{}
+}
+
+// committed notes a transaction that committed.
+func (s *Status) committed(tx *transaction) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commits++
+	s.lastCommit = time.Now()
+	for _, o := range tx.fx.Outputs {
+		s.outputs[o.Sink]++
+	}
+}
+
+func (s *Status) update(worker string, now workerStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.workers[worker] = now
+}
+
+// report tells the status about the worker's tasks, a few times a second.
+func (w *worker) report() {
+	if time.Since(w.reported) < tickInterval/2 {
+		return
+	}
+	w.reported = time.Now()
+	now := workerStatus{joined: w.joined(), lag: w.lag}
+	for _, p := range w.parts {
+		now.tasks = append(now.tasks, w.task(p))
+	}
+	w.status.update(w.id, now)
+}
+
+// joined says whether the group has told the worker what is its own, which may
+// be nothing.
+func (w *worker) joined() bool {
+	_, generation := w.cl.GroupMetadata()
+	return generation > 0
+}
+
+func (w *worker) task(p *partition) Task {
+	t := Task{
+		Worker: w.id, Node: "decode", Topic: p.topic, Partition: p.partition,
+		Position: p.stable.offset, End: p.end, Newest: p.newest, Restoring: !p.active(),
+		Throttled: p.decode != nil && w.throttle,
+	}
+	if p.decode != nil {
+		t.Totals = p.decode.Totals()
+	}
+	if p.topic != w.cfg.ExchangeTopic() {
+		return t
+	}
+	t.Node = "stitch"
+	if p.restore != nil {
+		t.Remaining = p.restore.remaining()
+	}
+	if s := p.stitch; s != nil {
+		t.LegClock, t.SessionClock, t.Counts = s.LegClock(), s.SessionClock(), s.Counts()
+		t.HeldBy.Topic, t.HeldBy.Partition = s.HeldBy()
+		t.Nodes, t.Keys, t.Bytes = s.Held()
+	}
+	return t
+}
+
+func itoa(n int32) string { return strconv.Itoa(int(n)) }

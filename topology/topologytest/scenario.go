@@ -1,0 +1,363 @@
+package topologytest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"callstitch/processor/call"
+	"callstitch/processor/stitch"
+	"callstitch/topology"
+)
+
+// Raw is one record of the raw topic, and when the broker appends it, in epoch
+// ms. The record's own timestamp is the producer's and may be older. Offsets
+// are given by the broker; records of a partition are appended in the order of
+// the scenario.
+type Raw struct {
+	topology.Record
+	At int64
+}
+
+// Faults are the adversary's means, as probabilities per occasion.
+type Faults struct {
+	Delay       float64 // a stitch task is not polled in a step
+	Pause       float64 // a source partition is not polled in a step
+	Stall       float64 // a worker stands still for a while after a step
+	Abort       float64 // a transaction aborts
+	CrashBefore float64 // a worker dies before its commit; its transaction stays open
+	CrashAfter  float64 // a worker dies after its commit, before it knows
+	Rebalance   float64 // tasks change their owner, per step
+
+	// StaleIdle makes workers claim that a partition is idle on the ground of
+	// an old fetch: the runtime's part of the clock rules, broken.
+	StaleIdle bool
+	// StableEnds makes a take-over wait for the last stable offsets only, which
+	// hide committed messages behind open transactions of others.
+	StableEnds bool
+}
+
+// Hostile is a bit of everything.
+var Hostile = Faults{
+	Delay: 0.2, Pause: 0.1, Stall: 0.02, Abort: 0.05, CrashBefore: 0.003, CrashAfter: 0.003, Rebalance: 0.01,
+}
+
+// Scenario is one run. The zero values of Stitch and Replay are those of a live
+// run with time-outs of seconds.
+type Scenario struct {
+	Seed       uint64
+	Partitions int32 // of the exchange
+	Workers    int
+	Sources    int32 // partitions of each raw topic that Records name, at least
+	Records    []Raw
+	Faults     Faults
+	Stitch     stitch.Config
+	// Replay has all records in the raw topics before the workers start, which
+	// then read them in large hops.
+	Replay bool
+
+	// For planting faults in tasks: called for each task that is made.
+	OnStitch func(*topology.StitchTask)
+	OnDecode func(*topology.DecodeTask)
+	// ShortWay, where it is set, delivers messages between the tasks of one
+	// worker instead of the exchange.
+	ShortWay func(from, to *topology.StitchTask, e topology.Envelope)
+}
+
+// Short are time-outs of seconds, with a retention that no short run exceeds.
+var Short = stitch.Config{
+	Grace: time.Second, UnansweredTimeout: 4 * time.Second, AnsweredTimeout: 12 * time.Second,
+	Retention: 10 * time.Minute, StubRetention: time.Minute, Partial: true, Legs: true,
+}
+
+// Result is what a run has published.
+type Result struct {
+	Sessions Last
+	Events   []*call.Event
+	Rejects  []*call.Reject
+	Books    map[topology.SourcePartition]*call.Audit
+	Stats    Stats
+}
+
+// Stats tell how eventful a run was.
+type Stats struct {
+	Steps, Commits, Aborts, Crashes, TakeOvers int
+	SessionRecords, Messages                   int
+}
+
+// Run plays a scenario and fails the test where a promise was broken.
+func Run(t testing.TB, s Scenario) *Result {
+	t.Helper()
+	res, err := s.Play()
+	if err != nil {
+		t.Fatalf("%v\nrepeat with: go test -run '^%s$' -seed=%d", err, t.Name(), s.Seed)
+	}
+	return res
+}
+
+// Play plays a scenario. The error tells the first promise that was broken
+// while it ran: a clock that passed a message in flight, a revision that does
+// not follow the last one, a book that does not balance, or an end that never
+// came.
+func (s Scenario) Play() (*Result, error) {
+	g := newGame(s)
+	if err := g.live(); err != nil {
+		return g.result, fmt.Errorf("seed %d, %d partitions, %d workers, at step %d: %w",
+			s.Seed, s.Partitions, s.Workers, g.stats.Steps, err)
+	}
+	return g.result, nil
+}
+
+type game struct {
+	Scenario
+	cfg      topology.Config
+	rng      *rand.Rand
+	broker   *broker
+	workers  []*worker
+	orphaned []*transaction // left open by workers that died
+	pending  []Raw          // not appended yet
+	calm     bool           // no more faults
+	target   int64          // where the session clocks must come
+	result   *Result
+	stats    *Stats
+}
+
+func newGame(s Scenario) *game {
+	if s.Stitch == (stitch.Config{}) {
+		s.Stitch = Short
+	}
+	g := &game{
+		Scenario: s,
+		rng:      rand.New(rand.NewPCG(s.Seed, 1)),
+		broker: &broker{
+			committed: map[*partition]position{}, flight: map[sentMessage]int64{},
+		},
+		result: &Result{Sessions: Last{}, Books: map[topology.SourcePartition]*call.Audit{}},
+	}
+	g.stats = &g.result.Stats
+	g.cfg = topology.Config{
+		ApplicationID: "test", ExchangePartitions: s.Partitions, Stitch: s.Stitch,
+		Topics: topology.Topics{Events: "call.events", Sessions: "call.sessions", Legs: "call.legs", Rejects: "call.rejects", Audit: "call.audit"},
+	}
+	for p := range s.Partitions {
+		g.broker.exchange = append(g.broker.exchange, &partition{topic: g.cfg.ExchangeTopic(), number: p})
+		g.broker.changelog = append(g.broker.changelog, &partition{topic: g.cfg.ChangelogTopic(), number: p})
+	}
+	g.schedule()
+	for range s.Workers {
+		g.workers = append(g.workers, &worker{game: g})
+	}
+	return g
+}
+
+// schedule makes the raw partitions and puts the records in the order of their
+// appending.
+func (g *game) schedule() {
+	first, latest := g.Records[0].At, int64(0)
+	for _, r := range g.Records {
+		if !slices.ContainsFunc(g.cfg.Sources, func(s topology.Source) bool { return s.Topic == r.Topic }) {
+			g.cfg.Sources = append(g.cfg.Sources, topology.Source{Topic: r.Topic})
+			for n := range g.Sources {
+				g.broker.raw = append(g.broker.raw, &partition{topic: r.Topic, number: n})
+			}
+		}
+		first, latest = min(first, r.At), max(latest, r.Timestamp, r.At)
+	}
+	g.pending = slices.Clone(g.Records)
+	slices.SortStableFunc(g.pending, func(a, b Raw) int { return int(a.At - b.At) })
+	g.target = latest + max(g.cfg.Stitch.Grace, g.cfg.Stitch.UnansweredTimeout, g.cfg.Stitch.AnsweredTimeout).Milliseconds()
+	g.broker.now = first
+	if g.Replay {
+		g.broker.now = g.target + 1
+	}
+}
+
+func (g *game) chance(p float64) bool { return !g.calm && g.rng.Float64() < p }
+
+func (g *game) fetchMax() int {
+	if g.Replay || g.calm {
+		return 500
+	}
+	return 20
+}
+
+func (g *game) counts() map[string]int32 {
+	counts := map[string]int32{}
+	for _, s := range g.cfg.Sources {
+		counts[s.Topic] = g.Sources
+	}
+	return counts
+}
+
+// ends are what a take-over waits for.
+func (g *game) ends() (ends []int64) {
+	for _, p := range g.broker.exchange {
+		if g.Faults.StableEnds {
+			ends = append(ends, p.lastStable())
+		} else {
+			ends = append(ends, p.end())
+		}
+	}
+	return ends
+}
+
+// stepsMax bounds a run.
+const stepsMax = 400_000
+
+// live lets the run happen.
+func (g *game) live() error {
+	for !g.done() {
+		if g.stats.Steps++; g.stats.Steps > stepsMax {
+			return errors.New("the run does not come to an end")
+		}
+		g.advance()
+		if err := g.balance(); err != nil {
+			return err
+		}
+		if err := g.turn(); err != nil {
+			return err
+		}
+		if err := g.watch(); err != nil {
+			return err
+		}
+	}
+	return g.close()
+}
+
+// advance moves the broker's clock and appends what is due.
+func (g *game) advance() {
+	step := 20
+	if g.calm {
+		step = 400 / len(g.workers)
+	}
+	g.broker.now += 1 + int64(g.rng.IntN(step))
+	g.broker.expire()
+	for len(g.pending) > 0 && (g.Replay || g.pending[0].At <= g.broker.now) {
+		g.broker.append(g.partitionOf(g.pending[0].Record), g.pending[0].Record, nil)
+		g.pending = g.pending[1:]
+	}
+	if len(g.pending) == 0 && g.chance(0.01) {
+		g.calm = true
+	}
+}
+
+func (g *game) partitionOf(r topology.Record) *partition {
+	for _, p := range g.broker.raw {
+		if p.topic == r.Topic && p.number == r.Partition {
+			return p
+		}
+	}
+	panic(fmt.Sprintf("the scenario has no partition %s-%d", r.Topic, r.Partition))
+}
+
+func (g *game) turn() error {
+	w := g.workers[g.rng.IntN(len(g.workers))]
+	if w.busy > g.broker.now {
+		return nil
+	}
+	if g.chance(g.Faults.Stall) {
+		w.busy = g.broker.now + int64(g.rng.IntN(2*timeout))
+	}
+	return w.step()
+}
+
+// commit commits a transaction and takes in what it published.
+func (g *game) commit(tx *transaction) error {
+	if tx.state != open {
+		return errors.New("the model lost a transaction")
+	}
+	g.broker.finish(tx, committed)
+	g.stats.Commits++
+	for _, o := range tx.outputs {
+		if err := g.take(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *game) take(o topology.Output) error {
+	switch v := o.Value.(type) {
+	case *call.Session:
+		g.stats.SessionRecords++
+		last := g.result.Sessions[v.ID]
+		if last == nil && v.Revision != 1 || last != nil && v.Revision != last.Revision+1 {
+			return fmt.Errorf("session %s: revision %d (%s) does not follow %s", v.ID, v.Revision, v.State, told(last))
+		}
+		g.result.Sessions.Put(v)
+	case *call.Event:
+		g.result.Events = append(g.result.Events, v)
+	case *call.Reject:
+		g.result.Rejects = append(g.result.Rejects, v)
+	case *call.Audit:
+		if !v.Balanced() {
+			return fmt.Errorf("book does not balance: %+v", *v)
+		}
+		g.result.Books[topology.SourcePartition{Topic: v.Topic, Partition: v.Partition}] = v
+	}
+	return nil
+}
+
+func told(s *call.Session) string {
+	if s == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("revision %d (%s)", s.Revision, s.State)
+}
+
+// watch holds the session clocks against the messages in flight.
+func (g *game) watch() error {
+	trig, any := g.broker.earliest()
+	if !any {
+		return nil
+	}
+	for _, w := range g.workers {
+		for _, s := range w.stitches {
+			if s.task.SessionClock() >= trig {
+				return fmt.Errorf("the session clock of task %d is at %d, past a message in flight that was caused at %d",
+					s.from.number, s.task.SessionClock(), trig)
+			}
+		}
+	}
+	return nil
+}
+
+// done says whether all input was taken, all time-outs have passed, and all
+// books are closed.
+func (g *game) done() bool {
+	if !g.calm || len(g.pending) > 0 || len(g.broker.flight) > 0 {
+		return false
+	}
+	for _, p := range g.broker.raw {
+		b := g.result.Books[p.source()]
+		if p.end() > 0 && (b == nil || b.NextOffset != p.end()) {
+			return false
+		}
+	}
+	owned := int32(0)
+	for _, w := range g.workers {
+		if w.tx != nil {
+			return false
+		}
+		for _, s := range w.stitches {
+			owned++
+			if s.task.SessionClock() < g.target || s.more {
+				return false
+			}
+		}
+	}
+	return owned == g.Partitions
+}
+
+// close holds the books against the raw topics.
+func (g *game) close() error {
+	for _, p := range g.broker.raw {
+		if b := g.result.Books[p.source()]; p.end() > 0 && b.Read != p.end() {
+			return fmt.Errorf("the book of %s-%d read %d of %d records", p.topic, p.number, b.Read, p.end())
+		}
+	}
+	return nil
+}
