@@ -14,6 +14,13 @@ import (
 	"github.com/twmb/avro"
 )
 
+// blockMax bounds the elements that a value may declare for one block of an
+// array or map: goavro makes room for them before it has read one, so that six
+// damaged bytes could ask for gigabytes. Our longest array has about a thousand.
+const blockMax = 1 << 16
+
+func init() { goavro.MaxBlockCount = blockMax }
+
 // Reader reads values that were written with one schema, which need not be one
 // of ours: an older or newer version of the program may have written them. It
 // is safe for concurrent use.

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"encoding/binary"
 	"math"
 	"strings"
 	"testing"
@@ -81,6 +82,13 @@ func TestReaderRefuses(t *testing.T) {
 	if _, err := NewReader(`{"type":"record"}`); err == nil {
 		t.Fatal("took a schema without a name")
 	}
+}
+
+// A few damaged bytes must not take the memory of the machine.
+func TestReaderRefusesHugeBlocks(t *testing.T) {
+	r := mustReader(t, `{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"array","items":"string"}}]}`)
+	_, err := r.Native(binary.AppendVarint(nil, blockMax+1))
+	wantError(t, err, "exceeds MaxBlockCount")
 }
 
 func FuzzReader(f *testing.F) {

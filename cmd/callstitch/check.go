@@ -55,7 +55,7 @@ func check(ctx context.Context, out paper, cfg *config) error {
 		return err
 	}
 	failed := 0
-	for _, f := range kafka.Check(ctx, runtime) {
+	for _, f := range kafka.Examine(ctx, runtime) {
 		out.mark(f.What, f.Err)
 		if f.Err != nil {
 			failed++

@@ -184,7 +184,7 @@ func (d *demo) run(ctx context.Context, listener net.Listener, traffic simulator
 
 // send makes traffic in real time until ctx ends, after a backlog.
 func (d *demo) send(ctx context.Context, traffic simulator.Config) error {
-	producer, err := kafka.NewProducer(d.cfg.Kafka.Brokers, nil)
+	producer, err := kafka.NewProducer(ctx, d.cfg.Kafka.Brokers, nil)
 	if err != nil {
 		return err
 	}
@@ -290,4 +290,3 @@ func (b *demoBook) total() (t call.Audit) {
 	}
 	return t
 }
-

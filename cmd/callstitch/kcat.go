@@ -94,8 +94,8 @@ func kcatHeaders(list jsontext.Value) ([]call.Header, error) {
 			return nil, errNotKcat
 		}
 		key := string(unquote(name))
-		value, err := d.ReadValue()
-		if err != nil || d.PeekKind() == 0 {
+		value, err := d.ReadValue() // valid until the decoder is asked again
+		if err != nil {
 			return nil, errNotKcat
 		}
 		headers = append(headers, call.Header{Key: key, Value: unquote(value)})

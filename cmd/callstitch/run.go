@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -80,8 +81,8 @@ func run(ctx context.Context, cfg *config, log *slog.Logger) error {
 // harder before the kernel kills the process.
 func limitMemory(log *slog.Logger) {
 	const share = 0.9
-	limit, err := memlimit.SetGoMemLimitWithOpts(memlimit.WithRatio(share), memlimit.WithLogger(slog.New(slog.DiscardHandler)))
-	if err == nil && limit > 0 {
+	limit, err := memlimit.Set(memlimit.WithRatio(share))
+	if err == nil && limit < math.MaxInt64 {
 		log.Debug("memory is limited", "bytes", limit)
 	}
 }

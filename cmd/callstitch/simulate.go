@@ -111,11 +111,11 @@ func (o *simulateOptions) toStdout(ctx context.Context, w io.Writer, truth *trut
 }
 
 func (o *simulateOptions) toKafka(ctx context.Context, cfg *config, truth *truthFile) error {
-	options, err := cfg.Kafka.options()
+	runtime, err := cfg.runtime(nil, nil, nil)
 	if err != nil {
 		return err
 	}
-	producer, err := kafka.NewProducer(ctx, cfg.Kafka.Brokers, options)
+	producer, err := kafka.NewProducer(ctx, runtime.Brokers, runtime.Client)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (o *simulateOptions) toKafka(ctx context.Context, cfg *config, truth *truth
 	}
 	sim := simulator.New(o.traffic)
 	err = send(ctx, sim, live, func(r simulator.Record) error {
-		if err := producer.Produce(ctx, rawRecord(o.topic, r)); err != nil {
+		if err := producer.Produce(context.WithoutCancel(ctx), rawRecord(o.topic, r)); err != nil {
 			return err
 		}
 		return truth.write(sim)

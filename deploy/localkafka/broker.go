@@ -90,17 +90,22 @@ func (n node) prepare(dir, java, jars string, o Options) (*process, error) {
 	return &process{name: fmt.Sprintf("broker %d", n.id), dir: dir, args: args, ready: ready}, nil
 }
 
-// format writes the identity of a new data directory; an old one keeps its own.
-func (n node) format(ctx context.Context, dir, java, jars string) error {
-	if exists(filepath.Join(dir, "data", "meta.properties")) {
+// format writes the identity of p's data directory if it is new; an old one keeps its own.
+func (n node) format(ctx context.Context, p *process, java, jars string) error {
+	if exists(filepath.Join(p.dir, "data", "meta.properties")) {
 		return nil
 	}
+	log, err := os.Create(p.log())
+	if err != nil {
+		return fmt.Errorf("local Kafka: format the data directory of %s: %w", p.name, err)
+	}
+	defer log.Close()
 	cmd := exec.CommandContext(ctx, java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
 		"-Dlog4j2.configurationFile=log4j2.xml", "-cp", filepath.Join(jars, "*"),
 		"kafka.tools.StorageTool", "format", "-t", clusterID, "-c", "server.properties")
-	cmd.Dir = dir
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("local Kafka: format the data directory of broker %d: %w\n%s", n.id, err, text)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("local Kafka: format the data directory of %s: %w\n%s", p.name, err, p.logTail())
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func (c *Cluster) start(ctx context.Context, o Options, java, jars string) error
 		c.brokers = append(c.brokers, p)
 		c.addrs = append(c.addrs, n.addr())
 		starts = append(starts, func() error {
-			if err := n.format(ctx, p.dir, java, jars); err != nil {
+			if err := n.format(ctx, p, java, jars); err != nil {
 				return err
 			}
 			return p.start(ctx)

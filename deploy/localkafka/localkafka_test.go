@@ -196,6 +196,7 @@ func TestNamedDirectoryKeepsItsData(t *testing.T) {
 }
 
 func TestFailedStartShowsTheLogAndKeepsIt(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
 	_, err := Start(t.Context(), Options{Props: map[string]string{"log.retention.ms": "soon"}})
 	if err == nil {
 		t.Fatal("a broker started with a setting that it cannot read")
@@ -211,7 +212,6 @@ func TestFailedStartShowsTheLogAndKeepsIt(t *testing.T) {
 	if exists(filepath.Join(filepath.Dir(path), "data")) {
 		t.Error("the data stayed")
 	}
-	os.RemoveAll(filepath.Dir(filepath.Dir(path)))
 }
 
 func TestTakenPortIsNamed(t *testing.T) {
@@ -221,9 +221,13 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
+	t.Setenv("TMPDIR", t.TempDir())
 	_, err = Start(t.Context(), Options{Port: port})
 	if err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)) {
 		t.Errorf("start on a taken port: %v, want an error that names port %d", err, port)
+	}
+	if left, _ := filepath.Glob(os.TempDir() + "/*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

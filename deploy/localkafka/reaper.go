@@ -36,6 +36,7 @@ for file in */pid; do
 	[ -f "$file" ] && kill -9 "$(cat "$file")"
 done
 [ "$fate" = keep ] && exit
+[ "$fate" = logs ] && ! ls */log >/dev/null 2>&1 && fate=delete
 for try in 1 2 3 4 5 6 7 8 9 10; do
 	if [ "$fate" = logs ]; then
 		rm -rf */data */tmp && exit

@@ -17,7 +17,7 @@ type bandwidthEvent struct {
 	event call.EventType
 	// once: a call sends it once, so a copy with other bytes is a copy still.
 	once bool
-	// recording: startTime and endTime are those of a recording.
+	// recording: startTime and endTime are those of a recording, or may be.
 	recording bool
 }
 
@@ -47,10 +47,10 @@ var bandwidthEvents = map[string]bandwidthEvent{
 	"mediaStreamStarted":             {event: call.CallUpdated},
 	"mediaStreamRejected":            {event: call.CallUpdated},
 	"mediaStreamStopped":             {event: call.CallUpdated},
-	"realTimeTranscriptionStarted":   {event: call.CallUpdated},
-	"realTimeTranscriptionAvailable": {event: call.TranscriptionAvailable},
-	"realTimeTranscriptionRejected":  {event: call.CallUpdated},
-	"realTimeTranscriptionStopped":   {event: call.CallUpdated},
+	"realTimeTranscriptionStarted":   {event: call.CallUpdated, recording: true},
+	"realTimeTranscriptionAvailable": {event: call.TranscriptionAvailable, recording: true},
+	"realTimeTranscriptionRejected":  {event: call.CallUpdated, recording: true},
+	"realTimeTranscriptionStopped":   {event: call.CallUpdated, recording: true},
 }
 
 func looksLikeBandwidth(v value) bool {

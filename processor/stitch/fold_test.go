@@ -30,6 +30,9 @@ func TestEveryFieldOfALegHasAPolicy(t *testing.T) {
 	}
 }
 
+// permutationsPerStory times the 100 stories that rapid draws.
+const permutationsPerStory = 120
+
 // canonical is the leg's form without what deliveries leave behind.
 func canonical(l *leg) []byte {
 	c := *l
@@ -65,7 +68,7 @@ func TestFoldDoesNotDependOnOrderRepetitionOrRestarts(t *testing.T) {
 		for _, e := range told {
 			want.take(e)
 		}
-		for range 40 {
+		for range permutationsPerStory {
 			order := rapid.Permutation(told).Draw(t, "order")
 			if rapid.Bool().Draw(t, "repeat") {
 				order = append(order, rapid.SliceOfN(rapid.SampledFrom(told), 0, 6).Draw(t, "repeats")...)

@@ -196,6 +196,10 @@ const (
 	maxPartitionFetch  = 1 << 20
 	maxFetches         = 4
 	maxBufferedProduce = 64 << 20
+	// fetchWait is how long a broker may hold a fetch that finds nothing. A
+	// partition that is resumed is not fetched before the fetch under way is
+	// answered, so this is time in which a restored task stands still.
+	fetchWait = 250 * time.Millisecond
 )
 
 // clientOptions are the options of every client. There is one place that says
@@ -211,6 +215,7 @@ func (c *Config) clientOptions(id string) []kgo.Opt {
 		kgo.FetchMaxBytes(maxFetch),
 		kgo.FetchMaxPartitionBytes(maxPartitionFetch),
 		kgo.MaxConcurrentFetches(maxFetches),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.WithLogger(quietLogger{kslog.New(c.Log.With("client", id))}),
 	}

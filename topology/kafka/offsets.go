@@ -17,7 +17,7 @@ import (
 // would replay or skip records, so they stop the run (P15).
 func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 	committed, err := adm.FetchOffsets(kadm.RequireStable(ctx), cfg.ApplicationID)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return fmt.Errorf("fetch the offsets of group %s: %w", cfg.ApplicationID, err)
 	}
 	fresh := true

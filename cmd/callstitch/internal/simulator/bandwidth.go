@@ -6,7 +6,10 @@ import "strconv"
 // inbound call is the platform's and shows only in later events; the legs that a
 // Transfer dials name their parent and keep its numbers.
 
-type bandwidthFeed struct{ *feed }
+type bandwidthFeed struct {
+	*feed
+	said int64 // the time of the event being written
+}
 
 // bandwidthLeg is a leg with what only Bandwidth says of it.
 type bandwidthLeg struct {
@@ -32,7 +35,7 @@ var (
 )
 
 func drawBandwidth(f *feed, start int64) {
-	w := bandwidthFeed{f}
+	w := &bandwidthFeed{feed: f}
 	switch w.weighted(0.4, 0.45, 0.05, 0.05, 0.05) {
 	case 0:
 		w.outbound(start)
@@ -48,7 +51,7 @@ func drawBandwidth(f *feed, start int64) {
 	f.imperfect()
 }
 
-func (w bandwidthFeed) leg(direction string, parent *bandwidthLeg, start int64) *bandwidthLeg {
+func (w *bandwidthFeed) leg(direction string, parent *bandwidthLeg, start int64) *bandwidthLeg {
 	b := append(append([]byte("c-"), w.hex(8)...), '-')
 	b = append(append(b, w.hex(8)...), w.uuid()[8:]...)
 	l := &bandwidthLeg{leg: w.addLeg(&leg{id: string(b)}), parent: parent, direction: direction, start: start}
@@ -63,7 +66,7 @@ func (w bandwidthFeed) leg(direction string, parent *bandwidthLeg, start int64) 
 func (l *bandwidthLeg) answer(at int64) { l.live, l.answered = at, moment{at, "REPORTED"} }
 func (l *bandwidthLeg) stop(at int64)   { l.end, l.ended = at, moment{at, "REPORTED"} }
 
-func (w bandwidthFeed) outcome(disposition, by, cause string) {
+func (w *bandwidthFeed) outcome(disposition, by, cause string) {
 	t := &w.call.truth
 	t.Disposition, t.AnsweredBy, t.HangupCause = disposition, by, cause
 	w.unsure |= HangupParty
@@ -71,7 +74,7 @@ func (w bandwidthFeed) outcome(disposition, by, cause string) {
 
 // outbound is a call that an application makes to a person, or to that person's
 // answering machine.
-func (w bandwidthFeed) outbound(start int64) {
+func (w *bandwidthFeed) outbound(start int64) {
 	l := w.leg("outbound", nil, start)
 	l.from, l.to = w.plus(), w.plus()
 	t := &w.call.truth
@@ -92,8 +95,7 @@ func (w bandwidthFeed) outbound(start int64) {
 		w.machine(l, "human")
 		w.outcome("ANSWERED", "HUMAN", "NORMAL")
 	case 2:
-		l.machine = true
-		w.machine(l, "answering-machine")
+		w.machine(l, "answering-machine", &l.machine)
 		w.outcome("VOICEMAIL", "MACHINE", "NORMAL")
 	}
 	w.keys(l)
@@ -101,16 +103,20 @@ func (w bandwidthFeed) outbound(start int64) {
 	w.maybeRecording(l)
 }
 
-func (w bandwidthFeed) machine(l *bandwidthLeg, value string) {
+// machine writes what listening to the answer found.
+func (w *bandwidthFeed) machine(l *bandwidthLeg, value string, found ...*moment) {
 	at := min(l.live+w.between(700, 6000), l.end-1)
+	for _, m := range found {
+		*m = moment{at, "REPORTED"}
+	}
 	b := w.head("machineDetectionComplete", l, at)
 	b = w.body(b, l, l.live, 0)
 	b = raw(b, "machineDetectionResult", `{"value":"`+value+`","duration":"PT`+strconv.FormatInt((at-l.live)/1000, 10)+`.045329368S"}`)
-	w.post(message{at: at, kind: tellsExtra}, l, append(b, '}'), &l.answered)
+	w.post(message{kind: tellsExtra}, l, append(b, '}'), append(found, &l.answered)...)
 }
 
 // keys are digits that somebody presses, each an event of its own.
-func (w bandwidthFeed) keys(l *bandwidthLeg) {
+func (w *bandwidthFeed) keys(l *bandwidthLeg) {
 	at := l.live
 	for range w.between(0, 2) {
 		if at += w.between(700, 4000); at >= l.end {
@@ -118,12 +124,12 @@ func (w bandwidthFeed) keys(l *bandwidthLeg) {
 		}
 		b := w.body(w.head("dtmf", l, at), l, l.live, 0)
 		b = str(b, "digit", strconv.Itoa(w.IntN(10)))
-		w.post(message{at: at, kind: tellsExtra}, l, append(b, '}'), &l.answered)
+		w.post(message{kind: tellsExtra}, l, append(b, '}'), &l.answered)
 	}
 }
 
 // platform draws an inbound call that the platform answers after a moment.
-func (w bandwidthFeed) platform(start int64) *bandwidthLeg {
+func (w *bandwidthFeed) platform(start int64) *bandwidthLeg {
 	a := w.leg("inbound", nil, start)
 	a.origin = true
 	a.from, a.to = w.plus(), w.plus()
@@ -136,12 +142,12 @@ func (w bandwidthFeed) platform(start int64) *bandwidthLeg {
 	if w.chance(0.3) {
 		b = raw(b, "stirShaken", `{"verstat":"TN-Validation-Passed","attestationIndicator":"A"}`)
 	}
-	w.post(message{at: start, kind: tellsStart}, a, append(b, '}'))
+	w.post(message{kind: tellsStart}, a, append(b, '}'))
 	return a
 }
 
 // givenUp is an inbound call whose caller hangs up before the platform answers.
-func (w bandwidthFeed) givenUp(start int64) {
+func (w *bandwidthFeed) givenUp(start int64) {
 	a := w.platform(start)
 	a.failure = bandwidthCancel
 	a.stop(start + w.between(300, 3000))
@@ -151,7 +157,7 @@ func (w bandwidthFeed) givenUp(start int64) {
 
 // hotline is an inbound call that never leaves the platform: an announcement, or
 // one after which the caller leaves a message.
-func (w bandwidthFeed) hotline(start int64) {
+func (w *bandwidthFeed) hotline(start int64) {
 	a := w.platform(start)
 	a.answer(start + w.between(500, 4000))
 	a.stop(a.live + w.around(20_000))
@@ -165,7 +171,7 @@ func (w bandwidthFeed) hotline(start int64) {
 }
 
 // conference is an inbound call that joins a conference for a while.
-func (w bandwidthFeed) conference(start int64) {
+func (w *bandwidthFeed) conference(start int64) {
 	a := w.platform(start)
 	a.answer(start + w.between(500, 4000))
 	id := "conf-" + w.uuid()
@@ -180,22 +186,21 @@ func (w bandwidthFeed) conference(start int64) {
 }
 
 // member writes a conference event of a call, which names no account.
-func (w bandwidthFeed) member(kind string, l *bandwidthLeg, conference string, at int64) {
+func (w *bandwidthFeed) member(kind string, l *bandwidthLeg, conference string, at int64) {
 	b := w.object()
 	b = str(b, "eventType", kind)
-	b = w.eventTime(b, at+w.between(0, 40))
+	b = w.eventTime(b, at)
 	b = str(b, "conferenceId", conference)
 	b = str(b, "name", "meeting")
 	b = str(b, "from", l.from.raw)
 	b = str(b, "to", l.to.raw)
 	b = str(b, "callId", l.id)
-	m := message{leg: l.leg, at: at, sent: at + w.between(20, 120), kind: tellsExtra}
-	w.say(m, append(b, '}'))
+	w.say(message{leg: l.leg, at: w.said, sent: w.said + w.between(5, 90), kind: tellsExtra}, append(b, '}'))
 }
 
 // inbound is a call that the platform answers and transfers to one or more
 // targets.
-func (w bandwidthFeed) inbound(start int64) {
+func (w *bandwidthFeed) inbound(start int64) {
 	a := w.platform(start)
 	a.answer(start + w.between(500, 4000))
 	dial := a.live + w.between(300, 5000)
@@ -206,7 +211,7 @@ func (w bandwidthFeed) inbound(start int64) {
 	}
 }
 
-func (w bandwidthFeed) dial(a *bandwidthLeg, at int64) *bandwidthLeg {
+func (w *bandwidthFeed) dial(a *bandwidthLeg, at int64) *bandwidthLeg {
 	b := w.leg("outbound", a, at)
 	b.target = w.phone()
 	if w.chance(0.3) {
@@ -215,7 +220,7 @@ func (w bandwidthFeed) dial(a *bandwidthLeg, at int64) *bandwidthLeg {
 	return b
 }
 
-func (w bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
+func (w *bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 	b := w.dial(a, dial)
 	b.answer(dial + w.around(6000))
 	if w.chance(0.2) {
@@ -231,7 +236,6 @@ func (w bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 	}
 	a.stop(end + w.between(5, 60))
 	if w.chance(0.5) { // the caller hangs up first
-		b.talks = []span{{b.live, end}}
 		b.stop(a.end)
 		a.stop(end)
 	}
@@ -242,7 +246,7 @@ func (w bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 }
 
 // again is a second Transfer of the caller, after the first one's callee left.
-func (w bandwidthFeed) again(a *bandwidthLeg, at int64) *bandwidthLeg {
+func (w *bandwidthFeed) again(a *bandwidthLeg, at int64) *bandwidthLeg {
 	w.transferComplete(a, at, bandwidthNormal)
 	next := w.dial(a, at+w.between(100, 900))
 	next.answer(next.start + w.around(5000))
@@ -253,7 +257,7 @@ func (w bandwidthFeed) again(a *bandwidthLeg, at int64) *bandwidthLeg {
 }
 
 // losers are targets that ring with the one who answers.
-func (w bandwidthFeed) losers(a *bandwidthLeg, dial, won int64) {
+func (w *bandwidthFeed) losers(a *bandwidthLeg, dial, won int64) {
 	for range w.between(1, 3) {
 		l := w.dial(a, dial+w.between(0, 50))
 		l.stop(max(won+w.between(5, 60), l.start+1))
@@ -261,7 +265,7 @@ func (w bandwidthFeed) losers(a *bandwidthLeg, dial, won int64) {
 	}
 }
 
-func (w bandwidthFeed) inboundFailed(a *bandwidthLeg, dial int64) {
+func (w *bandwidthFeed) inboundFailed(a *bandwidthLeg, dial int64) {
 	var how failure
 	var end int64
 	for range 1 + w.weighted(0.75, 0.2, 0.05) {
@@ -272,7 +276,7 @@ func (w bandwidthFeed) inboundFailed(a *bandwidthLeg, dial int64) {
 		if end = max(end, b.end); how.word == "" {
 			how = b.failure
 		} else {
-			how = worse(how, b.failure)
+			how = w.worse(how, b.failure)
 		}
 	}
 	w.outcome(how.disposition, "SYSTEM", how.cause)
@@ -290,10 +294,10 @@ func (w bandwidthFeed) inboundFailed(a *bandwidthLeg, dial int64) {
 
 // head starts an event of a call. Its time is a little after the fact, and now
 // and then lacks its zone.
-func (w bandwidthFeed) head(kind string, l *bandwidthLeg, at int64) []byte {
+func (w *bandwidthFeed) head(kind string, l *bandwidthLeg, at int64) []byte {
 	b := w.object()
 	b = str(b, "eventType", kind)
-	b = w.eventTime(b, at+w.between(0, 40))
+	b = w.eventTime(b, at)
 	b = str(b, "callId", l.id)
 	b = str(b, "from", l.from.raw)
 	b = str(b, "to", l.to.raw)
@@ -301,7 +305,10 @@ func (w bandwidthFeed) head(kind string, l *bandwidthLeg, at int64) []byte {
 	return str(b, "callUrl", "https://voice.bandwidth.com/api/v2/accounts/"+w.tenant.bandwidth+"/calls/"+l.id)
 }
 
-func (w bandwidthFeed) eventTime(b []byte, at int64) []byte {
+// eventTime is a little after the fact.
+func (w *bandwidthFeed) eventTime(b []byte, at int64) []byte {
+	at += w.between(0, 40)
+	w.said = at
 	if w.chance(0.02) {
 		b = append(name(b, "eventTime"), '"')
 		return append(appendISO(b, at), '"')
@@ -310,7 +317,7 @@ func (w bandwidthFeed) eventTime(b []byte, at int64) []byte {
 }
 
 // body appends the call's own members; an answer or end of 0 is left out.
-func (w bandwidthFeed) body(b []byte, l *bandwidthLeg, answer, end int64) []byte {
+func (w *bandwidthFeed) body(b []byte, l *bandwidthLeg, answer, end int64) []byte {
 	b = str(b, "accountId", w.tenant.bandwidth)
 	b = str(b, "applicationId", w.tenant.app)
 	return l.times(b, answer, end)
@@ -328,22 +335,20 @@ func (l *bandwidthLeg) times(b []byte, answer, end int64) []byte {
 }
 
 // post sends a message about a leg; every one shows when the leg started.
-func (w bandwidthFeed) post(m message, l *bandwidthLeg, b []byte, shows ...*moment) {
-	m.leg = l.leg
-	if m.sent == 0 {
-		m.sent = m.at + w.between(41, 120)
-	}
+func (w *bandwidthFeed) post(m message, l *bandwidthLeg, b []byte, shows ...*moment) {
+	m.leg, m.at = l.leg, w.said
+	m.sent = m.at + w.between(5, 90)
 	m.shows = append(shows, &l.started)
 	m.anchors = []*leg{l.leg}
 	w.say(m, b)
 }
 
-func (w bandwidthFeed) step(kind string, l *bandwidthLeg, at int64, k kind) {
+func (w *bandwidthFeed) step(kind string, l *bandwidthLeg, at int64, k kind) {
 	b := w.body(w.head(kind, l, at), l, l.live, 0)
-	w.post(message{at: at, kind: k}, l, append(b, '}'), &l.answered)
+	w.post(message{kind: k}, l, append(b, '}'), &l.answered)
 }
 
-func (w bandwidthFeed) disconnect(l *bandwidthLeg) {
+func (w *bandwidthFeed) disconnect(l *bandwidthLeg) {
 	how := l.causeOf
 	if l.live == 0 {
 		how = l.failure
@@ -353,7 +358,7 @@ func (w bandwidthFeed) disconnect(l *bandwidthLeg) {
 	if how.code != 0 && w.chance(0.5) {
 		b = num(b, "sipResponseCode", how.code)
 	}
-	w.post(message{at: l.end, kind: tellsEnd}, l, append(b, '}'), &l.answered, &l.ended)
+	w.post(message{kind: tellsEnd}, l, append(b, '}'), &l.answered, &l.ended)
 }
 
 func ending(b []byte, how failure) []byte {
@@ -366,7 +371,7 @@ func ending(b []byte, how failure) []byte {
 
 // transferred writes an event of a leg that a Transfer dialled. The end of one
 // names neither account nor application.
-func (w bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k kind, how failure) {
+func (w *bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k kind, how failure) {
 	b := str(w.head(kind, l, at), "parentCallId", l.parent.id)
 	b = str(b, "transferCallerId", l.to.raw)
 	b = str(b, "transferTo", l.target)
@@ -377,17 +382,17 @@ func (w bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k kin
 	} else {
 		b = w.body(b, l, l.live, 0)
 	}
-	w.post(message{at: at, kind: k}, l, append(b, '}'), shows...)
+	w.post(message{kind: k}, l, append(b, '}'), shows...)
 }
 
 // transferComplete tells the A-leg, which goes on, how its Transfer went.
-func (w bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure) {
+func (w *bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure) {
 	b := w.body(w.head("transferComplete", a, at), a, a.live, 0)
 	b = ending(b, how)
-	w.post(message{at: at, kind: tellsExtra}, a, append(b, '}'), &a.answered)
+	w.post(message{kind: tellsExtra}, a, append(b, '}'), &a.answered)
 }
 
-func (w bandwidthFeed) maybeRecording(l *bandwidthLeg) {
+func (w *bandwidthFeed) maybeRecording(l *bandwidthLeg) {
 	if w.chance(0.2) {
 		w.recording(l)
 	}
@@ -396,7 +401,7 @@ func (w bandwidthFeed) maybeRecording(l *bandwidthLeg) {
 // recording writes the events about a recording and perhaps its transcription, a
 // minute after the call, with times of nanoseconds and a start that is the
 // recording's own.
-func (w bandwidthFeed) recording(l *bandwidthLeg) {
+func (w *bandwidthFeed) recording(l *bandwidthLeg) {
 	id := "r-" + w.uuid()
 	start := l.live + w.between(100, 2000)
 	end := max(l.end-w.between(1, 20), start+1)
@@ -408,7 +413,7 @@ func (w bandwidthFeed) recording(l *bandwidthLeg) {
 	}
 }
 
-func (w bandwidthFeed) media(kind string, l *bandwidthLeg, id string, start, end, sent int64, transcription string) {
+func (w *bandwidthFeed) media(kind string, l *bandwidthLeg, id string, start, end, sent int64, transcription string) {
 	b := w.object()
 	b = str(b, "eventType", kind)
 	b = append(name(b, "eventTime"), '"')

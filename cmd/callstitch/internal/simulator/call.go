@@ -1,6 +1,9 @@
 package simulator
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // call is one drawn call: its legs, what its provider sends about them, and the
 // truth. Whoever draws a call sets the facts of its legs and those fields of the
@@ -25,8 +28,8 @@ type leg struct {
 	// origin marks a leg whose far end is the platform itself: its answer is
 	// the platform's, and no person was called on it.
 	origin bool
-	// machine marks an answer by an answering machine.
-	machine bool
+	// machine is when an answering machine was found to have answered.
+	machine moment
 	// consult marks a call between two agents about the caller: it is no talk
 	// with the caller.
 	consult bool
@@ -98,7 +101,7 @@ var restsOn = [...]Fields{
 		HangupCause | HangupParty | TransferCount | EndedAt | EndedAtSrc,
 	tellsEnd: CloseReason | EndLost | EndedAt | EndedAtSrc | RingMS | TalkMS | TotalMS | Disposition | AnsweredBy | HangupCause |
 		HangupParty | TransferCount | AnsweredLegCount | PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc,
-	tellsExtra: Disposition | AnsweredBy | ConferenceID | PlatformAnsweredAt | EndedAt | EndedAtSrc | AnsweredLegCount | TransferCount |
+	tellsExtra: Disposition | AnsweredBy | AnsweredAt | AnsweredAtSrc | ConferenceID | PlatformAnsweredAt | EndedAt | EndedAtSrc | AnsweredLegCount | TransferCount |
 		HangupCause | TalkMS | RingMS,
 }
 
@@ -119,7 +122,7 @@ func (c *call) silence(after int64) {
 }
 
 func (l *leg) personAnswered() bool {
-	return !l.origin && !l.machine && !l.consult && l.answered.known()
+	return !l.origin && !l.machine.known() && !l.consult && l.answered.known()
 }
 
 // forget takes back what no message shows any more.
@@ -136,7 +139,7 @@ func (c *call) forget() {
 	}
 	c.legs = slices.DeleteFunc(c.legs, func(l *leg) bool { return !seen[l] })
 	for _, l := range c.legs {
-		for _, m := range [...]*moment{&l.started, &l.ringing, &l.answered, &l.ended} {
+		for _, m := range [...]*moment{&l.started, &l.ringing, &l.answered, &l.ended, &l.machine} {
 			if !shown[m] {
 				*m = moment{}
 			}
@@ -190,7 +193,7 @@ func (c *call) tellLeg(l *leg) {
 		t.PlatformAnswered = earliest(t.PlatformAnswered, l.answered)
 	case !l.consult:
 		t.Ringing = earliest(t.Ringing, l.ringing)
-		if !l.machine {
+		if !l.machine.known() {
 			t.Answered = earliest(t.Answered, l.answered)
 		}
 	}
@@ -266,14 +269,22 @@ func (c *call) talk() int64 {
 	var spans []span
 	for _, l := range c.legs {
 		switch {
-		case l.origin || l.consult || l.machine || !l.answered.known():
+		case l.origin || l.consult || l.machine.known() || !l.answered.known():
 		case l.talks != nil:
 			spans = append(spans, l.talks...)
 		default:
-			spans = append(spans, span{l.answered.at, l.ended.at})
+			spans = append(spans, span{l.answered.at, min(l.ended.at, c.callerLeft())})
 		}
 	}
 	return union(spans)
+}
+
+// callerLeft is when the caller's own leg ended; for ever where it has none.
+func (c *call) callerLeft() int64 {
+	if l := c.legs[0]; l.origin && l.ended.known() {
+		return l.ended.at
+	}
+	return math.MaxInt64
 }
 
 // tellLoss takes from the truth what rested on lost messages.
@@ -293,6 +304,9 @@ func (c *call) tellLoss() {
 	}
 	if !c.truth.Lossy {
 		return
+	}
+	if c.truth.Started.src == "DERIVED" {
+		lost |= StartedAt | StartedAtSrc | TotalMS
 	}
 	if len(anchored) < len(c.legs) {
 		lost = allFields &^ (TenantID | Provider | RecordState | Legs)

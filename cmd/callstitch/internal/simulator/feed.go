@@ -34,6 +34,8 @@ type feed struct {
 	tenant    *tenant
 	transfers float64
 	scratch   []byte // the message being written
+	// afterHeadless sets what can be told of a start that was not, if anything.
+	afterHeadless func()
 }
 
 // addLeg gives the call a leg.
@@ -86,6 +88,9 @@ func (f *feed) headless() {
 	first := f.legs[0]
 	f.messages = slices.DeleteFunc(f.messages, func(m message) bool { return m.leg == first && m.kind == tellsStart })
 	f.forget()
+	if f.afterHeadless != nil {
+		f.afterHeadless()
+	}
 }
 
 // weighted picks an index by weight.

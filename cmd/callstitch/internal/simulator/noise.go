@@ -119,11 +119,12 @@ var garbages = []garbageKind{
 // slip is a small change that makes a good value one that cannot be taken.
 type slip struct{ reason, old, new string }
 
-// slips are by provider; a value that has none of the words stays whole, and is
-// spoilt in another way.
+// slips are by provider; a value that has none of the words is spoilt in another
+// way. Conference events have theirs in another place: without a call id they
+// would be taken for news of the conference.
 var slips = map[string][]slip{
 	"opentact":  {{"MISSING_CALL_ID", `"call":{"uuid":`, `"call":{"uuxd":`}},
 	"stringee":  {{"MISSING_CALL_ID", `"call_id":"`, `"call_xd":"`}, {"BAD_TIMESTAMP", `"timestamp_ms":1`, `"timestamp_ms":91`}},
 	"sonetel":   {{"MISSING_CALL_ID", `"callId":"`, `"callXd":"`}},
-	"bandwidth": {{"MISSING_CALL_ID", `"callId":"`, `"callXd":"`}, {"BAD_TIMESTAMP", `"eventTime":"20`, `"eventTime":"19`}},
+	"bandwidth": {{"MISSING_CALL_ID", `Z","callId":"`, `Z","callXd":"`}, {"BAD_TIMESTAMP", `"eventTime":"20`, `"eventTime":"19`}},
 }

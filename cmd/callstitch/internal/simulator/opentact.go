@@ -33,6 +33,7 @@ var opentactFailures = []failure{
 	{34, "NORMAL_CIRCUIT_CONGESTION", "FAILED", "CONGESTION"},
 }
 
+// Nobody but the caller gives up a call; the second of the causes does not say so.
 var (
 	opentactCancels   = []failure{{487, "ORIGINATOR_CANCEL", "CANCELED", "CANCELED"}, {16, "NORMAL_CLEARING", "CANCELED", "NORMAL"}}
 	opentactLostRace  = failure{702, "LOSE_RACE", "CANCELED", "CANCELED"}
@@ -131,6 +132,9 @@ func (o *opentactFeed) answered(cause string) {
 func (o *opentactFeed) unanswered(how failure) {
 	t := &o.call.truth
 	t.Disposition, t.AnsweredBy, t.HangupCause = how.disposition, "UNKNOWN", how.cause
+	if how.code == 487 {
+		t.HangupParty = "CALLER"
+	}
 }
 
 func (o *opentactFeed) ringAndAnswer(l *opentactLeg) {
@@ -151,7 +155,7 @@ func (o *opentactFeed) fail(l *opentactLeg, how failure) {
 // and the same number too.
 func (f *feed) plus() party { n := f.phone(); return party{n, n} }
 
-func bare(p party) party { return party{p.raw[1:], ""} }
+func bare(p party) party { return party{p.raw[1:], p.raw} }
 
 // platform draws the A-leg of an inbound call up to the platform's answer.
 func (o *opentactFeed) platform(start int64) *opentactLeg {
@@ -208,12 +212,7 @@ func (o *opentactFeed) inboundAnswered(a *opentactLeg, dial int64) {
 	}
 	a.hangup = last.hangup + o.between(10, 80)
 	if o.chance(0.5) { // the caller hangs up first
-		from := last.live
-		if last.talks != nil {
-			from = last.talks[0].from
-		}
 		a.hangup, last.hangup = last.hangup, a.hangup
-		last.talks = []span{{from, a.hangup}}
 	}
 	a.logs = o.dialLogs(a.live, "success", false)
 }
@@ -243,7 +242,6 @@ func (o *opentactFeed) transfer(a, b *opentactLeg) *opentactLeg {
 	b.cause = opentactAttended
 	b.hangup = max(b.hangup, c.live+o.between(1000, 20_000))
 	c.hangup = b.hangup + o.around(60_000)
-	c.talks = []span{{b.hangup, c.hangup}}
 	return c
 }
 
@@ -261,8 +259,12 @@ func (o *opentactFeed) abandoned(a *opentactLeg, dial int64) {
 // precedence orders the outcomes of several phones that rang and did not answer.
 var precedence = []string{"BUSY", "REJECTED", "NO_ANSWER", "CANCELED", "FAILED"}
 
-// worse says which of two failed dials speaks for the call.
-func worse(a, b failure) failure {
+// worse says which of two failed dials speaks for the call. Of two with one
+// disposition either may give the cause.
+func (c *call) worse(a, b failure) failure {
+	if a.disposition == b.disposition && a.cause != b.cause {
+		c.unsure |= HangupCause
+	}
 	for _, d := range precedence {
 		if a.disposition == d {
 			return a
@@ -283,7 +285,7 @@ func (o *opentactFeed) inboundFailed(a *opentactLeg, dial int64) {
 	if o.chance(0.25) {
 		second := o.dial(a, dial+o.between(0, 50))
 		o.fail(second, pick(o.draw, opentactFailures))
-		end, how = max(end, second.hangup), worse(how, second.cause)
+		end, how = max(end, second.hangup), o.worse(how, second.cause)
 	}
 	o.unanswered(how)
 	t := &o.call.truth
@@ -297,21 +299,26 @@ func (o *opentactFeed) inboundFailed(a *opentactLeg, dial int64) {
 	a.logs = o.dialLogs(b.created, "failed", voicemail)
 }
 
-// dialLogs is what the platform did during the call. The Record that would take
-// a message is listed even where it was never reached.
+// dialLogs is what the platform did during the call. The voicemail that it would
+// take is listed inside the Dial, and again among the steps where it was reached:
+// there the Record stays queued, and what follows it has run.
 func (o *opentactFeed) dialLogs(at int64, dial string, voicemail bool) []byte {
 	b := o.logEntry(nil, at, "Callback", "queued", "unknown", "", "")
 	reason := "answered"
 	if dial == "failed" {
 		reason = "[originate] ERR NO_USER_RESPONSE. no any destinations are accept the call 1/1"
 	}
-	b = o.logEntry(append(b, ','), at+3, "Dial", dial, reason, "", "")
-	state, beep := "queued", ""
-	if voicemail {
-		state = "success"
-		beep = string(o.logEntry(nil, at+9, "Tone", "success", "tone '500' played 1 times", "", ""))
+	plan := o.logEntry(nil, at, "Record", "queued", "unknown", opentactVoicemail, "")
+	plan = o.logEntry(nil, at, "Error", "queued", "unknown", "", string(plan))
+	b = o.logEntry(append(b, ','), at+3, "Dial", dial, reason, "", string(plan))
+	if !voicemail {
+		return b
 	}
-	return o.logEntry(append(b, ','), at+7, "Record", state, "unknown", opentactVoicemail, beep)
+	b = o.logEntry(append(b, ','), at+4, "Error", "queued", "unknown", "", "")
+	b = o.logEntry(append(b, ','), at+5, "Say", "success", "media played 1 times", "", "")
+	b = o.logEntry(append(b, ','), at+7, "Record", "queued", "unknown", opentactVoicemail, "")
+	b = o.logEntry(append(b, ','), at+9, "Tone", "success", "tone '500' played 1 times", "", "")
+	return o.logEntry(append(b, ','), at+11, "Pause", "queued", "unknown", "", "")
 }
 
 func (o *opentactFeed) logEntry(b []byte, at int64, command, state, reason, tag, children string) []byte {
@@ -545,7 +552,7 @@ func (o *opentactFeed) flow(l *opentactLeg, at int64) {
 	b = iso(b, "modified_on", emitted)
 	b = raw(b, "delivery_report", "[]")
 	b = append(b, '}')
-	o.say(message{leg: l.leg, at: l.live, sent: emitted, kind: tellsExtra, shows: []*moment{&l.started, &l.answered}, anchors: l.anchored()}, b)
+	o.say(message{leg: l.leg, at: emitted, sent: emitted, kind: tellsExtra, shows: []*moment{&l.started, &l.answered}, anchors: l.anchored()}, b)
 }
 
 // state2022 writes the older shape, in which the payload is the call itself,

@@ -118,10 +118,12 @@ func (s sonetelFeed) unanswered(l *sonetelLeg) {
 		s.fallback(l, at)
 		return
 	}
-	l.ended = planned(at)
-	s.event("missedCallEvent", l, at, tellsEnd, &l.ended)
-	if s.chance(0.3) {
-		s.event("callHungUpEvent", l, at+s.between(1, 200), tellsEnd, &l.ended)
+	if s.chance(0.3) { // missed by a user, and then over
+		s.event("missedCallEvent", l, at, tellsExtra, nil)
+		s.hangUp(l, at+s.between(1, 200))
+	} else {
+		l.ended = planned(at)
+		s.event("missedCallEvent", l, at, tellsEnd, &l.ended)
 	}
 	s.outcome("NO_ANSWER", "UNKNOWN")
 }

@@ -10,6 +10,7 @@ type stringeeFeed struct {
 	leg      *leg
 	reason   string // callCreatedReason
 	from, to stringeeParty
+	rung     stringeeParty // the first who was rung, or who was there at the end
 	start    int64
 }
 
@@ -45,7 +46,17 @@ func drawStringee(f *feed, start int64) {
 	} else {
 		s.unanswered()
 	}
+	f.afterHeadless = s.headless
 	f.imperfect()
+}
+
+// headless is what is left of the start if nobody heard it: the duration that
+// ended claims, in whole seconds, and whom the first ringing was for.
+func (s *stringeeFeed) headless() {
+	s.leg.started = moment{s.leg.ended.at - (s.leg.ended.at-s.start)/1000*1000, "DERIVED"}
+	if s.rung != (stringeeParty{}) {
+		s.call.truth.To = s.rung.party()
+	}
 }
 
 // parties draws who calls whom: a customer a hotline, a user a customer, or a
@@ -69,9 +80,9 @@ func (s *stringeeFeed) parties() {
 }
 
 // party is how the truth names the party. Stringee writes telephone numbers as
-// bare digits of E.164.
+// the bare digits of E.164, but digits of an internal party may be a user's name.
 func (p stringeeParty) party() party {
-	if p.number[0] < '0' || p.number[0] > '9' {
+	if p.kind == "internal" {
 		return party{raw: p.number}
 	}
 	return party{p.number, "+" + p.number}
@@ -87,6 +98,7 @@ func (s *stringeeFeed) agent() {
 func (s *stringeeFeed) ring(at int64) {
 	s.agent()
 	if !s.leg.ringing.known() {
+		s.rung = s.to
 		s.leg.ringing = moment{at, "EVENT"}
 	}
 	s.status("ringing", at, tellsRinging, &s.leg.ringing)
@@ -118,7 +130,7 @@ func (s *stringeeFeed) answered() {
 		at += s.between(700, 4000)
 		s.dtmf(at)
 	}
-	if s.chance(s.transfers) {
+	if s.call.truth.Direction == "INBOUND" && s.chance(s.transfers) {
 		from, at = s.transfer(from, at)
 	}
 	at += s.around(60_000)

@@ -1,0 +1,119 @@
+package decode
+
+import (
+	"strconv"
+	"testing"
+
+	"callstitch/processor/call"
+)
+
+func TestCauseRows(t *testing.T) {
+	type key struct {
+		scheme Scheme
+		code   string
+	}
+	seen := map[key]bool{}
+	for _, r := range Causes() {
+		if k := (key{r.Scheme, r.Code}); seen[k] {
+			t.Errorf("%v twice", k)
+		} else {
+			seen[k] = true
+		}
+		if r.Cause == call.NoCause || r.Source == "" {
+			t.Errorf("%s %s has no cause or no source", r.Scheme, r.Code)
+		}
+		n, err := strconv.Atoi(r.Code)
+		switch r.Scheme {
+		case Q850Scheme:
+			if err != nil || n < 1 || n > 127 || r.Q850 != int32(n) {
+				t.Errorf("%s is no Q.850 cause", r.Code)
+			}
+		case FreeSwitchScheme:
+			if err != nil || (n >= 1 && n <= 127) || r.Q850 != 0 {
+				t.Errorf("%s is none of FreeSWITCH's own causes", r.Code)
+			}
+		case SIPScheme:
+			if err != nil || n < 200 || n > 699 || r.SIP != int32(n) {
+				t.Errorf("%s is no final SIP status", r.Code)
+			}
+		}
+		if r.SIP != 0 && (r.SIP < 200 || r.SIP > 699) || r.Q850 < 0 || r.Q850 > 127 {
+			t.Errorf("%s %s maps to Q.850 %d, SIP %d", r.Scheme, r.Code, r.Q850, r.SIP)
+		}
+	}
+}
+
+// TestUnanswered checks the outcome of a leg that nobody answered, for the
+// codes that are seen most.
+func TestUnanswered(t *testing.T) {
+	for _, tt := range []struct {
+		scheme Scheme
+		code   string
+		cause  call.HangupCause
+		want   call.Disposition
+	}{
+		{Q850Scheme, "1", call.CauseInvalidNumber, call.Failed},
+		{Q850Scheme, "16", call.CauseNormal, call.Canceled},
+		{Q850Scheme, "17", call.CauseBusy, call.Busy},
+		{Q850Scheme, "18", call.CauseNoAnswer, call.NoAnswer},
+		{Q850Scheme, "19", call.CauseNoAnswer, call.NoAnswer},
+		{Q850Scheme, "20", call.CauseUnreachable, call.NoAnswer},
+		{Q850Scheme, "21", call.CauseRejected, call.Rejected},
+		{Q850Scheme, "26", call.CauseCanceled, call.Canceled},
+		{Q850Scheme, "31", call.CauseUnknown, call.DispositionUnknown},
+		{Q850Scheme, "34", call.CauseCongestion, call.Failed},
+		{Q850Scheme, "102", call.CauseNoAnswer, call.NoAnswer},
+		{FreeSwitchScheme, "487", call.CauseCanceled, call.Canceled},
+		{FreeSwitchScheme, "802", call.CauseMaxDuration, call.NoAnswer},
+		{FreeSwitchScheme, "804", call.CauseMediaTimeout, call.Failed},
+		{FreeSwitchScheme, "806", call.CauseUnreachable, call.NoAnswer},
+		{FreeSwitchScheme, "816", call.CauseRejected, call.Rejected},
+		{SIPScheme, "404", call.CauseInvalidNumber, call.Failed},
+		{SIPScheme, "408", call.CauseNoAnswer, call.NoAnswer},
+		{SIPScheme, "480", call.CauseNoAnswer, call.NoAnswer},
+		{SIPScheme, "486", call.CauseBusy, call.Busy},
+		{SIPScheme, "487", call.CauseCanceled, call.Canceled},
+		{SIPScheme, "503", call.CauseFailed, call.Failed},
+		{SIPScheme, "603", call.CauseRejected, call.Rejected},
+		{StringeeScheme, "CAN_NOT_MAKE_CALL", call.CauseFailed, call.Failed},
+		{BandwidthScheme, "timeout", call.CauseNoAnswer, call.NoAnswer},
+		{BandwidthScheme, "cancel", call.CauseCanceled, call.Canceled},
+		{BandwidthScheme, "rejected", call.CauseRejected, call.Rejected},
+		{BandwidthScheme, "node-capacity-exceeded", call.CauseCongestion, call.Failed},
+		{BandwidthScheme, "unknown", call.CauseFailed, call.Failed},
+	} {
+		row := causeByCode[causeCode{tt.scheme, tt.code}]
+		if row.Cause != tt.cause || row.Unanswered != tt.want {
+			t.Errorf("%s %s: %s, unanswered %s", tt.scheme, tt.code, row.Cause, row.Unanswered)
+		}
+	}
+}
+
+// TestReportedCodesStay: a mapped code never takes the place of a reported one.
+func TestReportedCodesStay(t *testing.T) {
+	reported := func(n int32) call.Code { return call.Code{N: n, Src: call.CodeReported} }
+	mappedTo := func(n int32) call.Code { return call.Code{N: n, Src: call.CodeMapped} }
+	for _, tt := range []struct {
+		name      string
+		end       func(*draft)
+		q850, sip call.Code
+		cause     call.HangupCause
+	}{
+		{"Q.850 17", func(d *draft) { d.endsWithNumber(17) }, reported(17), mappedTo(486), call.CauseBusy},
+		{"Q.850 16", func(d *draft) { d.endsWithNumber(16) }, reported(16), call.Code{}, call.CauseNormal},
+		{"Q.850 8, unlisted", func(d *draft) { d.endsWithNumber(8) }, reported(8), call.Code{}, call.CauseUnknown},
+		{"FreeSWITCH 487", func(d *draft) { d.endsWithNumber(487) }, call.Code{}, mappedTo(487), call.CauseCanceled},
+		{"FreeSWITCH 0", func(d *draft) { d.endsWithNumber(0) }, call.Code{}, call.Code{}, call.CauseUnknown},
+		{"a number beyond all", func(d *draft) { d.endsWithNumber(-5) }, call.Code{}, call.Code{}, call.CauseUnknown},
+		{"SIP 486", func(d *draft) { d.endsWithStatus(486) }, mappedTo(17), reported(486), call.CauseBusy},
+		{"SIP 487", func(d *draft) { d.endsWithStatus(487) }, call.Code{}, reported(487), call.CauseCanceled},
+		{"SIP 499, unlisted", func(d *draft) { d.endsWithStatus(499) }, call.Code{}, reported(499), call.CauseFailed},
+		{"SIP 302", func(d *draft) { d.endsWithStatus(302) }, call.Code{}, reported(302), call.CauseUnknown},
+	} {
+		d := draft{event: &call.Event{}}
+		tt.end(&d)
+		if d.event.Q850 != tt.q850 || d.event.SIPStatus != tt.sip || d.event.HangupCause != tt.cause {
+			t.Errorf("%s: Q.850 %v, SIP %v, %s", tt.name, d.event.Q850, d.event.SIPStatus, d.event.HangupCause)
+		}
+	}
+}

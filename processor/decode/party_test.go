@@ -1,0 +1,79 @@
+package decode
+
+import (
+	"testing"
+
+	"callstitch/processor/call"
+)
+
+func TestAddress(t *testing.T) {
+	always := func(string) bool { return true }
+	for _, tt := range []struct {
+		json    string
+		certain func(string) bool
+		want    call.Party
+	}{
+		{`"+15550100123"`, never, call.Party{Raw: "+15550100123", E164: "+15550100123", Kind: call.PSTN}},
+		{`"15550100123"`, never, call.Party{Raw: "15550100123", Kind: call.PSTN}},
+		{`"15550100123"`, always, call.Party{Raw: "15550100123", E164: "+15550100123", Kind: call.PSTN}},
+		{`15550100123`, isNorthAmerican, call.Party{Raw: "15550100123", E164: "+15550100123", Kind: call.PSTN}},
+		{`"5550100123"`, isNorthAmerican, call.Party{Raw: "5550100123", Kind: call.PSTN}},
+		{`"84555010012"`, isNorthAmerican, call.Party{Raw: "84555010012", Kind: call.PSTN}},
+		{`"+1234567"`, always, call.Party{Raw: "+1234567"}},
+		{`"+1234567890123456"`, always, call.Party{Raw: "+1234567890123456"}},
+		{`"+1 555 010 0123"`, never, call.Party{Raw: "+1 555 010 0123", Kind: call.User}},
+		{`"201"`, always, call.Party{Raw: "201"}},
+		{`"sip:agent@example.com"`, never, call.Party{Raw: "sip:agent@example.com", Kind: call.SIP}},
+		{`"SIPS:agent@example.com"`, never, call.Party{Raw: "SIPS:agent@example.com", Kind: call.SIP}},
+		{`"user_example_com_1001"`, never, call.Party{Raw: "user_example_com_1001", Kind: call.User}},
+		{`"Anonymous"`, never, call.Party{Raw: "Anonymous"}},
+		{`"Restricted"`, never, call.Party{Raw: "Restricted"}},
+		{`""`, always, call.Party{}},
+		{`null`, always, call.Party{}},
+		{`true`, always, call.Party{}},
+		{`{"number":"15550100123"}`, always, call.Party{}},
+	} {
+		var doc document
+		if rejected := doc.parse([]byte(tt.json)); rejected != nil {
+			t.Fatal(rejected)
+		}
+		var d draft
+		if got := d.address(doc.root(), tt.certain); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.json, got, tt.want)
+		}
+	}
+}
+
+func TestLinks(t *testing.T) {
+	for text, want := range map[string]bool{
+		"":                                     false,
+		"0":                                    false,
+		"00000000-0000-0000-0000-000000000000": false,
+		"Anonymous":                            false,
+		"null":                                 false,
+		"c7aa8c03-87d6-403d-8287-2211a1974fe3": true,
+		"f-1":                                  true,
+	} {
+		if links(text) != want {
+			t.Errorf("%q links: %v", text, !want)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		limit int
+		want  string
+	}{
+		{"abc", 3, "abc"},
+		{"abcd", 3, "abc"},
+		{"aé", 2, "a"},
+		{"aéb", 3, "aé"},
+		{"日本", 5, "日"},
+	} {
+		if got := string(cut([]byte(tt.text), tt.limit)); got != tt.want {
+			t.Errorf("%q to %d: %q", tt.text, tt.limit, got)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package decode
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"callstitch/processor/call"
+)
+
+func TestParseMoment(t *testing.T) {
+	for _, tt := range []struct {
+		text, want string // RFC 3339; empty where it cannot be read
+		precision  int32
+		zoneless   bool
+	}{
+		{"2024-02-20T16:41:37.088Z", "2024-02-20T16:41:37.088Z", 1, false},
+		{"2022-05-04T18:54:40.208480157Z", "2022-05-04T18:54:40.208Z", 1, false},
+		{"2019-09-13-16:48:27.198Z", "2019-09-13T16:48:27.198Z", 1, false},
+		{"2019-09-13T16:49:40.500", "2019-09-13T16:49:40.500Z", 1, true},
+		{"2021-01-07 16:00:27", "2021-01-07T16:00:27.000Z", 1000, true},
+		{"2021-01-07 16:00:27+01:00", "2021-01-07T15:00:27.000Z", 1000, false},
+		{"2021-01-07t16:00:27,5-0530", "2021-01-07T21:30:27.500Z", 1, false},
+		{"2021-01-07T16:00:27+01", "2021-01-07T15:00:27.000Z", 1000, false},
+		{"2024-02-29T00:00:00Z", "2024-02-29T00:00:00.000Z", 1000, false},
+		{"2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z", 1000, false},
+		{"0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z", 1000, false},
+
+		{text: ""},
+		{text: "2024-02-20"},
+		{text: "2024-02-20T16:41"},
+		{text: "2024-02-30T00:00:00Z"},
+		{text: "2023-02-29T00:00:00Z"},
+		{text: "2024-13-01T00:00:00Z"},
+		{text: "2024-00-01T00:00:00Z"},
+		{text: "2024-01-00T00:00:00Z"},
+		{text: "2024-01-01T24:00:00Z"},
+		{text: "2024-01-01T00:60:00Z"},
+		{text: "2024-01-01T00:00:61Z"},
+		{text: "2024-01-01T00:00:00."},
+		{text: "2024-01-01T00:00:00.1234567890123Z"},
+		{text: "2024-01-01T00:00:00ZZ"},
+		{text: "2024-01-01T00:00:00 UTC"},
+		{text: "2024-01-01T00:00:00+1"},
+		{text: "2024-01-01T00:00:00+19:00"},
+		{text: "2024-01-01T00:00:00+01:60"},
+		{text: "2024-01-01T00:00:00+01:x0"},
+		{text: "20x4-01-01T00:00:00Z"},
+		{text: "2024/01/01T00:00:00Z"},
+		{text: "2024-01-01_00:00:00Z"},
+		{text: "1708447297088"},
+	} {
+		m, ok := parseMoment([]byte(tt.text))
+		if ok != (tt.want != "") {
+			t.Errorf("%q: read %v", tt.text, ok)
+			continue
+		}
+		if ok && (clockText(m.ms) != tt.want || m.precision != tt.precision || m.zoneless != tt.zoneless) {
+			t.Errorf("%q: %s ±%d, zoneless %v", tt.text, clockText(m.ms), m.precision, m.zoneless)
+		}
+	}
+}
+
+// TestParseMomentAgrees compares with package time on whatever it writes.
+func TestParseMomentAgrees(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		zone := time.FixedZone("", 60*rapid.IntRange(-14*60, 14*60).Draw(t, "zone minutes"))
+		want := time.UnixMilli(rapid.Int64Range(firstInstant, endOfTime).Draw(t, "ms")).In(zone)
+		text := want.Format("2006-01-02T15:04:05.000Z07:00")
+		if m, ok := parseMoment([]byte(text)); !ok || m.ms != want.UnixMilli() || m.zoneless {
+			t.Fatalf("%s: %+v %v", text, m, ok)
+		}
+	})
+}
+
+func TestPeriod(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want int64 // -1: cannot be read
+	}{
+		{"PT20.056S", 20_056},
+		{"PT13.67S", 13_670},
+		{"PT2M", 120_000},
+		{"PT1H2M3S", 3_723_000},
+		{"P1DT1S", 86_401_000},
+		{"PT5.045329368S", 5_045},
+		{"PT0S", 0},
+		{"PT0.001S", 1},
+		{"", -1},
+		{"P", -1},
+		{"PT", -1},
+		{"PTS", -1},
+		{"PT1", -1},
+		{"PT1X", -1},
+		{"P1S", -1},
+		{"PT1D", -1},
+		{"PT-1S", -1},
+		{"PT1.2.3S", -1},
+		{"PT.5S", -1},
+		{"20.056", -1},
+		{"PT99999999999S", -1},
+		{"PT99999999999999999999999999S", -1},
+	} {
+		var doc document
+		if rejected := doc.parse(encoded(t, tt.text)); rejected != nil {
+			t.Fatal(rejected)
+		}
+		want := call.Some(tt.want)
+		if tt.want < 0 {
+			want = call.Int{}
+		}
+		if got := doc.root().period(); got != want {
+			t.Errorf("%q: %+v, want %+v", tt.text, got, want)
+		}
+	}
+}
+
+func TestInteger(t *testing.T) {
+	for _, tt := range []struct {
+		json string
+		want int64
+		ok   bool
+	}{
+		{`9`, 9, true},
+		{`"9"`, 9, true},
+		{`-3`, -3, true},
+		{`9.0`, 9, true},
+		{`1.515859261381e12`, 1_515_859_261_381, true},
+		{`18382049000`, 18_382_049_000, true},
+		{`9223372036854775808`, math.MaxInt64, true},
+		{`1e300`, math.MaxInt64, true},
+		{`-1e300`, math.MinInt64, true},
+		{`9.5`, 0, false},
+		{`"9.0"`, 0, false},
+		{`"1e3"`, 0, false},
+		{`""`, 0, false},
+		{`" 9"`, 0, false},
+		{`"0x9"`, 0, false},
+		{`true`, 0, false},
+		{`null`, 0, false},
+		{`[9]`, 0, false},
+	} {
+		var doc document
+		if rejected := doc.parse([]byte(tt.json)); rejected != nil {
+			t.Fatal(rejected)
+		}
+		if got, ok := doc.root().integer(); ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%s: %d %v", tt.json, got, ok)
+		}
+	}
+}

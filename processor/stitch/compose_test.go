@@ -1,0 +1,646 @@
+package stitch
+
+import (
+	"math"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"callstitch/processor/call"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The Opentact documentation's example: a caller reaches a control application,
+// which dials a user who is not there, and the caller leaves a message.
+func dialHangup() *call.Event {
+	return happened(call.Opentact, "B", call.CallEnded, 2.227, called("15550100001", "user"), directed(call.Outbound),
+		under("A"), because(call.CauseNoAnswer, 18), claiming(1), func(e *call.Event) {
+			e.Started = instant(call.Reported, 2)
+			e.Snapshot = &call.LegSnapshot{
+				CallID: "A", Direction: call.Inbound,
+				From: call.Party{Raw: "+15550100001", E164: "+15550100001", Kind: call.PSTN}, To: call.Party{Raw: "15550100002"},
+				Started: instant(call.Snapshot, 0), Ringing: instant(call.Snapshot, 0.016),
+				Answered: instant(call.Snapshot, 1.341), Alive: instant(call.Snapshot, 1.341),
+			}
+		})
+}
+
+func callerDestroyed(voicemail bool) *call.Event {
+	return happened(call.Opentact, "A", call.CallDestroyed, 9.857, called("+15550100001", "15550100002"), directed(call.Inbound),
+		because(call.CauseNormal, 16), claiming(10), func(e *call.Event) {
+			e.Started = instant(call.Reported, 0)
+			e.Ended = instant(call.EventTime, 9.857)
+			e.Voicemail = voicemail
+		})
+}
+
+func TestADialThatFailedAloneIsAPartialSessionOfTwoLegs(t *testing.T) {
+	s := session(t, false, dialHangup())
+	if s.LegCount != 2 || s.Disposition != call.InProgress || s.Ended.Known() || !s.StartLost {
+		t.Errorf("%d legs, %v, ended %v, start lost %v", s.LegCount, s.Disposition, s.Ended.Known(), s.StartLost)
+	}
+	if s.Started != instant(call.Snapshot, 0) || s.PlatformAnswered != instant(call.Snapshot, 1.341) || s.Answered.Known() {
+		t.Errorf("started %v, platform answered %v, answered %v", s.Started, s.PlatformAnswered, s.Answered)
+	}
+	parent, child := legNamed(t, s, "A"), legNamed(t, s, "B")
+	if parent.Answered.Src != call.Snapshot || parent.Role != call.Origin {
+		t.Errorf("parent answered %v, role %v", parent.Answered, parent.Role)
+	}
+	if child.Disposition != call.NoAnswer || *child.ParentLeg != parent.ID || child.Role != call.Destination {
+		t.Errorf("child %v under %v, role %v", child.Disposition, child.ParentLeg, child.Role)
+	}
+	if !slices.Equal(s.CorrelationMethods, []call.LinkKind{call.Parent}) {
+		t.Errorf("joined by %v", s.CorrelationMethods)
+	}
+	if s.From.Raw != "+15550100001" || s.To.Raw != "15550100002" || s.Direction != call.Inbound {
+		t.Errorf("%v from %q to %q, want the origin's", s.Direction, s.From.Raw, s.To.Raw)
+	}
+}
+
+func TestAMessageTakenIsVoicemailAndWithoutItTheDialsOutcome(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		voicemail bool
+		want      call.Disposition
+	}{
+		{"the platform recorded a message", true, call.Voicemail},
+		{"it did not", false, call.NoAnswer},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, true, callerDestroyed(tt.voicemail), dialHangup())
+			if s.Disposition != tt.want || s.AnsweredBy != call.System || s.Answered.Known() || !s.PlatformAnswered.Known() {
+				t.Errorf("%v by %v, answered %v, platform %v", s.Disposition, s.AnsweredBy, s.Answered, s.PlatformAnswered)
+			}
+			if s.HangupCause != call.CauseNoAnswer || s.Q850 != (call.Code{N: 18, Src: call.CodeReported}) {
+				t.Errorf("cause %v, Q.850 %v: want the dial's", s.HangupCause, s.Q850)
+			}
+			if s.CloseReason != call.ClosedNormal || s.EndLost || s.StartLost || !s.InterimLost {
+				t.Errorf("%v, end lost %v, start lost %v, interim lost %v", s.CloseReason, s.EndLost, s.StartLost, s.InterimLost)
+			}
+			if s.TalkMS != call.Some(0) || s.TotalMS != call.Some(9857) || s.RingMS.Known {
+				t.Errorf("talk %v, total %v, ring %v", s.TalkMS, s.TotalMS, s.RingMS)
+			}
+			if s.ProviderDuration != call.Some(10) || s.DurationMismatchMS != call.Some(-143) || s.Flags.Has(call.DurationMismatch) {
+				t.Errorf("claim %v, mismatch %v, flags %v", s.ProviderDuration, s.DurationMismatchMS, s.Flags.Words())
+			}
+			if a := legNamed(t, s, "A"); a.Disposition != tt.want {
+				t.Errorf("caller's leg %v, want the session's %v", a.Disposition, tt.want)
+			}
+			if s.AnsweredLegCount != 1 || s.ParticipantCount != 1 {
+				t.Errorf("%d answered legs, %d participants", s.AnsweredLegCount, s.ParticipantCount)
+			}
+		})
+	}
+}
+
+// answeredDial is a caller whom the platform answers and passes to a person.
+func answeredDial() []*call.Event {
+	return []*call.Event{
+		happened(call.Opentact, "A", call.CallInitiated, 0, called("+15550100001", "15550100002"), directed(call.Inbound)),
+		happened(call.Opentact, "A", call.CallAnswered, 1),
+		happened(call.Opentact, "B", call.CallInitiated, 2, called("15550100001", "user"), directed(call.Outbound), under("A")),
+		happened(call.Opentact, "B", call.CallRinging, 3, under("A")),
+		happened(call.Opentact, "B", call.CallAnswered, 8, under("A")),
+		happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseNormal, 16), func(e *call.Event) { e.HangupParty = call.ByCallee }),
+		happened(call.Opentact, "A", call.CallEnded, 31, because(call.CauseNormal, 16), claiming(31)),
+	}
+}
+
+func TestAPersonsAnswerIsNotThePlatforms(t *testing.T) {
+	s := session(t, true, answeredDial()...)
+	if s.Disposition != call.Answered || s.Answered != instant(call.Reported, 8) || s.PlatformAnswered != instant(call.Reported, 1) {
+		t.Errorf("%v, answered %v, platform answered %v", s.Disposition, s.Answered, s.PlatformAnswered)
+	}
+	if s.RingMS != call.Some(5000) || s.TalkMS != call.Some(22000) || s.TotalMS != call.Some(31000) || s.LegTalkMSSum != call.Some(52000) {
+		t.Errorf("ring %v, talk %v, total %v, legs %v", s.RingMS, s.TalkMS, s.TotalMS, s.LegTalkMSSum)
+	}
+	if s.HangupParty != call.ByCallee {
+		t.Errorf("hung up by %v, want the leg that ended first", s.HangupParty)
+	}
+	if !s.Complete || s.ParticipantCount != 2 || s.AnsweredLegCount != 2 || s.TransferCount != 0 || len(s.Transfers) != 0 {
+		t.Errorf("complete %v, %d participants, %d answered, transfers %v", s.Complete, s.ParticipantCount, s.AnsweredLegCount, s.Transfers)
+	}
+	if s.QueueMS.Known || s.HoldMS.Known {
+		t.Errorf("queue %v, hold %v: neither was seen", s.QueueMS, s.HoldMS)
+	}
+	if !slices.IsSortedFunc(s.Timeline, compareTimeline) || len(s.Timeline) != 7 {
+		t.Errorf("timeline %v", s.Timeline)
+	}
+}
+
+func TestTimeoutsEndAtTheLastEvidenceOfLife(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		events []*call.Event
+		want   call.Disposition
+		end    float64
+	}{
+		{"answered", answeredDial()[:5], call.Answered, 8},
+		{"ringing", answeredDial()[:4], call.NoAnswer, 3},
+		{"set up only", answeredDial()[2:3], call.DispositionUnknown, 2},
+		{"a recording that comes later proves no life", append(answeredDial()[:4],
+			happened(call.Opentact, "A", call.RecordingAvailable, 90)), call.NoAnswer, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, true, tt.events...)
+			if s.CloseReason != call.ClosedTimeout || !s.EndLost || s.Complete {
+				t.Errorf("%v, end lost %v, complete %v", s.CloseReason, s.EndLost, s.Complete)
+			}
+			if s.Disposition != tt.want {
+				t.Errorf("disposition %v, want %v", s.Disposition, tt.want)
+			}
+			if s.Ended != instant(call.Timeout, tt.end) {
+				t.Errorf("ended %v, want the second %v", s.Ended, tt.end)
+			}
+			if s.TalkMS.Known || s.TotalMS.Known || !s.Flags.Has(call.TimesInferred) {
+				t.Errorf("talk %v, total %v, flags %v: no duration may be invented", s.TalkMS, s.TotalMS, s.Flags.Words())
+			}
+		})
+	}
+}
+
+func TestStringee(t *testing.T) {
+	busy := func(e *call.Event) {
+		e.SIPStatus = call.Code{N: 486, Src: call.CodeReported}
+		e.Q850 = call.Code{N: 17, Src: call.CodeMapped}
+		e.HangupCause = call.CauseBusy
+	}
+	t.Run("busy", func(t *testing.T) {
+		s := session(t, true,
+			happened(call.Stringee, "c", call.CallInitiated, 0, called("84900000001", "84900000002")),
+			happened(call.Stringee, "c", call.CallRinging, 2), happened(call.Stringee, "c", call.CallEnded, 9, busy, claiming(9)))
+		if s.Disposition != call.Busy || s.SIPStatus.N != 486 || s.Q850.Src != call.CodeMapped || s.RingMS != call.Some(7000) || s.TalkMS != call.Some(0) {
+			t.Errorf("%v, SIP %v, Q.850 %v, ring %v, talk %v", s.Disposition, s.SIPStatus, s.Q850, s.RingMS, s.TalkMS)
+		}
+		if !slices.Equal(s.CorrelationMethods, []call.LinkKind{call.SameID}) {
+			t.Errorf("joined by %v", s.CorrelationMethods)
+		}
+	})
+	t.Run("only the end was seen", func(t *testing.T) {
+		s := session(t, true, happened(call.Stringee, "c", call.CallEnded, 20, claiming(20), because(call.CauseNormal, 0), func(e *call.Event) {
+			e.Started = call.Instant{At: second(0), Src: call.Derived, Precision: 1000}
+			e.Answered = call.Instant{At: second(5), Src: call.Derived, Precision: 1000}
+		}))
+		if s.Disposition != call.Answered || s.Answered.Src != call.Derived || !s.StartLost || !s.InterimLost || s.Complete {
+			t.Errorf("%v, answered %v, start lost %v, interim lost %v", s.Disposition, s.Answered, s.StartLost, s.InterimLost)
+		}
+		if !s.Flags.Has(call.TimesInferred) {
+			t.Errorf("flags %v", s.Flags.Words())
+		}
+	})
+	t.Run("an agent rejects and the next one answers", func(t *testing.T) {
+		s := session(t, true,
+			happened(call.Stringee, "c", call.CallRinging, 1, called("1", "agent1")),
+			happened(call.Stringee, "c", call.ChannelEnded, 3, called("1", "agent1"), func(e *call.Event) { e.AgentLeft = true }),
+			happened(call.Stringee, "c", call.CallRinging, 4, called("1", "agent2")),
+			happened(call.Stringee, "c", call.CallAnswered, 6, called("1", "agent2")),
+			happened(call.Stringee, "c", call.CallEnded, 16, because(call.CauseNormal, 0)))
+		if s.Disposition != call.Answered || s.TransferCount != 0 || s.TalkMS != call.Some(10000) {
+			t.Errorf("%v, %d transfers, talk %v", s.Disposition, s.TransferCount, s.TalkMS)
+		}
+	})
+	t.Run("the only agent leaves while it rings", func(t *testing.T) {
+		s := session(t, true,
+			happened(call.Stringee, "c", call.CallRinging, 1, called("1", "agent1")),
+			happened(call.Stringee, "c", call.ChannelEnded, 3, func(e *call.Event) { e.AgentLeft = true }),
+			happened(call.Stringee, "c", call.CallEnded, 4))
+		if s.Disposition != call.Rejected {
+			t.Errorf("%v", s.Disposition)
+		}
+	})
+	t.Run("an IVR answers", func(t *testing.T) {
+		s := session(t, true,
+			happened(call.Stringee, "c", call.CallInitiated, 0, called("1", "2"), directed(call.Inbound)),
+			happened(call.Stringee, "c", call.CallAnswered, 1),
+			happened(call.Stringee, "c", call.CallEnded, 9, because(call.CauseNormal, 0), func(e *call.Event) { e.PlatformAnswer = true }))
+		if s.Disposition != call.NoAnswer || s.AnsweredBy != call.System || s.PlatformAnswered != instant(call.Reported, 1) || s.TalkMS != call.Some(0) {
+			t.Errorf("%v by %v, platform answered %v, talk %v", s.Disposition, s.AnsweredBy, s.PlatformAnswered, s.TalkMS)
+		}
+	})
+}
+
+// A caller whom nobody answered, as captured from Bandwidth: the legs share no
+// key unless the application set a tag, and the caller leaves a message.
+func unansweredCaller(tag bool) []*call.Event {
+	link := func(e *call.Event) {
+		if tag {
+			e.Links = []call.Link{{Kind: call.Tag, Value: "order 7"}}
+		}
+	}
+	return []*call.Event{
+		happened(call.Bandwidth, "A", call.CallInitiated, 0, called("+15550100001", "+15550100002"), directed(call.Inbound), link),
+		happened(call.Bandwidth, "B", call.CallEnded, 23, called("+15550100001", "+15550100003"), directed(call.Outbound), link,
+			because(call.CauseNoAnswer, 0), func(e *call.Event) { e.Started = instant(call.Reported, 1.5) }),
+		happened(call.Bandwidth, "A", call.CallEnded, 38, link, because(call.CauseNormal, 0), func(e *call.Event) { e.Answered = instant(call.Reported, 3.5) }),
+		happened(call.Bandwidth, "A", call.TranscriptionAvailable, 99, link, func(e *call.Event) {
+			e.Recording = call.RecordingFact{ID: "r-1", StartedAt: second(34), DurationMS: call.Some(3500), Transcribed: true}
+		}),
+	}
+}
+
+func TestBandwidthCallerWithoutALinkToTheDial(t *testing.T) {
+	events := unansweredCaller(false)
+	s := session(t, true, events[0], events[2], events[3])
+	if s.Disposition != call.Voicemail || s.AnsweredBy != call.System || s.Answered.Known() {
+		t.Errorf("%v by %v, answered %v", s.Disposition, s.AnsweredBy, s.Answered)
+	}
+	if s.Ended != instant(call.Reported, 38) || s.Started != instant(call.Reported, 0) {
+		t.Errorf("%v to %v: the recording must not move the call", s.Started, s.Ended)
+	}
+	if len(s.Recordings) != 1 || s.Recordings[0].StartedAt != second(34) || !s.Recordings[0].Transcribed {
+		t.Errorf("recordings %+v", s.Recordings)
+	}
+	if dial := session(t, true, events[1]); dial.Disposition != call.NoAnswer || !slices.Equal(dial.CorrelationMethods, nil) {
+		t.Errorf("the dial alone: %v, joined by %v", dial.Disposition, dial.CorrelationMethods)
+	}
+}
+
+func TestBandwidthCallerLinkedByTag(t *testing.T) {
+	s := session(t, true, unansweredCaller(true)...)
+	if s.LegCount != 2 || s.Disposition != call.Voicemail || s.HangupCause != call.CauseNoAnswer {
+		t.Errorf("%d legs, %v because of %v", s.LegCount, s.Disposition, s.HangupCause)
+	}
+	if !slices.Equal(s.CorrelationMethods, []call.LinkKind{call.Tag}) {
+		t.Errorf("joined by %v", s.CorrelationMethods)
+	}
+}
+
+func TestSimultaneousRing(t *testing.T) {
+	dial := func(id string, cause call.HangupCause, q850 int32) []*call.Event {
+		return []*call.Event{
+			happened(call.Bandwidth, id, call.CallInitiated, 2, called("+15550100002", "+155501001"+id), directed(call.Outbound), under("A")),
+			happened(call.Bandwidth, id, call.CallEnded, 10, under("A"), because(cause, q850)),
+		}
+	}
+	caller := []*call.Event{
+		happened(call.Bandwidth, "A", call.CallInitiated, 0, called("+15550100001", "+15550100002"), directed(call.Inbound)),
+		happened(call.Bandwidth, "A", call.CallEnded, 12, because(call.CauseNormal, 0)),
+	}
+	for _, tt := range []struct {
+		name  string
+		dials [][]*call.Event
+		want  call.Disposition
+		cause call.HangupCause
+	}{
+		{"busy beats everything", [][]*call.Event{dial("10", call.CauseNoAnswer, 0), dial("11", call.CauseBusy, 0), dial("12", call.CauseRejected, 0)}, call.Busy, call.CauseBusy},
+		{"rejected beats no answer", [][]*call.Event{dial("10", call.CauseNoAnswer, 0), dial("12", call.CauseRejected, 0)}, call.Rejected, call.CauseRejected},
+		{"no answer beats canceled", [][]*call.Event{dial("10", call.CauseCanceled, 0), dial("12", call.CauseNoAnswer, 0)}, call.NoAnswer, call.CauseNoAnswer},
+		{"canceled beats failed", [][]*call.Event{dial("10", call.CauseInvalidNumber, 0), dial("12", call.CauseCanceled, 0)}, call.Canceled, call.CauseCanceled},
+		{"answered elsewhere says nothing", [][]*call.Event{dial("10", call.CauseCanceled, 26), dial("12", call.CauseCongestion, 0)}, call.Failed, call.CauseCongestion},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, true, slices.Concat(append(tt.dials, caller)...)...)
+			if s.Disposition != tt.want || s.HangupCause != tt.cause {
+				t.Errorf("%v because of %v, want %v because of %v", s.Disposition, s.HangupCause, tt.want, tt.cause)
+			}
+		})
+	}
+}
+
+func TestFailureOfALegThatNobodyAnswered(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		types []call.EventType
+		cause call.HangupCause
+		want  call.Disposition
+	}{
+		{"busy", []call.EventType{call.CallEnded}, call.CauseBusy, call.Busy},
+		{"normal end: the caller gave up", []call.EventType{call.CallRinging, call.CallEnded}, call.CauseNormal, call.Canceled},
+		{"unreachable", []call.EventType{call.CallEnded}, call.CauseUnreachable, call.NoAnswer},
+		{"max duration", []call.EventType{call.CallEnded}, call.CauseMaxDuration, call.NoAnswer},
+		{"invalid number", []call.EventType{call.CallEnded}, call.CauseInvalidNumber, call.Failed},
+		{"media timeout", []call.EventType{call.CallEnded}, call.CauseMediaTimeout, call.Failed},
+		{"an unknown cause after ringing", []call.EventType{call.CallRinging, call.CallEnded}, call.CauseUnknown, call.NoAnswer},
+		{"an unknown cause without", []call.EventType{call.CallEnded}, call.CauseUnknown, call.DispositionUnknown},
+		{"no cause, set-up seen", []call.EventType{call.CallInitiated, call.CallEnded}, call.NoCause, call.NoAnswer},
+		{"no cause, only the end seen", []call.EventType{call.CallEnded}, call.NoCause, call.DispositionUnknown},
+		{"missed", []call.EventType{call.CallMissed}, call.NoCause, call.NoAnswer},
+		{"ended by a transfer", []call.EventType{call.CallEnded}, call.CauseTransferred, call.DispositionUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var events []*call.Event
+			for i, typ := range tt.types {
+				e := happened(call.Sonetel, "c", typ, float64(i), called("1", "2"))
+				if typ.Terminal() {
+					e.HangupCause = tt.cause
+				}
+				events = append(events, e)
+			}
+			if s := session(t, true, events...); s.Disposition != tt.want {
+				t.Errorf("%v, want %v", s.Disposition, tt.want)
+			}
+		})
+	}
+}
+
+func TestAMachinesAnswerIsNoPersons(t *testing.T) {
+	s := session(t, true,
+		happened(call.Bandwidth, "c", call.CallInitiated, 0, called("+15550100001", "+15550100002"), directed(call.Outbound)),
+		happened(call.Bandwidth, "c", call.CallAnswered, 4),
+		happened(call.Bandwidth, "c", call.MachineDetected, 6, func(e *call.Event) { e.AnsweredBy = call.Machine }),
+		happened(call.Bandwidth, "c", call.CallEnded, 20, because(call.CauseNormal, 0)))
+	if s.Disposition != call.Voicemail || s.AnsweredBy != call.Machine || s.Answered.Known() || s.TalkMS != call.Some(0) {
+		t.Errorf("%v by %v, answered %v, talk %v", s.Disposition, s.AnsweredBy, s.Answered, s.TalkMS)
+	}
+}
+
+func TestClocksThatDisagreeAreClampedAndFlagged(t *testing.T) {
+	s := session(t, true,
+		happened(call.Stringee, "c", call.CallInitiated, 5), happened(call.Stringee, "c", call.CallRinging, 6),
+		happened(call.Stringee, "c", call.CallAnswered, 5.5), happened(call.Stringee, "c", call.CallEnded, 4, claiming(9)))
+	if s.RingMS != call.Some(0) || s.TalkMS != call.Some(0) || s.TotalMS != call.Some(0) {
+		t.Errorf("ring %v, talk %v, total %v", s.RingMS, s.TalkMS, s.TotalMS)
+	}
+	if !s.Flags.Has(call.NegativeClamped | call.DurationMismatch) {
+		t.Errorf("flags %v", s.Flags.Words())
+	}
+}
+
+func TestRawFilesWithoutAClockLeaveInstantsNull(t *testing.T) {
+	timeless := func(e *call.Event) {
+		e.Time, e.Ringing, e.Answered, e.Ended = call.Instant{}, call.Instant{}, call.Instant{}, call.Instant{}
+		e.Started = call.Instant{At: second(0), Src: call.Reported, Precision: 1000}
+		e.ID = call.NewEventID(e.Leg, e.Type.String())
+	}
+	s := session(t, true, happened(call.Sonetel, "c", call.CallInitiated, 0, called("1", "2"), timeless),
+		happened(call.Sonetel, "c", call.CallAnswered, 1, timeless), happened(call.Sonetel, "c", call.CallEnded, 2, timeless))
+	if s.Disposition != call.Answered || s.Answered.Known() || s.Ended.Known() || s.TalkMS.Known || s.TotalMS.Known {
+		t.Errorf("%v, answered %v, ended %v, talk %v", s.Disposition, s.Answered, s.Ended, s.TalkMS)
+	}
+	if s.CloseReason != call.ClosedNormal || s.EndLost || !s.Complete {
+		t.Errorf("%v, end lost %v, complete %v", s.CloseReason, s.EndLost, s.Complete)
+	}
+}
+
+func TestHoldIsTheUnionOfItsIntervals(t *testing.T) {
+	s := session(t, true,
+		happened(call.Opentact, "c", call.CallAnswered, 0, directed(call.Outbound)), happened(call.Opentact, "c", call.CallHeld, 5),
+		happened(call.Opentact, "c", call.CallResumed, 8), happened(call.Opentact, "c", call.CallHeld, 20),
+		happened(call.Opentact, "c", call.CallEnded, 21))
+	if s.HoldMS != call.Some(4000) {
+		t.Errorf("hold %v", s.HoldMS)
+	}
+}
+
+func TestLegsBeyondTheRecordAreCounted(t *testing.T) {
+	var events []*call.Event
+	for i := range legsMax + 6 {
+		events = append(events, happened(call.Bandwidth, string(rune('A'+i)), call.CallInitiated, float64(i)))
+	}
+	b := newLegBook()
+	for _, e := range events {
+		b.take(e)
+	}
+	s := compose(storyConfig, call.LegID{}, b.all(), 10, false)
+	if len(s.Legs) != legsMax || s.LegCount != legsMax+16 || !s.LegsTruncated || !s.Flags.Has(call.LegsTruncated) {
+		t.Errorf("%d of %d legs, truncated %v, flags %v", len(s.Legs), s.LegCount, s.LegsTruncated, s.Flags.Words())
+	}
+	if !slices.IsSortedFunc(s.Legs, func(a, b call.LegSummary) int { return int(a.Started.At - b.Started.At) }) {
+		t.Error("legs are not sorted by start")
+	}
+	r := row(s, b.legs[events[legsMax+1].Leg], false)
+	if r.Disposition != call.InProgress || r.CallID != events[legsMax+1].CallID {
+		t.Errorf("row of a leg beyond the record: %+v", r)
+	}
+}
+
+func TestDue(t *testing.T) {
+	b := newLegBook()
+	for _, e := range answeredDial() {
+		b.take(e)
+	}
+	if got, want := due(storyConfig, b.all()), second(31)+200+30_000; got != want {
+		t.Errorf("all ended: due %d, want the last arrival and grace %d", got, want)
+	}
+	b = newLegBook()
+	for _, e := range answeredDial()[:6] {
+		b.take(e)
+	}
+	if got, want := due(storyConfig, b.all()), second(1)+200+4*time.Hour.Milliseconds(); got != want {
+		t.Errorf("caller still connected: due %d, want %d", got, want)
+	}
+	if got := due(storyConfig, nil); got != math.MinInt64 {
+		t.Errorf("no legs: due %d", got)
+	}
+}
+
+func TestRow(t *testing.T) {
+	b := newLegBook()
+	for _, e := range answeredDial() {
+		b.take(e)
+	}
+	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	s.Revision, s.Generation, s.EmittedAt = 3, 2, 99
+	dial := b.legs[call.NewLegID("default", call.Opentact, "", "B")]
+	got := row(s, dial, true)
+	parent := call.NewLegID("default", call.Opentact, "", "A")
+	want := &call.Leg{
+		ID: dial.id, SessionID: s.ID, Tenant: "default", Provider: call.Opentact, CallID: "B", ParentCallID: "A", ParentLeg: &parent,
+		Role: call.Destination, Revision: 3, Generation: 2, EmittedAt: 99, Direction: call.Outbound,
+		From: call.Party{Raw: "15550100001", Kind: call.PSTN}, To: call.Party{Raw: "user", Kind: call.PSTN},
+		Disposition: call.Answered, Started: instant(call.Reported, 2), Ringing: instant(call.Reported, 3),
+		Answered: instant(call.Reported, 8), Ended: instant(call.Reported, 30),
+		RingMS: call.Some(5000), TalkMS: call.Some(22000), TotalMS: call.Some(28000),
+		HangupParty: call.ByCallee, HangupCause: call.CauseNormal, Q850: call.Code{N: 16, Src: call.CodeReported},
+		Complete: true, EventCount: 4, FirstEventAt: second(2), LastEventAt: second(30),
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("row (-want +got):\n%s", d)
+	}
+}
+
+// notCanonical are the fields that tell how a record came to be, or that the
+// node sets after it compared fingerprints.
+var notCanonical = []string{
+	"State", "Revision", "Generation", "ChangeReason", "Amended", "SupersededBy", "MergedSessionIDs", "EmittedAt",
+	"DuplicateCount", "LateEventCount", "OutOfOrderCount", "FirstSource", "LastSource",
+}
+
+func TestTheFingerprintCoversTheCanonicalForm(t *testing.T) {
+	s := session(t, true, append(unansweredCaller(true), answeredDial()...)...)
+	s.Transfers = []call.Transfer{{At: 1}}
+	s.Attributes = []call.Attribute{{Key: "k", Value: "v"}}
+	s.CorrelationMethods = []call.LinkKind{call.Tag}
+	checkFingerprint(t, s, fingerprint, notCanonical)
+}
+
+func TestTheRowFingerprintCoversTheCanonicalForm(t *testing.T) {
+	b := newLegBook()
+	for _, e := range answeredDial() {
+		b.take(e)
+	}
+	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	r := row(s, b.legs[call.NewLegID("default", call.Opentact, "", "B")], true)
+	r.Attributes = []call.Attribute{{Key: "k", Value: "v"}}
+	checkFingerprint(t, r, rowFingerprint, notCanonical)
+}
+
+// checkFingerprint changes every field of a record in turn, those of lists in
+// their first element, and sees whether the fingerprint follows.
+func checkFingerprint[T any](t *testing.T, record *T, print func(*T) uint64, except []string) {
+	t.Helper()
+	var visit func(name string, v reflect.Value)
+	visit = func(name string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				visit(name+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+			return
+		case reflect.Slice:
+			if v.Len() == 0 {
+				t.Errorf("%s is empty in the sample, so it is not tested", name)
+				return
+			}
+			visit(name+"[0]", v.Index(0))
+			return
+		}
+		before, old := print(record), reflect.New(v.Type()).Elem()
+		old.Set(v)
+		change(v)
+		if print(record) == before {
+			t.Errorf("%s: the fingerprint does not change with it", name)
+		}
+		v.Set(old)
+	}
+	v := reflect.ValueOf(record).Elem()
+	for i := range v.NumField() {
+		if name := v.Type().Field(i).Name; !slices.Contains(except, name) {
+			visit(name, v.Field(i))
+		}
+	}
+}
+
+// change makes a value another one. Flags change in a bit that is canonical.
+func change(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.String:
+		v.SetString(v.String() + "x")
+	case reflect.Pointer:
+		v.Set(reflect.ValueOf(&call.LegID{9}))
+	case reflect.Array:
+		v.Index(0).SetUint(v.Index(0).Uint() ^ 1)
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(v.Int() + 1)
+	default:
+		v.SetUint(v.Uint() ^ 1)
+	}
+}
+
+func TestTheFingerprintIgnoresHowTheRecordCameToBe(t *testing.T) {
+	s := session(t, true, answeredDial()...)
+	want := fingerprint(s)
+	s.Revision, s.Generation, s.Amended, s.State, s.DuplicateCount, s.LateEventCount = 9, 9, true, call.Final, 9, 9
+	s.Flags |= call.LateEvents | call.OutOfOrder
+	s.FirstSource, s.EmittedAt = nil, 9
+	if fingerprint(s) != want {
+		t.Error("the fingerprint follows the facts of delivery")
+	}
+}
+
+// The value is stored, so it may not change from one build to the next.
+func TestTheFingerprintIsStable(t *testing.T) {
+	const want = 0x7ccf90664d732cd5
+	if got := fingerprint(session(t, true, answeredDial()...)); got != want {
+		t.Errorf("%#x, want %#x: a change makes every stored session publish once more", got, uint64(want))
+	}
+}
+
+func BenchmarkFold(b *testing.B) {
+	events := answeredDial()
+	events = []*call.Event{events[2], events[3], events[4], events[5]}
+	for _, e := range events {
+		e.Account, e.Tenant = "58699aff-0000-46b6-b428-000000000000", "tenant"
+	}
+	b.ReportAllocs()
+	i := 0
+	var l leg
+	for b.Loop() {
+		if i == len(events) {
+			i, l = 0, leg{}
+		}
+		l.fold(events[i], 1)
+		i++
+	}
+}
+
+func BenchmarkCompose(b *testing.B) {
+	for _, bb := range []struct {
+		name   string
+		events []*call.Event
+	}{
+		{"legs=1", answeredDial()[2:6]},
+		{"legs=2", answeredDial()},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			book := newLegBook()
+			for _, e := range bb.events {
+				book.take(e)
+			}
+			legs := book.all()
+			b.ReportAllocs()
+			for b.Loop() {
+				compose(storyConfig, call.LegID{1}, legs, 0, true)
+			}
+		})
+	}
+}
+
+func BenchmarkFingerprint(b *testing.B) {
+	book := newLegBook()
+	for _, e := range answeredDial() {
+		book.take(e)
+	}
+	s := compose(storyConfig, call.LegID{1}, book.all(), 0, true)
+	b.ReportAllocs()
+	for b.Loop() {
+		fingerprint(s)
+	}
+}
+
+func BenchmarkLegCodec(b *testing.B) {
+	l := typicalLeg()
+	w := call.NewWriter(nil)
+	l.codec(w)
+	b.Run("write", func(b *testing.B) {
+		b.ReportAllocs()
+		b.ReportMetric(float64(len(w.Buf)), "B/leg")
+		buf := make([]byte, 0, 1024)
+		for b.Loop() {
+			l.codec(call.NewWriter(buf))
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			new(leg).codec(call.NewReader(w.Buf))
+		}
+	})
+}
+
+// typicalLeg is a dial as Opentact tells of it, with ids as long as real ones.
+func typicalLeg() *leg {
+	l := new(leg)
+	for _, e := range answeredDial()[2:6] {
+		e.CallID, e.ParentCallID = "1c7091a5-0000-46a2-bf06-000000000001", "c7aa8c03-0000-403d-8287-000000000002"
+		e.Account = "58699aff-0000-46b6-b428-000000000000"
+		if e.Type == call.CallEnded {
+			e.ProviderCause = "NORMAL_CLEARING"
+		}
+		l.fold(e, e.IngestedAt)
+	}
+	return l
+}
+
+func TestATypicalLegIsSmall(t *testing.T) {
+	const most = 300 // bytes; it travels on the exchange with every change
+	w := call.NewWriter(nil)
+	typicalLeg().codec(w)
+	if len(w.Buf) > most {
+		t.Errorf("%d bytes, at most %d", len(w.Buf), most)
+	}
+}

@@ -1,0 +1,87 @@
+package stitch
+
+import (
+	"testing"
+
+	"callstitch/processor/call"
+
+	"pgregory.net/rapid"
+)
+
+func TestUnionCountsEachMomentOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spans []span
+		want  int64
+	}{
+		{"none", nil, 0},
+		{"one", []span{{2, 5}}, 3},
+		{"apart", []span{{10, 12}, {2, 5}}, 5},
+		{"touching", []span{{2, 5}, {5, 7}}, 5},
+		{"overlapping", []span{{2, 6}, {4, 9}}, 7},
+		{"one inside another", []span{{0, 10}, {3, 4}, {9, 11}}, 11},
+		{"backwards", []span{{5, 2}, {10, 11}}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := union(tt.spans); got != tt.want {
+				t.Errorf("%d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestUnionAgreesWithCounting(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spans := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) span {
+			return span{rapid.Int64Range(0, 40).Draw(t, "from"), rapid.Int64Range(0, 40).Draw(t, "to")}
+		}), 0, 8).Draw(t, "spans")
+		var covered [41]bool
+		for _, s := range spans {
+			for at := s.from; at < s.to; at++ {
+				covered[at] = true
+			}
+		}
+		var want int64
+		for _, c := range covered {
+			if c {
+				want++
+			}
+		}
+		if got := union(spans); got != want {
+			t.Fatalf("%d, want %d of %v", got, want, spans)
+		}
+	})
+}
+
+func TestTalkIsNoLongerThanTheCallersConnection(t *testing.T) {
+	events := answeredDial()
+	events[6] = happened(call.Opentact, "A", call.CallEnded, 25, because(call.CauseNormal, 16))
+	if s := session(t, true, events...); s.TalkMS != call.Some(17_000) {
+		t.Errorf("talk %v, want from the answer to the caller's end", s.TalkMS)
+	}
+}
+
+func TestTalkOfAnOutboundCallIsWithWhoWasCalled(t *testing.T) {
+	agent := []*call.Event{
+		happened(call.Bandwidth, "A", call.CallInitiated, 0, called("+15550100001", "+15550100002"), directed(call.Outbound)),
+		happened(call.Bandwidth, "A", call.CallAnswered, 4),
+		happened(call.Bandwidth, "A", call.CallEnded, 40),
+	}
+	customer := []*call.Event{
+		happened(call.Bandwidth, "B", call.CallInitiated, 5, called("+15550100001", "+15550100003"), directed(call.Outbound), under("A")),
+		happened(call.Bandwidth, "B", call.CallAnswered, 10, under("A")),
+		happened(call.Bandwidth, "B", call.CallEnded, 35, under("A")),
+	}
+	if s := session(t, true, agent...); s.TalkMS != call.Some(36_000) {
+		t.Errorf("one party: talk %v", s.TalkMS)
+	}
+	if s := session(t, true, append(agent, customer...)...); s.TalkMS != call.Some(25_000) || s.Answered != instant(call.Reported, 4) {
+		t.Errorf("both: talk %v, answered %v", s.TalkMS, s.Answered)
+	}
+}
+
+func TestTalkIsNullWhileTheSessionIsOpen(t *testing.T) {
+	if s := session(t, false, answeredDial()[:6]...); s.TalkMS.Known || s.TotalMS.Known {
+		t.Errorf("talk %v, total %v", s.TalkMS, s.TotalMS)
+	}
+}

@@ -1,0 +1,310 @@
+package stitch
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"callstitch/processor/call"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// heard makes a Sonetel event: the call's date is its start, and the Kafka
+// timestamp is the only clock. Flows are caller's and callee's.
+func heard(callID string, typ call.EventType, s, date float64, from, to, callerFlow, calleeFlow string, tells ...tell) *call.Event {
+	base := func(e *call.Event) {
+		e.Time = instant(call.Ingest, s)
+		e.Started = call.Instant{At: second(date), Src: call.Reported, Precision: 1000}
+		for _, i := range []*call.Instant{&e.Ringing, &e.Answered, &e.Ended} {
+			if i.Known() {
+				i.Src = call.Ingest
+			}
+		}
+		e.IDKind = call.SemanticID
+		e.ID = call.NewEventID(e.Leg, "once", typ.String())
+		for _, f := range []string{callerFlow, calleeFlow} {
+			if f != "" {
+				e.Links = append(e.Links, call.Link{Kind: call.Flow, Value: f})
+			}
+		}
+		e.From, e.To = call.Party{Raw: from}, call.Party{Raw: to}
+	}
+	return happened(call.Sonetel, callID, typ, s, append([]tell{base}, tells...)...)
+}
+
+// consultation is the documented attendant transfer: C calls A, A calls B and
+// passes C on to B. The hang-up of A to B comes twice.
+func consultation() []*call.Event {
+	return []*call.Event{
+		heard("CA", call.CallInitiated, 0.2, 0, "+15550100001", "A", "f1", "f2"),
+		heard("CA", call.CallAnswered, 5, 0, "+15550100001", "A", "f1", "f2"),
+		heard("AB", call.CallInitiated, 20.2, 20, "A", "B", "f2", "f3"),
+		heard("AB", call.CallAnswered, 25, 20, "A", "B", "f2", "f3"),
+		heard("CA", call.CallEnded, 40, 0, "+15550100001", "A", "f1", "f2", claiming(35)),
+		heard("AB", call.CallEnded, 40.1, 20, "A", "B", "f2", "f3", claiming(15)),
+		heard("AB", call.CallEnded, 40.2, 20, "A", "B", "f2", "f3", claiming(16)),
+		heard("CB", call.CallEnded, 70, 40, "15550100001", "B", "f1", "f3", claiming(30)),
+	}
+}
+
+func id(p call.Provider, callID string) *call.LegID {
+	l := call.NewLegID("default", p, "", callID)
+	return &l
+}
+
+func TestAttendedTransfer(t *testing.T) {
+	s := session(t, true, consultation()...)
+	want := []call.Transfer{{
+		At: second(40.1), Type: call.Attended, FromLeg: id(call.Sonetel, "CA"), ToLeg: id(call.Sonetel, "CB"),
+		Transferor: "A", Result: call.Completed, Inferred: true,
+	}}
+	if d := cmp.Diff(want, s.Transfers); d != "" {
+		t.Errorf("transfers (-want +got):\n%s", d)
+	}
+	if s.LegCount != 3 || s.TransferCount != 1 || s.DuplicateCount != 1 || s.ParticipantCount != 3 {
+		t.Errorf("%d legs, %d transfers, %d duplicates, %d participants", s.LegCount, s.TransferCount, s.DuplicateCount, s.ParticipantCount)
+	}
+	for callID, role := range map[string]call.Role{"CA": call.Origin, "AB": call.Consult, "CB": call.TransferTarget} {
+		if got := legNamed(t, s, callID).Role; got != role {
+			t.Errorf("%s is %v, want %v", callID, got, role)
+		}
+	}
+	// C talked to A from 5 to 40 and to B from 40.1 to 70; A to B is nobody's
+	// talk but the house's.
+	if s.TalkMS != call.Some(35_000+29_900) {
+		t.Errorf("talk %v", s.TalkMS)
+	}
+	if s.Disposition != call.Answered || s.CloseReason != call.ClosedNormal || s.EndLost || s.Ended != instant(call.Ingest, 70) {
+		t.Errorf("%v, closed %v, ended %v", s.Disposition, s.CloseReason, s.Ended)
+	}
+	if !slices.Equal(s.CorrelationMethods, []call.LinkKind{call.Flow}) || !s.Flags.Has(call.TimesInferred) {
+		t.Errorf("joined by %v, flags %v", s.CorrelationMethods, s.Flags.Words())
+	}
+}
+
+func TestASecondHangUpKeepsTheSessionOpen(t *testing.T) {
+	answered := 4 * time.Hour.Milliseconds()
+	events := consultation()
+	for _, tt := range []struct {
+		name   string
+		events []*call.Event
+		open   bool
+		due    int64
+	}{
+		{"one hang-up is an end", events[:6], false, second(40.1) + 200 + 30_000},
+		{"two, and the leg that goes on is not known", events[:7], true, second(40.2) + 200 + answered},
+		{"it has begun", append(slices.Clone(events[:7]),
+			heard("CB", call.CallInitiated, 41, 40, "15550100001", "B", "f1", "f3")), true, second(41) + 200 + answered},
+		{"it has ended", events, false, second(70) + 200 + 30_000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newLegBook()
+			for _, e := range tt.events {
+				b.take(e)
+			}
+			if got := due(storyConfig, b.all()); got != tt.due {
+				t.Errorf("due %d, want %d", got, tt.due)
+			}
+			partial := compose(storyConfig, call.LegID{}, b.all(), 0, false)
+			if open := partial.Disposition == call.InProgress; open != tt.open || partial.Ended.Known() == tt.open {
+				t.Errorf("%v, ended %v, want open %v", partial.Disposition, partial.Ended, tt.open)
+			}
+			final := compose(storyConfig, call.LegID{}, b.all(), 0, true)
+			if timeout := final.CloseReason == call.ClosedTimeout; timeout != tt.open || final.EndLost != tt.open {
+				t.Errorf("closed %v, end lost %v", final.CloseReason, final.EndLost)
+			}
+		})
+	}
+	t.Run("the end that is lost is the last evidence of life", func(t *testing.T) {
+		s := session(t, true, events[:7]...)
+		if s.Ended != instant(call.Timeout, 40.2) || s.TalkMS.Known {
+			t.Errorf("ended %v, talk %v", s.Ended, s.TalkMS)
+		}
+		if s.TransferCount != 0 || len(s.Transfers) != 1 || s.Transfers[0].ToLeg != nil || s.Transfers[0].Result != call.ResultUnknown {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+}
+
+func TestOnlyAHangUpOfOtherContentTellsATransfer(t *testing.T) {
+	for name, second := range map[string]*call.Event{
+		"the same content from a second socket": heard("AB", call.CallEnded, 40.2, 20, "A", "B", "f2", "f3", claiming(15)),
+		"a call that two users missed":          heard("AB", call.CallMissed, 40.2, 20, "A", "C", "f2", "f3"),
+	} {
+		b := newLegBook()
+		for _, e := range append(slices.Clone(consultation()[:6]), second) {
+			b.take(e)
+		}
+		if pending(b.all()) {
+			t.Errorf("%s: taken for a transfer", name)
+		}
+	}
+}
+
+func TestBlindTransferContinuesTheFlow(t *testing.T) {
+	first := []*call.Event{
+		heard("CA", call.CallInitiated, 0.2, 0, "+15550100001", "A", "f1", "f2"),
+		heard("CA", call.CallAnswered, 5, 0, "+15550100001", "A", "f1", "f2"),
+		heard("CA", call.CallEnded, 40, 0, "+15550100001", "A", "f1", "f2"),
+	}
+	onward := []*call.Event{
+		heard("CB", call.CallInitiated, 40.2, 40, "15550100001", "B", "f1", "f3"),
+		heard("CB", call.CallAnswered, 45, 40, "15550100001", "B", "f1", "f3"),
+		heard("CB", call.CallEnded, 60, 40, "15550100001", "B", "f1", "f3"),
+	}
+	t.Run("answered", func(t *testing.T) {
+		s := session(t, true, append(first, onward...)...)
+		if len(s.Transfers) != 1 || s.Transfers[0].Type != call.Blind || !s.Transfers[0].Inferred || s.Transfers[0].Result != call.Completed {
+			t.Fatalf("transfers %+v", s.Transfers)
+		}
+		if s.TalkMS != call.Some(35_000+15_000) || s.TransferCount != 1 {
+			t.Errorf("talk %v, %d transfers", s.TalkMS, s.TransferCount)
+		}
+	})
+	t.Run("not answered", func(t *testing.T) {
+		s := session(t, true, append(slices.Clone(first), onward[0], onward[2])...)
+		if len(s.Transfers) != 1 || s.Transfers[0].Result != call.TransferNotCompleted || s.TransferCount != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+	t.Run("hunting is no transfer: nobody had answered", func(t *testing.T) {
+		s := session(t, true, append([]*call.Event{first[0], first[2]}, onward...)...)
+		if len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+	t.Run("another caller in the flow is no transfer", func(t *testing.T) {
+		other := heard("DB", call.CallInitiated, 40.2, 40, "D", "B", "f4", "f2")
+		if s := session(t, true, append(slices.Clone(first), other)...); len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+	t.Run("an explicit event confirms it", func(t *testing.T) {
+		told := heard("CA", call.TransferCompleted, 39.9, 0, "+15550100001", "A", "f1", "f2")
+		s := session(t, true, append(append(slices.Clone(first), onward...), told)...)
+		if len(s.Transfers) != 1 || s.Transfers[0].Inferred {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+}
+
+func TestTransfersInsideOneCallID(t *testing.T) {
+	rung := func(typ call.EventType, s float64, agent string) *call.Event {
+		return happened(call.Stringee, "c", typ, s, directed(call.Inbound), func(e *call.Event) {
+			e.From, e.To = call.Party{Raw: "84900000001"}, call.Party{Raw: agent, Kind: call.User}
+		})
+	}
+	end := happened(call.Stringee, "c", call.CallEnded, 60)
+	for _, tt := range []struct {
+		name   string
+		events []*call.Event
+		want   []call.TransferResult
+		people int32
+	}{
+		{"two agents rung, one answers", []*call.Event{rung(call.CallRinging, 1, "x"), rung(call.CallRinging, 2, "y"), rung(call.CallAnswered, 5, "x"), end}, nil, 2},
+		{"passed on and answered", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), rung(call.CallAnswered, 22, "y"), end},
+			[]call.TransferResult{call.Completed}, 3},
+		{"passed on, not answered", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), end},
+			[]call.TransferResult{call.TransferNotCompleted}, 2},
+		{"passed on, still ringing", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y")},
+			[]call.TransferResult{call.ResultUnknown}, 2},
+		{"passed on to a group: one transfer", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), rung(call.CallRinging, 24, "z"), rung(call.CallAnswered, 25, "z"), end},
+			[]call.TransferResult{call.Completed}, 3},
+		{"passed on twice", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallAnswered, 22, "y"), rung(call.CallAnswered, 40, "z"), end},
+			[]call.TransferResult{call.Completed, call.Completed}, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, len(tt.events) > 0 && tt.events[len(tt.events)-1] == end, tt.events...)
+			var got []call.TransferResult
+			for _, tr := range s.Transfers {
+				got = append(got, tr.Result)
+				if tr.Type != call.Blind || !tr.Inferred {
+					t.Errorf("transfer %+v", tr)
+				}
+			}
+			if !slices.Equal(got, tt.want) || s.ParticipantCount != tt.people {
+				t.Errorf("%v, %d participants, want %v and %d", got, s.ParticipantCount, tt.want, tt.people)
+			}
+		})
+	}
+	t.Run("the customer whom an agent calls is no transfer", func(t *testing.T) {
+		out := func(e *call.Event) { e.Direction = call.Outbound }
+		s := session(t, true, happened(call.Stringee, "c", call.CallAnswered, 5, called("84900000001", "agent"), out, func(e *call.Event) { e.To.Kind = call.User }),
+			happened(call.Stringee, "c", call.CallRinging, 8, called("84900000001", "84900000002"), out),
+			happened(call.Stringee, "c", call.CallAnswered, 12, called("84900000001", "84900000002"), out), end)
+		if len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+}
+
+// dials makes two dials of one Bandwidth caller, answered or not.
+func dials(firstAnswered bool) []*call.Event {
+	events := []*call.Event{
+		happened(call.Bandwidth, "A", call.CallInitiated, 0, called("+15550100001", "+15550100002"), directed(call.Inbound)),
+		happened(call.Bandwidth, "B", call.CallInitiated, 2, called("+15550100002", "+15550100003"), directed(call.Outbound), under("A")),
+		happened(call.Bandwidth, "B", call.CallEnded, 20, under("A"), because(call.CauseNoAnswer, 0)),
+		happened(call.Bandwidth, "C", call.CallInitiated, 21, called("+15550100002", "+15550100004"), directed(call.Outbound), under("A")),
+		happened(call.Bandwidth, "C", call.CallAnswered, 25, under("A")),
+		happened(call.Bandwidth, "C", call.CallEnded, 50, under("A"), because(call.CauseNormal, 0)),
+		happened(call.Bandwidth, "A", call.CallEnded, 51, because(call.CauseNormal, 0), func(e *call.Event) { e.Answered = instant(call.Reported, 1) }),
+	}
+	if firstAnswered {
+		events = append(events, happened(call.Bandwidth, "B", call.CallAnswered, 5, under("A")))
+	}
+	return events
+}
+
+func TestADialIsNoTransferUnlessThePartyBeforeHadAnswered(t *testing.T) {
+	if s := session(t, true, dials(false)...); len(s.Transfers) != 0 || s.TalkMS != call.Some(25_000) {
+		t.Errorf("transfers %+v, talk %v", s.Transfers, s.TalkMS)
+	}
+	s := session(t, true, dials(true)...)
+	want := []call.Transfer{{
+		At: second(21), Type: call.Blind, FromLeg: id(call.Bandwidth, "B"), ToLeg: id(call.Bandwidth, "C"),
+		Transferor: "+15550100003", Result: call.Completed, Inferred: true,
+	}}
+	if d := cmp.Diff(want, s.Transfers); d != "" {
+		t.Errorf("transfers (-want +got):\n%s", d)
+	}
+	if s.TalkMS != call.Some(15_000+25_000) || legNamed(t, s, "C").Role != call.TransferTarget {
+		t.Errorf("talk %v, C is %v", s.TalkMS, legNamed(t, s, "C").Role)
+	}
+}
+
+func TestTransfersThatACauseNames(t *testing.T) {
+	events := answeredDial()
+	events[5] = happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseTransferred, 0), func(e *call.Event) {
+		e.ProviderCause, e.HangupParty = "BLIND_TRANSFER", call.ByTransfer
+	})
+	onward := []*call.Event{
+		happened(call.Opentact, "C", call.CallInitiated, 29.9, called("15550100001", "other"), directed(call.Outbound), under("A")),
+		happened(call.Opentact, "C", call.CallAnswered, 30.5, under("A")),
+		happened(call.Opentact, "C", call.CallEnded, 30.9, under("A"), because(call.CauseNormal, 16), func(e *call.Event) { e.HangupParty = call.ByCaller }),
+	}
+	t.Run("with the leg that goes on", func(t *testing.T) {
+		s := session(t, true, append(slices.Clone(events), onward...)...)
+		want := []call.Transfer{{
+			At: second(30), Type: call.Blind, FromLeg: id(call.Opentact, "B"), ToLeg: id(call.Opentact, "C"), Result: call.Completed,
+		}}
+		if d := cmp.Diff(want, s.Transfers); d != "" {
+			t.Errorf("transfers (-want +got):\n%s", d)
+		}
+		if s.HangupCause != call.CauseNormal || s.HangupParty != call.ByCaller {
+			t.Errorf("ended by %v because of %v: the transferred leg did not end the call", s.HangupParty, s.HangupCause)
+		}
+	})
+	t.Run("without it", func(t *testing.T) {
+		s := session(t, true, events...)
+		if len(s.Transfers) != 1 || s.Transfers[0].ToLeg != nil || s.Transfers[0].Inferred || s.TransferCount != 1 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+	t.Run("to somebody who does not answer", func(t *testing.T) {
+		s := session(t, true, append(slices.Clone(events), onward[0], onward[2])...)
+		if len(s.Transfers) != 1 || s.Transfers[0].Result != call.TransferNotCompleted || s.TransferCount != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+}

@@ -1,0 +1,9 @@
+package topology
+
+// The faults that the tests plant.
+
+func IgnoreFlight(t *StitchTask)    { t.control.ignoreFlight = true }
+func IgnoreEnds(t *StitchTask)      { t.control.ignoreEnds = true }
+func TrigFromArrival(t *StitchTask) { t.control.trigFromArrival = true }
+func LargestClock(t *StitchTask)    { t.control.largestClock = true }
+func VouchForLatest(t *DecodeTask)  { t.control.vouchForLatest = true }

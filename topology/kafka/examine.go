@@ -1,0 +1,113 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Finding is one condition of a start, and why it does not hold, if it does not.
+type Finding struct {
+	What string
+	Err  error
+}
+
+// Examine looks at everything that a run needs of the brokers, in the order in
+// which a run would meet it, and changes nothing. It goes on after a finding
+// that fails as far as that makes sense.
+func Examine(ctx context.Context, cfg Config) []Finding {
+	cfg = cfg.withDefaults()
+	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
+	if err != nil {
+		return []Finding{{"client options are valid", err}}
+	}
+	defer cl.Close()
+	reach := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
+	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	if reach.Err = cl.Ping(attempt); reach.Err != nil {
+		return []Finding{reach}
+	}
+	found := []Finding{
+		reach,
+		{"brokers run Apache Kafka 4.0 or later with transaction.version 2", requireTransactionVersion(ctx, cl)},
+	}
+	found = append(found, examineTopics(ctx, &cfg, kadm.NewClient(cl))...)
+	return append(found, examineRights(ctx, &cfg, cl)...)
+}
+
+// examineTopics compares each topic with what the topology needs. A missing one
+// that a run would make is no fault.
+func examineTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (found []Finding) {
+	specs := cfg.topicSpecs()
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.name)
+	}
+	names = append(names, cfg.rawTopics()...)
+	details, err := adm.ListTopics(ctx, names...)
+	if err != nil {
+		return []Finding{{"topics can be listed", err}}
+	}
+	configs, err := topicConfigs(ctx, adm, names)
+	if err != nil {
+		return []Finding{{"topics can be described", err}}
+	}
+	for _, topic := range cfg.rawTopics() {
+		d := details[topic]
+		found = append(found, Finding{fmt.Sprintf("source topic %s has %d partitions", topic, len(d.Partitions)), errors.Join(checkSource(d, configs[topic])...)})
+	}
+	for _, s := range specs {
+		d := details[s.name]
+		if missing(s.name, d) != nil && len(d.Partitions) == 0 && !cfg.Output.NoCreate {
+			found = append(found, Finding{What: "topic " + s.name + " is not there yet; a run makes it"})
+			continue
+		}
+		found = append(found, Finding{"topic " + s.name + " is as the topology needs it", errors.Join(s.compare(d, configs[s.name])...)})
+	}
+	return found
+}
+
+// operations are the ACL operations of the protocol, by the codes in which a
+// broker reports those that this user is authorised for (KIP-430).
+var operations = map[int]string{3: "READ", 4: "WRITE", 8: "DESCRIBE", 10: "DESCRIBE_CONFIGS"}
+
+// examineRights asks the broker what this user may do with each topic. Topics
+// that are not there yet cannot be asked about.
+func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Finding) {
+	need := map[string][]int{cfg.ExchangeTopic(): {3, 4}, cfg.ChangelogTopic(): {3, 4}}
+	for _, t := range cfg.rawTopics() {
+		need[t] = []int{3}
+	}
+	for _, t := range cfg.sinkTopics() {
+		need[t] = []int{4}
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.IncludeTopicAuthorizedOperations = true
+	for t := range need {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(t)
+		req.Topics = append(req.Topics, topic)
+	}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return []Finding{{"rights can be asked for", err}}
+	}
+	var lacking []error
+	for _, t := range resp.Topics {
+		if t.ErrorCode != 0 || t.Topic == nil || t.AuthorizedOperations < 0 {
+			continue
+		}
+		for _, op := range need[*t.Topic] {
+			if t.AuthorizedOperations&(1<<op) == 0 {
+				lacking = append(lacking, fmt.Errorf("this user lacks %s on topic %s: grant it", operations[op], *t.Topic))
+			}
+		}
+	}
+	return []Finding{{"this user may read and write the topics that are there", errors.Join(lacking...)}}
+}
