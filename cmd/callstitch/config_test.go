@@ -200,3 +200,17 @@ func TestFlagWinsOverFileAndEnvironment(t *testing.T) {
 		t.Errorf("grace %v, %v", got, err)
 	}
 }
+
+func TestEditDistance(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{
+		{"grace", "grace", 0}, {"", "abc", 3}, {"abc", "", 3}, {"tsl", "tls", 1}, {"grcae", "grace", 1}, {"graze", "grace", 1},
+		{"partition", "partitions", 1}, {"kitten", "sitting", 3},
+	} {
+		if got := editDistance(test.a, test.b); got != test.want {
+			t.Errorf("%q to %q: %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}

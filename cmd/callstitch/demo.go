@@ -109,6 +109,7 @@ func demoConfig(brokers []string, registry string) config {
 	c.Topics.Partitions = demoPartitions
 	c.ExchangePartitions = demoPartitions
 	c.Workers = 1
+	c.InstanceID = "demo"
 	c.Grace = demoGrace
 	return c
 }

@@ -27,7 +27,7 @@ func sessionLine(p paper, s *call.Session) string {
 	return fmt.Sprintf("%s  %-9s %s → %s  %s %s %s  %s%s",
 		p.paint(dim, started), s.Provider, pad(name(s.From), 18), pad(name(s.To), 18),
 		p.paint(dispositionColours[s.Disposition], fmt.Sprintf("%-10s", outcome)),
-		pad("ring "+duration(s.RingMS), 11), pad("talk "+duration(s.TalkMS), 11),
+		pad(length("ring ", s.RingMS), 11), pad(length("talk ", s.TalkMS), 11),
 		legs(s.LegCount), p.paint(yellow, remarks(s)))
 }
 
@@ -70,16 +70,16 @@ func remarks(s *call.Session) string {
 	return "  " + strings.Join(words, ", ")
 }
 
-// duration is a length of time with one decimal below a minute; a dash where it
-// is not known.
-func duration(ms call.Int) string {
+// length is a length of time with one decimal below a minute; nothing where it is
+// zero or not known.
+func length(what string, ms call.Int) string {
 	switch d := time.Duration(ms.N) * time.Millisecond; {
-	case !ms.Known:
-		return "–"
+	case d == 0:
+		return ""
 	case d < time.Minute:
-		return fmt.Sprintf("%.1fs", d.Seconds())
+		return fmt.Sprintf("%s%.1fs", what, d.Seconds())
 	default:
-		return d.Round(time.Second).String()
+		return what + d.Round(time.Second).String()
 	}
 }
 

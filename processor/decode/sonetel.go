@@ -80,9 +80,6 @@ func sonetelIgnored(frame, typ string, body value) (kind string, ignore bool) {
 func (d *draft) sonetelCall(body value) {
 	e := d.event
 	e.Started = d.instant(body.get("date"), value.moment, call.Reported)
-	if e.Started.Known() {
-		e.Started.Precision = 1000 // the clock behind it shows seconds
-	}
 	e.From = d.sonetelParty(body.get("callerPhoneNumber"), body.get("callerUser"))
 	e.To = d.sonetelParty(body.get("calleePhoneNumber"), body.get("calleeUser"))
 	for _, flow := range []value{body.get("callerFlowId"), body.get("calleeFlowId")} {

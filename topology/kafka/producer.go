@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -45,6 +46,9 @@ func (p *Producer) Produce(ctx context.Context, r topology.Record) error {
 		return fmt.Errorf("write to %s: %w", r.Topic, err)
 	}
 	rec := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}
+	if r.Timestamp != 0 {
+		rec.Timestamp = time.UnixMilli(r.Timestamp) // a topic with LogAppendTime replaces it
+	}
 	for _, h := range r.Headers {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}

@@ -24,9 +24,10 @@ type Raw struct {
 
 // Faults are the adversary's means, as probabilities per occasion.
 type Faults struct {
-	Delay       float64 // a stitch task is not polled in a step
-	Pause       float64 // a source partition is not polled in a step
-	Stall       float64 // a worker stands still for a while after a step
+	Lag         float64 // a stitch task is not polled for a while, per step
+	Pause       float64 // a source partition is not polled for a while, per step
+	Stall       float64 // a worker stands still for a while, per step
+	Leap        float64 // nothing at all happens for hours, per step
 	Abort       float64 // a transaction aborts
 	CrashBefore float64 // a worker dies before its commit; its transaction stays open
 	CrashAfter  float64 // a worker dies after its commit, before it knows
@@ -42,7 +43,7 @@ type Faults struct {
 
 // Hostile is a bit of everything.
 var Hostile = Faults{
-	Delay: 0.2, Pause: 0.1, Stall: 0.02, Abort: 0.05, CrashBefore: 0.003, CrashAfter: 0.003, Rebalance: 0.01,
+	Lag: 0.05, Pause: 0.02, Stall: 0.02, Leap: 0.0005, Abort: 0.05, CrashBefore: 0.003, CrashAfter: 0.003, Rebalance: 0.01,
 }
 
 // Scenario is one run. The zero values of Stitch and Replay are those of a live
@@ -234,6 +235,9 @@ func (g *game) advance() {
 		step = 400 / len(g.workers)
 	}
 	g.broker.now += 1 + int64(g.rng.IntN(step))
+	if g.chance(g.Faults.Leap) {
+		g.broker.now += int64(g.rng.IntN(leap))
+	}
 	g.broker.expire()
 	for len(g.pending) > 0 && (g.Replay || g.pending[0].At <= g.broker.now) {
 		g.broker.append(g.partitionOf(g.pending[0].Record), g.pending[0].Record, nil)
@@ -253,14 +257,23 @@ func (g *game) partitionOf(r topology.Record) *partition {
 	panic(fmt.Sprintf("the scenario has no partition %s-%d", r.Topic, r.Partition))
 }
 
+// leap is three hours, more than a node is kept in a scenario of Short.
+const leap = 3 * 60 * 60 * 1000
+
+// late draws, with a probability, until when something is late.
+func (g *game) late(p float64) (until int64) {
+	if g.chance(p) {
+		return g.broker.now + int64(g.rng.IntN(timeout))
+	}
+	return 0
+}
+
 func (g *game) turn() error {
 	w := g.workers[g.rng.IntN(len(g.workers))]
-	if w.busy > g.broker.now {
+	if w.busy > g.broker.now && !g.calm {
 		return nil
 	}
-	if g.chance(g.Faults.Stall) {
-		w.busy = g.broker.now + int64(g.rng.IntN(2*timeout))
-	}
+	w.busy = g.late(g.Faults.Stall)
 	return w.step()
 }
 

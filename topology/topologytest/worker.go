@@ -25,6 +25,7 @@ type decodeRun struct {
 	task  *topology.DecodeTask
 	next  int64
 	after int64 // next, once the open transaction commits
+	busy  int64 // paused until then
 
 	idle  bool // a fetch since the last tick reached the end
 	heard int64
@@ -35,6 +36,7 @@ type stitchRun struct {
 	task  *topology.StitchTask
 	next  int64
 	after int64
+	busy  int64 // not polled until then
 
 	touched bool // in this transaction
 	more    bool // timers are due still
@@ -62,9 +64,10 @@ func (w *worker) step() error {
 
 func (w *worker) stitch() error {
 	for _, s := range w.stitches {
-		if w.game.chance(w.game.Faults.Delay) {
+		if s.busy > w.game.broker.now && !w.game.calm {
 			continue
 		}
+		s.busy = w.game.late(w.game.Faults.Lag)
 		records, next := s.from.fetch(s.next, 1+w.game.rng.IntN(w.game.fetchMax()))
 		for _, r := range records {
 			if err := s.task.Process(r, &w.effects); err != nil {
@@ -78,10 +81,11 @@ func (w *worker) stitch() error {
 
 func (w *worker) decode() {
 	for _, d := range w.decodes {
-		if w.game.chance(w.game.Faults.Pause) {
+		if d.busy > w.game.broker.now && !w.game.calm {
 			d.idle = d.idle && w.game.Faults.StaleIdle
 			continue
 		}
+		d.busy = w.game.late(w.game.Faults.Pause)
 		records, next := d.from.fetch(d.next, 1+w.game.rng.IntN(w.game.fetchMax()))
 		for _, r := range records {
 			d.task.Process(r, &w.effects)

@@ -116,7 +116,9 @@ func (c *call) silence(after int64) {
 	}
 	c.forget()
 	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | ConferenceID
-	if !slices.ContainsFunc(c.legs, (*leg).personAnswered) {
+	if slices.ContainsFunc(c.legs, (*leg).personAnswered) {
+		c.truth.Disposition = "ANSWERED" // even by a machine, which was not found out
+	} else {
 		c.unsure |= Disposition
 	}
 }

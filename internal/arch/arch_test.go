@@ -1,0 +1,220 @@
+package arch
+
+import (
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+func sources(t *testing.T) []*file {
+	t.Helper()
+	fset := token.NewFileSet()
+	var files []*file
+	err := walk(root, ".go", func(name string, content []byte) error {
+		f, err := parse(fset, name, content)
+		files = append(files, f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("no Go files: is the module's root elsewhere?")
+	}
+	return files
+}
+
+func report(t *testing.T, found []finding) {
+	t.Helper()
+	for _, f := range found {
+		t.Error(f)
+	}
+}
+
+func TestImportsPointInward(t *testing.T) {
+	packages := map[string]bool{}
+	for _, f := range sources(t) {
+		packages[f.pkg] = true
+		report(t, checkImports(f))
+	}
+	for name := range rules {
+		if !packages[name] {
+			t.Errorf("internal/arch has a rule for %s, which is no package", name)
+		}
+	}
+}
+
+func TestDomainIsPure(t *testing.T) {
+	for _, f := range sources(t) {
+		report(t, checkPure(f))
+	}
+}
+
+func TestNoMapOrderReachesAResult(t *testing.T) {
+	files := sources(t)
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		if rules[name].pure {
+			names = append(names, name)
+		}
+	}
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, module+"/"+name)
+	}
+	exports, err := exportData(root, paths...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		info, err := typesOf(files[0].fset, name, files, exports)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, f := range files {
+			if f.pkg == name {
+				report(t, checkOrder(f, info))
+			}
+		}
+	}
+}
+
+func TestNothingIsUnfinished(t *testing.T) {
+	for _, ext := range []string{".go", ".md", ".yaml", ".yml", ".avsc", ".txtar", "Makefile", "Dockerfile"} {
+		err := walk(root, ext, func(name string, content []byte) error {
+			report(t, checkFinished(name, content))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	err := walk(root, ".md", func(name string, content []byte) error {
+		report(t, checkLinks(root, name, content))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRulesFire shows each rule what it is there to find, and what it is not.
+func TestRulesFire(t *testing.T) {
+	tests := []struct {
+		name string
+		file string
+		src  string
+		want string // in the only finding; empty: none
+	}{
+		{"the domain imports a package that waits", "processor/call/a.go", `import "context"`, "may not import context"},
+		{"the domain imports a logger", "processor/stitch/a.go", `import "log/slog"`, "may not import log/slog"},
+		{"the domain imports chance", "processor/stitch/a.go", `import "math/rand/v2"`, "may not import math/rand/v2"},
+		{"the domain imports what is outside it", "processor/stitch/a.go", `import "callstitch/topology"`, "may not import"},
+		{"stitch imports decode", "processor/stitch/a.go", `import "callstitch/processor/decode"`, "may not import"},
+		{"decode reads JSON", "processor/decode/a.go", `import "github.com/go-json-experiment/json/jsontext"`, ""},
+		{"stitch reads JSON", "processor/stitch/a.go", `import "github.com/go-json-experiment/json/jsontext"`, "may not import"},
+		{"schemas imports topology", "schemas/a.go", `import "callstitch/topology"`, "may not import"},
+		{"topology imports kgo", "topology/a.go", `import "github.com/twmb/franz-go/pkg/kgo"`, "alone speaks to brokers"},
+		{"the command imports kgo", "cmd/callstitch/a.go", `import "github.com/twmb/franz-go/pkg/kgo"`, "alone speaks to brokers"},
+		{"the command's test imports kadm", "cmd/callstitch/a_test.go", `import "github.com/twmb/franz-go/pkg/kadm"`, "alone speaks to brokers"},
+		{"the runtime imports kgo", "topology/kafka/a.go", `import "github.com/twmb/franz-go/pkg/kgo"`, ""},
+		{"the runtime imports goavro", "topology/kafka/a.go", `import "github.com/linkedin/goavro/v2"`, "schemas alone"},
+		{"run imports the fake broker", "cmd/callstitch/run.go", `import "github.com/twmb/franz-go/pkg/kfake"`, "for the demo and tests"},
+		{"the demo imports the fake broker", "cmd/callstitch/demo.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
+		{"a test imports the fake broker", "cmd/callstitch/run_test.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
+		{"a program imports topologytest", "cmd/callstitch/run.go", `import "callstitch/topology/topologytest"`, "for tests"},
+		{"the simulator imports the domain", "cmd/callstitch/internal/simulator/a.go", `import "callstitch/processor/call"`, "may not import"},
+		{"the simulator's test imports decode", "cmd/callstitch/internal/simulator/a_test.go", `import "callstitch/processor/decode"`, "may not import"},
+		{"a package without a rule", "util/a.go", ``, "has no rule"},
+
+		{"a goroutine in the domain", "processor/call/a.go", `func f() { go f() }`, "a goroutine"},
+		{"a channel in the domain", "processor/call/a.go", `var c chan int`, "a channel"},
+		{"a select in the domain", "processor/call/a.go", `func f() { select {} }`, "a channel"},
+		{"the clock in the domain", "processor/call/a.go", "import \"time\"\nvar t = time.Now()", "a clock"},
+		{"a timer in a task", "topology/a.go", "import \"time\"\nvar t = time.NewTimer(1)", "a clock"},
+		{"arithmetic of time in the domain", "processor/call/a.go", "import \"time\"\nvar t = time.UnixMilli(1)", ""},
+		{"the clock in the runtime", "topology/kafka/a.go", "import \"time\"\nvar t = time.Now()", ""},
+		{"the clock in a test", "processor/call/a_test.go", "import \"time\"\nvar t = time.Now()", ""},
+
+		{"a loop over a map", "processor/call/a.go", `func f(m map[int]int) { for range m {} }`, "loops over a map"},
+		{"a loop over a named map", "topology/a.go", "type set map[int]bool\nfunc f(m set) { for range m {} }", "loops over a map"},
+		{"a loop over a slice", "processor/call/a.go", `func f(m []int) { for range m {} }`, ""},
+		{"a loop over a map that gives its reason", "processor/call/a.go", "func f(m map[int]int) (n int) {\n// order: a sum has none\nfor _, v := range m { n += v }\nreturn n }", ""},
+		{"a loop over a map with an empty reason", "processor/call/a.go", "func f(m map[int]int) {\n// order:\nfor range m {} }", "loops over a map"},
+		{"keys as they come", "processor/call/a.go", "import \"maps\"\nfunc f(m map[int]int) { for range maps.Keys(m) {} }", "maps.Keys"},
+		{"keys in order", "processor/call/a.go", "import (\"maps\"; \"slices\")\nfunc f(m map[int]int) []int { return slices.Sorted(maps.Keys(m)) }", ""},
+		{"a loop over a map in the runtime", "topology/kafka/a.go", `func f(m map[int]int) { for range m {} }`, ""},
+	}
+	exports, err := exportData(root, "maps", "slices", "time")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f, err := parse(token.NewFileSet(), test.file, []byte("package p\n"+test.src))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := slices.Concat(checkImports(f), checkPure(f))
+			if !f.test && rules[f.pkg].pure && len(found) == 0 && !strings.Contains(test.src, ".") {
+				info, err := typesOf(f.fset, f.pkg, []*file{f}, exports)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = append(found, checkOrder(f, info)...)
+			}
+			expect(t, found, test.want)
+		})
+	}
+}
+
+func expect(t *testing.T, found []finding, want string) {
+	t.Helper()
+	if want == "" {
+		if len(found) > 0 {
+			t.Errorf("found %v, want nothing", found)
+		}
+		return
+	}
+	if len(found) != 1 || !strings.Contains(found[0].text, want) {
+		t.Errorf("found %v, want one finding with %q", found, want)
+	}
+}
+
+func TestUnfinishedWorkIsFound(t *testing.T) {
+	for _, src := range []string{"// TO" + "DO: later", "// FIX" + "ME", "t.Sk" + `ip("no Kafka")`, "b.Sk" + "ipNow()", `errors.New("not imple` + `mented")`} {
+		expect(t, checkFinished("a.go", []byte("package p\n"+src)), "finish it")
+	}
+	expect(t, checkFinished("a.go", []byte("// to do so, skip blank lines\nskip(x)")), "")
+}
+
+func TestDeadLinkIsFound(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "b.md"), []byte("# The `run` command\n```sh\n# not a heading\n```\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"[a](b.md)":                       "",
+		"[a](b.md#the-run-command)":       "",
+		"[a](#here)\n## Here":             "",
+		"[a](https://example.org/x)":      "",
+		"`[a](c.md)`":                     "",
+		"```\n[a](c.md)\n```":             "",
+		"[a](c.md)":                       "no such file",
+		"[a](b.md#not-a-heading)":         "no such heading",
+		"[a](#there)\n## Here":            "no such heading",
+		"[![badge](c.svg)](b.md \"why\")": "no such file",
+	} {
+		expect(t, checkLinks(dir, "a.md", []byte(text)), want)
+	}
+}

@@ -1,0 +1,155 @@
+package arch
+
+import (
+	"go/ast"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// module is the import path of this module's root.
+const module = "callstitch"
+
+// rule says what a package may import besides the packages that every rule allows.
+type rule struct {
+	std     []string // names of the standard library; nil: all of it
+	ours    []string // packages of this module; "*": all of them
+	foreign []string // other modules' packages, as path.Match patterns; "*": all but the reserved
+	pure    bool     // no goroutine, channel, clock, or map order
+}
+
+// pureStd is what a package may use that computes results from its arguments
+// and nothing else. An allow-list: purity is what one may use.
+var pureStd = []string{
+	"bytes", "cmp", "container/heap", "crypto/sha256", "encoding", "encoding/binary", "encoding/hex",
+	"errors", "fmt", "hash", "io", "iter", "maps", "math", "math/bits", "slices", "sort", "strconv", "strings",
+	"time", "unicode", "unicode/utf16", "unicode/utf8",
+}
+
+var none = []string{}
+
+// rules name every package of the module: one that is not here has not yet
+// earned its place. Dependencies point inward, from cmd to processor/call.
+var rules = map[string]rule{
+	"processor/call": {std: pureStd, ours: none, foreign: none, pure: true},
+	"processor/decode": {
+		std: pureStd, ours: []string{"processor/call"},
+		foreign: []string{"github.com/go-json-experiment/json/jsontext"}, pure: true,
+	},
+	"processor/stitch": {std: pureStd, ours: []string{"processor/call"}, foreign: none, pure: true},
+	"schemas": {
+		std:  append([]string{"context", "crypto/tls", "embed", "encoding/base64", "encoding/json", "math/big", "net/http", "net/url", "sync"}, pureStd...),
+		ours: []string{"processor/call"},
+		foreign: []string{
+			"github.com/linkedin/goavro/v2", "github.com/twmb/avro", "github.com/twmb/franz-go/pkg/sr",
+			"github.com/go-json-experiment/json/jsontext",
+		},
+	},
+	"topology": {
+		std: pureStd, ours: []string{"processor/call", "processor/decode", "processor/stitch", "schemas"},
+		foreign: none, pure: true,
+	},
+	"topology/memory": {
+		std: pureStd, ours: []string{"processor/call", "topology"},
+		foreign: none, pure: true,
+	},
+	"topology/topologytest": {
+		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology", "topology/memory"},
+		foreign: none,
+	},
+	"topology/kafka": {
+		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology"},
+		foreign: []string{"github.com/twmb/franz-go/*", "github.com/twmb/franz-go/*/*", "github.com/prometheus/client_golang/*", "golang.org/x/sync/*"},
+	},
+	"cmd/callstitch": {ours: []string{"*"}, foreign: []string{"*"}},
+	"cmd/callstitch/internal/console": {
+		ours:    []string{"processor/call", "topology"},
+		foreign: []string{"github.com/prometheus/client_golang/*", "github.com/prometheus/client_golang/*/*"},
+	},
+	// The simulator shares nothing with what it tests: a mistake made twice would not show.
+	"cmd/callstitch/internal/simulator": {ours: none, foreign: none},
+	"deploy/localkafka":                 {ours: none, foreign: none},
+	"deploy/localkafka/cmd/localkafka":  {ours: []string{"deploy/localkafka"}, foreign: none},
+	"internal/arch":                     {ours: none, foreign: none},
+}
+
+// reserved are packages that only some may import, in tests too.
+var reserved = []struct {
+	pattern string
+	owners  []string // packages, or single files
+	tests   bool     // any test may
+	reason  string
+}{
+	{"github.com/linkedin/goavro/v2", []string{"schemas"}, false, "schemas alone turns values into Avro"},
+	{"github.com/twmb/franz-go/pkg/kgo", []string{"topology/kafka"}, false, "topology/kafka alone speaks to brokers"},
+	{"github.com/twmb/franz-go/pkg/kadm", []string{"topology/kafka"}, false, "topology/kafka alone speaks to brokers"},
+	{"github.com/twmb/franz-go/pkg/kmsg", []string{"topology/kafka"}, false, "topology/kafka alone speaks to brokers"},
+	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/callstitch/demo.go"}, true, "a fake broker is for the demo and tests"},
+	{"github.com/twmb/franz-go/pkg/sr/srfake", []string{"cmd/callstitch/demo.go"}, true, "a fake registry is for the demo and tests"},
+	{module + "/topology/topologytest", none, true, "topologytest is for tests"},
+	{module + "/deploy/localkafka", []string{"deploy/localkafka/cmd/localkafka"}, true, "a local broker is for tests"},
+	{"testing", []string{"topology/topologytest", "deploy/localkafka"}, true, "a program does not test itself"},
+}
+
+// sealed packages keep their imports in tests too: what they may not share
+// with the rest they may not check themselves against.
+var sealed = []string{"cmd/callstitch/internal/simulator"}
+
+// checkImports holds a file's imports against the rules.
+func checkImports(f *file) []finding {
+	r, known := rules[f.pkg]
+	if !known {
+		return []finding{f.at(f.syntax.Name, "package %s has no rule in internal/arch: which noun is it, and what may it import?", f.pkg)}
+	}
+	var found []finding
+	for _, spec := range f.syntax.Imports {
+		imported := importPath(spec)
+		if reason := f.reservedFor(imported); reason != "" {
+			found = append(found, f.at(spec, "%s imports %s: %s", f.pkg, imported, reason))
+			continue
+		}
+		if f.test && !slices.Contains(sealed, f.pkg) {
+			continue
+		}
+		if !r.allows(imported) {
+			found = append(found, f.at(spec, "%s may not import %s (internal/arch/imports.go)", f.pkg, imported))
+		}
+	}
+	return found
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	p, _ := strconv.Unquote(spec.Path.Value) // the parser has read it
+	return p
+}
+
+// reservedFor is the reason why this file may not import a reserved package.
+func (f *file) reservedFor(imported string) string {
+	for _, r := range reserved {
+		if r.pattern != imported || (f.test && r.tests) {
+			continue
+		}
+		if !slices.Contains(r.owners, f.pkg) && !slices.Contains(r.owners, f.path) {
+			return r.reason
+		}
+	}
+	return ""
+}
+
+func (r rule) allows(imported string) bool {
+	if inner, ours := strings.CutPrefix(imported, module+"/"); ours {
+		return matches(r.ours, inner)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return r.std == nil || slices.Contains(r.std, imported)
+	}
+	return matches(r.foreign, imported)
+}
+
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, _ := path.Match(p, name)
+		return ok || p == "*"
+	})
+}
