@@ -1,7 +1,8 @@
 package topology_test
 
 import (
-	"slices"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -41,16 +42,18 @@ func TestStories(t *testing.T) {
 }
 
 func play(seed uint64, plant func(*topologytest.Scenario)) error {
-	corpus := topologytest.Calls(seed, 12, 6*time.Second)
+	n, dis, span := 12, 3000, 6000
 	s := topologytest.Scenario{
 		Seed: seed, Partitions: 7, Workers: 4, Sources: 3, Faults: topologytest.Hostile,
-		Records: corpus.Shuffle(seed, 3, disorder, 0.3),
 	}
 	plant(&s)
+	if os.Getenv("F") != "" { fmt.Sscan(os.Getenv("F"), &s.Faults.Lag, &s.Faults.Pause, &s.Faults.Stall, &s.Faults.Leap, &s.Faults.Abort, &s.Faults.CrashBefore, &s.Faults.CrashAfter, &s.Faults.Rebalance,
+		&s.Partitions, &s.Workers, &s.Sources, &n, &dis, &span) }
+	corpus := topologytest.LinkedCalls(seed, n, time.Duration(span)*time.Millisecond)
+	s.Records = corpus.Shuffle(seed, s.Sources, time.Duration(dis)*time.Millisecond, 0.1)
 	res, err := s.Play()
 	if err != nil {
 		return err
 	}
-	_ = slices.Equal[[]string]
 	return corpus.Check(res)
 }

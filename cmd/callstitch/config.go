@@ -278,6 +278,8 @@ func (k *kafkaConfig) validate(v *validation) {
 		"is required with a username or password_file: %s", strings.Join(saslMechanisms, ", "))
 	v.check(!on || s.Username != "", "kafka.sasl.username", "is required with a mechanism")
 	v.check(!on || s.PasswordFile != "", "kafka.sasl.password_file", "is required with a mechanism")
+	v.check(s.Mechanism != "plain" || k.TLS.Enabled || k.TLS.CAFile != "", "kafka.sasl.mechanism",
+		"plain sends the password as it is: it needs kafka.tls")
 	v.readable(s.PasswordFile, "kafka.sasl.password_file")
 	v.readable(k.TLS.CAFile, "kafka.tls.ca_file")
 }

@@ -9,14 +9,44 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata/script")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"callstitch": main})
+}
+
+// TestBroker runs the command lines that meet a broker and a registry, each
+// script with its own, in $BROKER and $REGISTRY.
+func TestBroker(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/broker",
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, rawTopic))
+			if err != nil {
+				return err
+			}
+			registry := srfake.New()
+			env.Defer(func() {
+				registry.Close()
+				broker.Close()
+			})
+			env.Setenv("NO_COLOR", "1")
+			env.Setenv("BROKER", broker.ListenAddrs()[0])
+			env.Setenv("REGISTRY", registry.URL())
+			env.Setenv("CALLSTITCH_KAFKA_BROKERS", broker.ListenAddrs()[0])
+			env.Setenv("CALLSTITCH_SCHEMA_REGISTRY_URL", registry.URL())
+			return nil
+		},
+		Cmds: scriptCommands,
+	})
 }
 
 // TestScript runs the command lines in testdata/script. They are the record of
@@ -30,10 +60,12 @@ func TestScript(t *testing.T) {
 			env.Setenv("TZ", "UTC")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "lines": countLines, "enlarge": enlarge, "crlf": crlf,
-		},
+		Cmds: scriptCommands,
 	})
+}
+
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"exits": exits, "lines": countLines, "enlarge": enlarge, "crlf": crlf, "eventually": eventually,
 }
 
 // exits runs a command that must end with a status: exits 2 callstitch nonsense.
@@ -52,6 +84,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(got) != want {
 		ts.Fatalf("exit status %d, want %s", got, want)
 	}
+}
+
+// eventually runs a command again until it succeeds, for half a minute.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: eventually COMMAND [ARG…]")
+	}
+	var err error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		if err = ts.Exec(args[0], args[1:]...); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("it never succeeds: %v", err)
 }
 
 // countLines holds the number of lines of a file against a number: lines stdout 3.

@@ -38,7 +38,7 @@ func name(p call.Party) string {
 		text = p.Raw
 	}
 	if user, _, ok := strings.Cut(text, "@"); ok {
-		return user
+		return strings.TrimPrefix(user, "sip:")
 	}
 	if text == "" {
 		return "unknown"

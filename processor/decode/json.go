@@ -27,11 +27,12 @@ const keptNodes = 4096
 // values in document order, each of which knows where the next one after it
 // begins. It refers to the input and copies nothing.
 type document struct {
-	src    []byte
-	nodes  []node
-	open   []int32 // containers that are not closed yet
-	input  bytes.Buffer
-	tokens jsontext.Decoder
+	src     []byte
+	escapes bool // there are escapes in some string
+	nodes   []node
+	open    []int32 // containers that are not closed yet
+	input   bytes.Buffer
+	tokens  jsontext.Decoder
 }
 
 type node struct {
@@ -79,6 +80,7 @@ func (d *document) reset(src []byte) {
 		d.nodes = nil
 	}
 	d.src, d.nodes, d.open = src, d.nodes[:0], d.open[:0]
+	d.escapes = bytes.IndexByte(src, '\\') >= 0
 	d.input = *bytes.NewBuffer(src)
 	d.tokens.Reset(&d.input)
 }
@@ -180,7 +182,7 @@ func (d *document) isNamed(i int32, name string) bool {
 	if len(quoted) == len(name)+2 {
 		return string(quoted[1:len(quoted)-1]) == name
 	}
-	return len(quoted) > len(name)+2 && bytes.IndexByte(quoted, '\\') >= 0 && string(unquote(quoted)) == name
+	return d.escapes && len(quoted) > len(name)+2 && string(unquote(quoted)) == name
 }
 
 // elements are the values of an array, none where v is no array.

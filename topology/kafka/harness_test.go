@@ -271,3 +271,23 @@ func difference(got, want []string) string {
 	}
 	return b.String()
 }
+
+// named gives a topology topics and a group of its own.
+func named(cfg topology.Config, name string) topology.Config {
+	name = strings.ToLower(strings.ReplaceAll(name, "/", "-"))
+	cfg.ApplicationID = name
+	cfg.Sources = []topology.Source{{Topic: name + ".raw"}}
+	cfg.Topics = topology.Topics{
+		Events: name + ".events", Sessions: name + ".sessions", Legs: name + ".legs",
+		Rejects: name + ".rejects", Audit: name + ".audit",
+	}
+	return cfg
+}
+
+// onTopic moves records to the source topic of a configuration.
+func onTopic(cfg Config, records []topologytest.Raw) []topologytest.Raw {
+	for i := range records {
+		records[i].Topic = cfg.Sources[0].Topic
+	}
+	return records
+}

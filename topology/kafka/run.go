@@ -128,12 +128,11 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 func (p *process) run(ctx context.Context) error {
 	metrics := newMetrics(p.cfg.Registerer, p.status)
 	defer metrics.unregister(p.status)
+	p.status.set(Running, "")
+	workers, ctx := errgroup.WithContext(ctx) // a worker that fails for good stops the others
 	hard, stop := outlive(ctx, stopLimit)
 	defer stop()
 	defer context.AfterFunc(ctx, func() { p.status.set(PendingShutdown, "") })()
-
-	p.status.set(Running, "")
-	workers, ctx := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, concurrentRestores)
 	for n := range p.cfg.Workers {
 		id := p.id.worker(p.cfg.ApplicationID, n)
@@ -187,30 +186,4 @@ func (p *process) watch(ctx context.Context) {
 		p.cfg.Log.Warn("no broker answers, waiting", "brokers", strings.Join(p.cfg.Brokers, ","), "error", err)
 		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
 	}
-}
-
-// Check compares brokers, topics and offsets with what the configuration needs,
-// and changes nothing.
-func Check(ctx context.Context, cfg Config) error {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
-		return err
-	}
-	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
-	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
-	}
-	defer cl.Close()
-	if err := cl.Ping(ctx); err != nil {
-		return fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
-	}
-	adm := kadm.NewClient(cl)
-	_, err = checkTopics(ctx, &cfg, adm)
-	committed, offsetErr := adm.FetchOffsets(ctx, cfg.ApplicationID)
-	if offsetErr != nil {
-		offsetErr = fmt.Errorf("fetch the offsets of group %s: %w", cfg.ApplicationID, offsetErr)
-	} else if err == nil {
-		offsetErr = checkOffsets(ctx, &cfg, adm, committed)
-	}
-	return errors.Join(requireTransactionVersion(ctx, cl), err, offsetErr)
 }

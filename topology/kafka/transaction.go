@@ -205,17 +205,21 @@ func (w *worker) offsets(tx *transaction) func(*kmsg.TxnOffsetCommitRequest) err
 // failed. It says so too where the broker answered a commit with an unknown
 // error, so the stable offsets decide: unmoved means aborted (P3, P22).
 func (w *worker) verify(ctx context.Context, tx *transaction) (outcome, error) {
-	now, err := stableOffsets(ctx, w.cl, w.cfg.ApplicationID)
+	owned := w.cl.CommittedOffsets()
+	expected := make(map[topicPartition]stable)
+	for _, p := range tx.touched {
+		if _, ok := owned[p.topic][p.partition]; ok { // else its next owner may have moved it
+			expected[p.topicPartition] = p.stable
+		}
+	}
+	now, err := stableOffsets(ctx, w.cl, w.cfg.ApplicationID, expected)
 	if err != nil {
 		return unknown, fmt.Errorf("resolve the outcome of a transaction: %w", err)
 	}
-	owned := w.cl.CommittedOffsets()
-	for _, p := range tx.touched {
-		if _, ok := owned[p.topic][p.partition]; !ok {
-			continue // lost meanwhile: its next owner may have moved it
-		}
-		if s, ok := now[p.topicPartition]; ok && s != p.stable {
-			return unknown, fmt.Errorf("resolve the outcome of a transaction: %s-%d stands at %d, where %d was expected", p.topic, p.partition, s.offset, p.stable.offset)
+	for tp, want := range expected {
+		if now[tp] != want {
+			return unknown, fmt.Errorf("resolve the outcome of a transaction: %s-%d stands at %d, where %d was expected",
+				tp.topic, tp.partition, now[tp].offset, want.offset)
 		}
 	}
 	return aborted, nil
@@ -228,9 +232,24 @@ type stable struct {
 	metadata string
 }
 
-// stableOffsets are the committed offsets of the group, once no transaction on
-// them is pending.
-func stableOffsets(ctx context.Context, cl *kgo.Client, group string) (map[topicPartition]stable, error) {
+// stableOffsets are the group's committed offsets of some partitions, once no
+// transaction on them is pending.
+func stableOffsets(ctx context.Context, cl *kgo.Client, group string, of map[topicPartition]stable) (map[topicPartition]stable, error) {
+	const again = 100 * time.Millisecond
+	for {
+		offsets, err := fetchStable(ctx, cl, group, of)
+		if !errors.Is(err, kerr.UnstableOffsetCommit) {
+			return offsets, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(again): // a transaction ends, or times out
+		}
+	}
+}
+
+func fetchStable(ctx context.Context, cl *kgo.Client, group string, of map[topicPartition]stable) (map[topicPartition]stable, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
 	g := kmsg.NewOffsetFetchRequestGroup()
@@ -244,10 +263,14 @@ func stableOffsets(ctx context.Context, cl *kgo.Client, group string) (map[topic
 	for _, g := range resp.Groups {
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
+				tp := topicPartition{t.Topic, p.Partition}
+				if _, ok := of[tp]; !ok {
+					continue // other workers' transactions are pending all the time
+				}
 				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
 					return nil, fmt.Errorf("fetch the stable offset of %s-%d: %w", t.Topic, p.Partition, err)
 				}
-				offsets[topicPartition{t.Topic, p.Partition}] = stable{p.Offset, text(p.Metadata)}
+				offsets[tp] = stable{p.Offset, text(p.Metadata)}
 			}
 		}
 	}

@@ -36,10 +36,10 @@ type worker struct {
 	// Of one session; made anew after every failure.
 	session  *kgo.GroupTransactSession
 	cl       *kgo.Client
-	ready    chan struct{}               // closed when cl may be used by callbacks
 	mailbox  *mailbox                    // shared with callbacks
 	fetched  map[topicPartition]assigned // of the group's goroutine only
 	parts    map[topicPartition]*partition
+	aborts   int  // in a row
 	more     bool // timers are due: the next transaction must not wait for records
 	nextTick time.Time
 	observed *atomic.Pointer[observation] // shared with observe; nil when it was used
@@ -113,10 +113,9 @@ func (w *worker) run(ctx, hard context.Context) error {
 		}
 		w.metrics.sessions.Inc()
 		w.log.Warn("starting over from the changelog", "error", err, "in", backoff)
-		select {
-		case <-ctx.Done():
+		wait(ctx, backoff)
+		if ctx.Err() != nil {
 			return nil
-		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, lastBackoff)
 	}
@@ -148,14 +147,12 @@ func (w *worker) sessionOnce(ctx, hard context.Context) error {
 }
 
 func (w *worker) open(hard context.Context) error {
-	w.ready = make(chan struct{})
-	ready := w.ready
-	wait := func() { <-ready }
+	ready := make(chan struct{}) // the callbacks use w.cl
 	session, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id),
 		kgo.WithContext(hard),
 		kgo.WithHooks(w.metrics.hooks()...),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
-			wait()
+			<-ready
 			w.onAssigned(ctx, cl, added)
 		}),
 		kgo.OnOffsetsFetched(w.onFetched),
@@ -165,7 +162,7 @@ func (w *worker) open(hard context.Context) error {
 		return fmt.Errorf("%w: make a client: %w", errBroken, err)
 	}
 	w.session, w.cl = session, session.Client()
-	close(w.ready)
+	close(ready)
 	return nil
 }
 
@@ -376,11 +373,28 @@ func (w *worker) transact(ctx, hard context.Context, first kgo.Fetches) error {
 	switch how {
 	case committed:
 		w.commit(ctx, tx)
+		w.aborts = 0
 		return nil
 	case aborted:
 		w.rollback(tx)
+		w.aborts++
+		wait(ctx, min(time.Duration(w.aborts)*abortPause, maxAbortPause))
 	}
 	return err
+}
+
+const (
+	// abortPause is the wait after an abort, and grows with each one in a row: a
+	// rebalance needs a moment to end.
+	abortPause    = 20 * time.Millisecond
+	maxAbortPause = 500 * time.Millisecond
+)
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // gather processes records until the transaction is old or large enough. Once
@@ -422,8 +436,8 @@ func (w *worker) process(tx *transaction, fetches kgo.Fetches) error {
 
 func (w *worker) processRecord(tx *transaction, rec *kgo.Record) error {
 	p := w.parts[topicPartition{rec.Topic, rec.Partition}]
-	if p == nil || !p.active() {
-		return fmt.Errorf("fetched %s-%d, which has no task here", rec.Topic, rec.Partition)
+	if p == nil || !p.active() || rec.Offset < p.position {
+		return fmt.Errorf("fetched %s-%d at %d, for which there is no task here", rec.Topic, rec.Partition, rec.Offset)
 	}
 	tx.touch(p)
 	tx.records++

@@ -1,9 +1,7 @@
 package memory_test
 
 import (
-	"cmp"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,21 +14,31 @@ import (
 	"callstitch/processor/stitch"
 	"callstitch/topology"
 	"callstitch/topology/memory"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected half of the scenario files; read the diff before you commit it")
 
-// TestScenarios runs every story of testdata/scenarios. A file is raw events
-// above a line of four dashes and the expected records below it:
+// TestScenarios plays every story of testdata/scenarios. A file is the story
+// above a line of four dashes, and below it what must come out: each accepted
+// event, the last record of each session, the rejects and the book. A story has
+// one directive a line; a line that begins with a space continues the last one.
 //
 //	# what the story is about, and its source
+//	day 2024-02-20
 //	at 10:00:01.000 opentact {"uuid": …
-//	    … more lines of the same event}
-//	----
-//	session …
+//	repeat 1 10:00:02.000
 //
-// "at" gives the Kafka timestamp, on 2024-02-20 unless a date stands before it.
-// "repeat N" sends the N-th record once more at the time that follows.
+// "at" is one raw record: its Kafka timestamp ("-" for none), its provider
+// header ("-" for none), other headers as name=value, and its value. In place
+// of a value, <null>, <empty>, <deep N> and <large> stand for what cannot be
+// written here. "repeat" sends the N-th record once more. "each N" before "at"
+// makes N records, with their number in place of $n. "show" adds to the report:
+// timeline, revisions, rows. "hide" takes from it: events, legs.
+// "set" configures: link_by_tag, partial.
+//
+// Every story must also come out the same from another number of partitions.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) == 0 {
@@ -42,121 +50,155 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			story, want, _ := strings.Cut(string(text), "\n----\n")
-			got := play(t, story)
+			told, want, _ := strings.Cut(string(text), "\n----\n")
+			s := parseStory(t, told)
+			got := s.play(t, 4)
+			if diff := cmp.Diff(got, s.play(t, 1)); diff != "" {
+				t.Errorf("one exchange partition tells another story than four (-four +one):\n%s", diff)
+			}
 			if *update {
-				if err := os.WriteFile(file, []byte(story+"\n----\n"+got), 0o644); err != nil {
+				if err := os.WriteFile(file, []byte(told+"\n----\n"+got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			if got != want {
-				t.Errorf("%s\ngot:\n%s\nwant:\n%s", file, got, want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
 			}
 		})
 	}
 }
 
-// play runs a story and tells the last record of every session, the rejects and
-// the books.
-func play(t *testing.T, story string) string {
-	sessions := map[string]*call.Session{}
-	var rejects []*call.Reject
-	books := call.Audit{}
-	r := memory.New(memory.Config{
-		Config: topology.Config{
-			ApplicationID: "scenario", Sources: []topology.Source{{Topic: "call.raw"}}, ExchangePartitions: 4,
-			Stitch: stitch.Config{
-				Grace: 30 * time.Second, UnansweredTimeout: 5 * time.Minute, AnsweredTimeout: 4 * time.Hour,
-				Retention: 24 * time.Hour, StubRetention: 72 * time.Hour,
-			},
-		},
-		BatchRecords: 1,
-	}, func(o topology.Output) {
-		switch v := o.Value.(type) {
-		case *call.Session:
-			sessions[v.ID.String()] = v
-		case *call.Reject:
-			rejects = append(rejects, v)
-		case *call.Audit:
-			books = *v
-		}
-	})
-	for _, rec := range records(t, story) {
-		if err := r.Process(rec); err != nil {
+// TestScenariosBeginWithTheirStory holds every file to a comment that says what
+// it is about and where it comes from.
+func TestScenariosBeginWithTheirStory(t *testing.T) {
+	files, _ := filepath.Glob("testdata/scenarios/*.txt")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	for _, id := range slices.SortedFunc(keys(sessions), func(x, y string) int {
-		return cmp.Or(cmp.Compare(sessions[x].Started.At, sessions[y].Started.At), cmp.Compare(x, y))
-	}) {
-		tellSession(&b, sessions[id])
-	}
-	for _, rej := range rejects {
-		fmt.Fprintf(&b, "reject %s %s\n", rej.Reason, rej.Detail)
-	}
-	fmt.Fprintf(&b, "books read %d = decoded %d + ignored %d + rejected %d; events %d = accepted %d + duplicate %d + conflicting %d + late %d\n",
-		books.Read, books.Decoded, books.Ignored, books.Rejected,
-		books.Events, books.Accepted, books.Duplicate, books.Conflicting, books.Late)
-	if !books.Balanced() {
-		t.Error("the books do not balance")
-	}
-	return b.String()
-}
-
-func keys[V any](m map[string]V) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
+		comment := ""
+		for line := range strings.Lines(string(text)) {
+			if !strings.HasPrefix(line, "# ") {
+				break
 			}
+			comment += line
+		}
+		if !strings.Contains(comment, "Source: ") {
+			t.Errorf("%s does not begin with a comment that names its source", file)
 		}
 	}
 }
 
-func records(t *testing.T, story string) (out []topology.Record) {
-	offset := int64(0)
-	add := func(at int64, provider, value string) {
-		out = append(out, topology.Record{
-			Topic: "call.raw", Offset: offset, Timestamp: at, Value: []byte(value),
-			Headers: []call.Header{{Key: "provider", Value: []byte(provider)}},
-		})
-		offset++
-	}
-	lines := strings.Split(story, "\n")
-	for i := 0; i < len(lines); i++ {
-		word, rest, _ := strings.Cut(lines[i], " ")
+// story is the upper half of a scenario file.
+type story struct {
+	day        string
+	records    []topology.Record
+	show, hide []string
+	set        []string
+}
+
+func (s *story) shows(part string) bool { return slices.Contains(s.show, part) }
+func (s *story) hides(part string) bool { return slices.Contains(s.hide, part) }
+
+func parseStory(t *testing.T, text string) *story {
+	t.Helper()
+	s := &story{day: "2024-02-20"}
+	for _, directive := range directives(text) {
+		word, rest, _ := strings.Cut(directive, " ")
 		switch word {
-		case "", "#":
+		case "day":
+			s.day = rest
+		case "show":
+			s.show = append(s.show, strings.Fields(rest)...)
+		case "hide":
+			s.hide = append(s.hide, strings.Fields(rest)...)
+		case "set":
+			s.set = append(s.set, strings.Fields(rest)...)
 		case "at":
-			clock, rest, _ := strings.Cut(rest, " ")
-			provider, value, _ := strings.Cut(rest, " ")
-			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], " ") {
-				i++
-				value += "\n" + lines[i]
-			}
-			add(moment(t, clock), provider, value)
+			s.add(t, rest)
+		case "each":
+			s.addEach(t, rest)
 		case "repeat":
-			number, clock, _ := strings.Cut(rest, " ")
-			n, err := strconv.Atoi(number)
-			if err != nil || n < 1 || n > len(out) {
-				t.Fatalf("line %d: repeat which record? %q", i+1, lines[i])
-			}
-			add(moment(t, clock), string(out[n-1].Headers[0].Value), string(out[n-1].Value))
+			s.repeat(t, rest)
 		default:
-			t.Fatalf("line %d: neither a record nor a comment: %q", i+1, lines[i])
+			t.Fatalf("neither a directive nor a comment: %q", directive)
 		}
 	}
-	return out
+	return s
 }
 
-func moment(t *testing.T, clock string) int64 {
+// directives joins continued lines and drops comments.
+func directives(text string) (all []string) {
+	for _, line := range strings.Split(text, "\n") {
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case strings.HasPrefix(line, " ") && len(all) > 0:
+			all[len(all)-1] += "\n" + line
+		default:
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// add takes "TIME PROVIDER [name=value …] VALUE".
+func (s *story) add(t *testing.T, rest string) {
+	t.Helper()
+	clock, rest, _ := strings.Cut(rest, " ")
+	provider, text, _ := strings.Cut(rest, " ")
+	rec := topology.Record{Topic: "call.raw", Offset: int64(len(s.records)), Timestamp: s.moment(t, clock)}
+	if provider != "-" {
+		rec.Headers = append(rec.Headers, call.Header{Key: "provider", Value: []byte(provider)})
+	}
+	for {
+		word, after, found := strings.Cut(text, " ")
+		name, header, isHeader := strings.Cut(word, "=")
+		if !found || !isHeader || strings.ContainsAny(name, `{["<`) {
+			break
+		}
+		header = strings.ReplaceAll(header, `\x01`, "\x01")
+		rec.Headers = append(rec.Headers, call.Header{Key: name, Value: []byte(header)})
+		text = after
+	}
+	rec.Value = rawValue(t, text)
+	s.records = append(s.records, rec)
+}
+
+// addEach takes "N at TIME …".
+func (s *story) addEach(t *testing.T, rest string) {
+	t.Helper()
+	count, rest, _ := strings.Cut(rest, " at ")
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		t.Fatalf("each of how many? %q", count)
+	}
+	for i := range n {
+		s.add(t, strings.ReplaceAll(rest, "$n", strconv.Itoa(i+1)))
+	}
+}
+
+// repeat takes "N TIME".
+func (s *story) repeat(t *testing.T, rest string) {
+	t.Helper()
+	number, clock, _ := strings.Cut(rest, " ")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > len(s.records) {
+		t.Fatalf("repeat which record? %q", rest)
+	}
+	rec := s.records[n-1]
+	rec.Offset, rec.Timestamp = int64(len(s.records)), s.moment(t, clock)
+	s.records = append(s.records, rec)
+}
+
+func (s *story) moment(t *testing.T, clock string) int64 {
+	t.Helper()
+	if clock == "-" {
+		return 0
+	}
 	if !strings.Contains(clock, "T") {
-		clock = "2024-02-20T" + clock
+		clock = s.day + "T" + clock
 	}
 	at, err := time.Parse("2006-01-02T15:04:05.999", clock)
 	if err != nil {
@@ -165,71 +207,55 @@ func moment(t *testing.T, clock string) int64 {
 	return at.UnixMilli()
 }
 
-func tellSession(b *strings.Builder, s *call.Session) {
-	fmt.Fprintf(b, "session %s %s %s %s", s.ID, s.Provider, s.State, s.Disposition)
-	if s.SupersededBy != nil {
-		fmt.Fprintf(b, " by %s\n", s.SupersededBy)
-		return
+// rawValue is the bytes that a text stands for.
+func rawValue(t *testing.T, text string) []byte {
+	t.Helper()
+	kind, size, _ := strings.Cut(strings.Trim(text, "<>"), " ")
+	switch {
+	case text == "<null>":
+		return nil
+	case text == "<empty>":
+		return []byte{}
+	case text == "<large>":
+		return []byte(`{"callId":"` + strings.Repeat("c", 1<<20) + `"}`)
+	case strings.HasPrefix(text, "<") && kind == "deep":
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []byte(strings.Repeat("[", n) + strings.Repeat("]", n))
+	default:
+		return []byte(strings.ReplaceAll(text, `\xff`, "\xff"))
 	}
-	fmt.Fprintf(b, " closed %s\n", s.CloseReason)
-	fmt.Fprintf(b, "  %s from %s to %s, answered by %s\n", s.Direction, party(s.From), party(s.To), s.AnsweredBy)
-	fmt.Fprintf(b, "  started %s, ringing %s, platform answered %s, answered %s, ended %s\n",
-		instant(s.Started), instant(s.Ringing), instant(s.PlatformAnswered), instant(s.Answered), instant(s.Ended))
-	fmt.Fprintf(b, "  ring %s, talk %s, total %s, provider says %s s\n",
-		number(s.RingMS), number(s.TalkMS), number(s.TotalMS), number(s.ProviderDuration))
-	fmt.Fprintf(b, "  hangup %s by %s, q850 %s, sip %s\n",
-		cmp.Or(s.HangupCause.String(), "-"), cmp.Or(s.HangupParty.String(), "-"), code(s.Q850), code(s.SIPStatus))
-	lost := ""
-	for _, l := range []struct {
-		is   bool
-		word string
-	}{{s.StartLost, " start lost"}, {s.InterimLost, " interim lost"}, {s.EndLost, " end lost"}, {s.Complete, " complete"}} {
-		if l.is {
-			lost += l.word
+}
+
+// play runs the story over so many exchange partitions and reports what came out.
+func (s *story) play(t *testing.T, partitions int32) string {
+	t.Helper()
+	out := newReport(s)
+	r := memory.New(memory.Config{
+		Config: topology.Config{
+			ApplicationID:      "scenario",
+			Sources:            []topology.Source{{Topic: "call.raw", LinkByTag: slices.Contains(s.set, "link_by_tag")}},
+			ExchangePartitions: partitions,
+			Stitch: stitch.Config{
+				Grace: 30 * time.Second, UnansweredTimeout: 5 * time.Minute, AnsweredTimeout: 4 * time.Hour,
+				Retention: 24 * time.Hour, StubRetention: 72 * time.Hour,
+				Legs: true, Partial: slices.Contains(s.set, "partial"),
+			},
+		},
+		BatchRecords: 1,
+	}, out.take)
+	for _, rec := range s.records {
+		if err := r.Process(rec); err != nil {
+			t.Fatal(err)
 		}
 	}
-	fmt.Fprintf(b, "  %d events, %d duplicates;%s flags %s; joined by %v\n", s.EventCount, s.DuplicateCount, lost, s.Flags.Words(), s.CorrelationMethods)
-	for _, l := range s.Legs {
-		fmt.Fprintf(b, "  leg %s %s started %s, answered %s, ended %s: %s %s\n", l.Role, l.CallID,
-			instant(l.Started), instant(l.Answered), instant(l.Ended), l.Disposition, cmp.Or(l.HangupCause.String(), "-"))
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
 	}
-	for _, tr := range s.Transfers {
-		fmt.Fprintf(b, "  transfer %s %s at %s inferred=%t\n", tr.Type, tr.Result, instant(call.Instant{At: tr.At, Src: call.EventTime}), tr.Inferred)
+	if !out.book.Balanced() {
+		t.Error("the book does not balance")
 	}
-	for _, rec := range s.Recordings {
-		fmt.Fprintf(b, "  recording %s %s\n", rec.ID, rec.Status)
-	}
+	return out.String()
 }
-
-func party(p call.Party) string {
-	switch {
-	case p.Raw == "":
-		return "-"
-	case p.E164 != "":
-		return fmt.Sprintf("%s(%s %s)", p.E164, p.Raw, p.Kind)
-	default:
-		return fmt.Sprintf("%s(%s)", p.Raw, p.Kind)
-	}
-}
-
-func instant(i call.Instant) string {
-	if !i.Known() || i.Src == call.EventTime && i.At == 0 {
-		return "-"
-	}
-	return time.UnixMilli(i.At).UTC().Format("15:04:05.000") + " " + i.Src.String()
-}
-
-func number(n call.Int) string {
-	if !n.Known {
-		return "-"
-	}
-	return strconv.FormatInt(n.N, 10)
-}
-
-func code(c call.Code) string {
-	if !c.Known() {
-		return "-"
-	}
-	return fmt.Sprintf("%d %s", c.N, c.Src)
-}
-

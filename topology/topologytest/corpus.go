@@ -49,11 +49,21 @@ const Start = 1_772_442_000_000
 
 // Calls draws a corpus of calls that begin within a span after Start.
 func Calls(seed uint64, calls int, span time.Duration) *Corpus {
+	return draw(seed, calls, span, 10)
+}
+
+// LinkedCalls draws calls of which many have several legs, on links over which
+// their tasks must talk.
+func LinkedCalls(seed uint64, calls int, span time.Duration) *Corpus {
+	return draw(seed, calls, span, 7)
+}
+
+func draw(seed uint64, calls int, span time.Duration, kinds int) *Corpus {
 	g := &drawing{rng: rand.New(rand.NewPCG(seed, 2)), corpus: &Corpus{}}
 	for i := range calls {
 		at := Start + g.rng.Int64N(span.Milliseconds())
 		g.prefix = fmt.Sprintf("%d-%d", seed, i)
-		switch g.rng.IntN(10) {
+		switch g.rng.IntN(kinds) {
 		case 0, 1, 2, 3:
 			g.opentact(at)
 		case 4, 5, 6:

@@ -121,7 +121,7 @@ func (w *worker) tick() {
 	w.heard = now
 }
 
-const tickEvery = 500
+const tickEvery = 200
 
 // produce writes everything of the open transaction to the broker.
 func (w *worker) produce() error {
