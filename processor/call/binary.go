@@ -15,7 +15,7 @@ type Codec struct {
 	Buf     []byte // output so far, or input that remains
 	Reading bool
 	Err     error
-	text    string // Buf as a string while reading: strings of the value are parts of it
+	text    string // all that is read, as a string: strings of the value are parts of it
 }
 
 // ErrCorrupt is the failure to read a binary form. It never stems from input
@@ -30,13 +30,18 @@ func NewWriter(b []byte) *Codec { return &Codec{Buf: b} }
 
 func (c *Codec) fail() {
 	c.Err = ErrCorrupt
-	c.Buf, c.text = nil, ""
+	c.Buf = nil
 }
 
 // Int64 visits an integer.
 func (c *Codec) Int64(p *int64) {
 	if !c.Reading {
 		c.Buf = binary.AppendVarint(c.Buf, *p)
+		return
+	}
+	if len(c.Buf) > 0 && c.Buf[0] < 0x80 { // most are small
+		*p = int64(c.Buf[0]>>1) ^ -int64(c.Buf[0]&1)
+		c.skip(1)
 		return
 	}
 	n, size := binary.Varint(c.Buf)
@@ -49,9 +54,7 @@ func (c *Codec) Int64(p *int64) {
 	c.skip(size)
 }
 
-func (c *Codec) skip(n int) {
-	c.Buf, c.text = c.Buf[n:], c.text[n:]
-}
+func (c *Codec) skip(n int) { c.Buf = c.Buf[n:] }
 
 // Int32 visits an integer of 32 bits.
 func (c *Codec) Int32(p *int32) {
@@ -125,7 +128,8 @@ func (c *Codec) String(p *string) {
 		c.fail()
 		return
 	}
-	*p = c.text[:n]
+	at := len(c.text) - len(c.Buf)
+	*p = c.text[at : at+int(n)]
 	c.skip(int(n))
 }
 

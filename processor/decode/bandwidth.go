@@ -112,7 +112,7 @@ func (d *draft) bandwidthCall(root value, known bandwidthEvent) {
 	}
 	d.bandwidthParties(root)
 	d.attribute("sip_call_id", d.id(root.either("sipCallId", "sip_call_id")))
-	d.attribute("tag", d.text(root.get("tag")))
+	d.attribute("tag", d.exact(root.get("tag"), maxText)) // cut short, it could link what is not linked
 }
 
 func bandwidthDirection(root value) call.Direction {
@@ -162,6 +162,8 @@ func (d *draft) bandwidthParties(root value) {
 func (d *draft) bandwidthType(root value, typ string) {
 	e := d.event
 	switch e.Type {
+	case call.CallInitiated:
+		e.Started = or(e.Started, e.Time)
 	case call.CallAnswered:
 		e.Answered = or(e.Answered, e.Time)
 		d.bandwidthMachine(root)

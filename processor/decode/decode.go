@@ -2,6 +2,7 @@ package decode
 
 import (
 	"crypto/sha256"
+	"maps"
 	"slices"
 	"strconv"
 	"unicode"
@@ -57,9 +58,7 @@ const (
 func IgnoredKinds() []string {
 	kinds := []string{ignoredNull, ignoredEmpty}
 	for _, feed := range []map[string]string{opentactFeeds, stringeeFeeds, sonetelFeeds, bandwidthFeeds} {
-		for _, kind := range feed {
-			kinds = append(kinds, kind)
-		}
+		kinds = append(kinds, slices.Sorted(maps.Values(feed))...)
 	}
 	return kinds
 }

@@ -40,7 +40,7 @@ func (d *draft) identify(kind call.IDKind, parts ...string) {
 func (d *draft) content(e *call.Event) uint64 {
 	c := *e
 	c.ID, c.IDKind, c.Content = call.EventID{}, 0, 0
-	c.IngestedAt, c.Source, c.SHA256, c.Flags = 0, call.Source{}, [32]byte{}, 0
+	c.IngestedAt, c.Source, c.SHA256 = 0, call.Source{}, [32]byte{}
 	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
 		if i.Src == call.Ingest {
 			*i = call.Instant{}

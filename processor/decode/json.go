@@ -40,6 +40,7 @@ type node struct {
 	from, to         int32
 	next             int32 // the node after this value and all that it holds
 	kind             jsontext.Kind
+	escapedName      bool
 }
 
 // parse reads all of src, which must be one JSON value: valid UTF-8, no name
@@ -63,11 +64,12 @@ func (d *document) parse(src []byte) *Rejection {
 		case kind == jsontext.KindEndObject || kind == jsontext.KindEndArray:
 			d.close(end)
 		case top >= 0 && d.nodes[d.open[top]].kind == jsontext.KindBeginObject && !named:
-			name, named = node{nameFrom: from, nameTo: end}, true
+			name, named = node{nameFrom: from, nameTo: end, escapedName: d.isEscaped(from, end)}, true
 		case top < 0 && len(d.nodes) > 0:
 			return reject(call.MalformedJSON, "more than one JSON value: the second begins at byte "+strconv.Itoa(int(from)))
 		default:
-			if !d.add(node{nameFrom: name.nameFrom, nameTo: name.nameTo, from: from, to: end, kind: kind}) {
+			name.from, name.to, name.kind = from, end, kind
+			if !d.add(name) {
 				return reject(call.TooDeep, "nested more than "+strconv.Itoa(MaxDepth)+" levels at byte "+strconv.Itoa(int(from)))
 			}
 			name, named = node{}, false
@@ -182,7 +184,11 @@ func (d *document) isNamed(i int32, name string) bool {
 	if len(quoted) == len(name)+2 {
 		return string(quoted[1:len(quoted)-1]) == name
 	}
-	return d.escapes && len(quoted) > len(name)+2 && string(unquote(quoted)) == name
+	return n.escapedName && string(unquote(quoted)) == name
+}
+
+func (d *document) isEscaped(from, to int32) bool {
+	return d.escapes && bytes.IndexByte(d.src[from:to], '\\') >= 0
 }
 
 // elements are the values of an array, none where v is no array.

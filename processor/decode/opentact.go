@@ -195,6 +195,8 @@ func (d *draft) opentactState(m opentactMessage) {
 	d.settle()
 	d.opentactInstants(m.leg)
 	switch e.Type {
+	case call.CallInitiated:
+		e.Started = or(e.Started, m.clock)
 	case call.CallRinging:
 		e.Ringing = or(e.Ringing, e.Time)
 	case call.CallAnswered:

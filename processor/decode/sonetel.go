@@ -113,6 +113,8 @@ func (d *draft) sonetelType(body value, typ string) {
 	e.Type, e.ProviderType = known.event, typ
 	e.Direction = sonetelDirection(body)
 	switch e.Type {
+	case call.CallInitiated:
+		e.Started = or(e.Started, d.ingest())
 	case call.CallAnswered:
 		e.Answered = d.ingest()
 	case call.CallEnded:

@@ -24,7 +24,7 @@ func createSource(t testing.TB, cfg Config, partitions int32) {
 	t.Helper()
 	cl := client(t, cfg)
 	defer cl.Close()
-	resp, err := kadm.NewClient(cl).CreateTopic(t.Context(), partitions, 1, nil, cfg.Sources[0].Topic)
+	resp, err := kadm.NewClient(cl).CreateTopic(t.Context(), partitions, 1, map[string]*string{"retention.ms": kadm.StringPtr("-1")}, cfg.Sources[0].Topic)
 	if err == nil {
 		err = resp.Err
 	}
@@ -42,7 +42,7 @@ func TestApacheKafka(t *testing.T) {
 	got := newCollector()
 	cfg.OnCommit = got.take
 	r := startRun(t, cfg)
-	got.await(t, want, 60*time.Second)
+	got.await(t, want, 20*time.Second)
 	if err := r.stop(t); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ func (g *game) balance() error {
 			return err
 		}
 	}
-	if g.unowned() && (g.stats.TakeOvers == 0 || g.calm || g.chance(0.05)) {
+	if g.unowned() && (g.stats.TakeOvers == 0 || g.calm || g.chance(0.3)) {
 		return g.assign()
 	}
 	return nil

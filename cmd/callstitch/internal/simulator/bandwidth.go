@@ -99,8 +99,21 @@ func (w *bandwidthFeed) outbound(start int64) {
 		w.outcome("VOICEMAIL", "MACHINE", "NORMAL")
 	}
 	w.keys(l)
+	w.stream(l)
 	w.disconnect(l)
 	w.maybeRecording(l)
+}
+
+// stream writes the refusal of a media stream, whose cause is none of the call.
+func (w *bandwidthFeed) stream(l *bandwidthLeg) {
+	if !w.chance(0.1) {
+		return
+	}
+	b := w.body(w.head("mediaStreamRejected", l, min(l.live+w.between(100, 900), l.end-1)), l, l.live, 0)
+	b = raw(b, "mediaStream", `{"id":"s-`+w.uuid()+`","name":"listener","destination":"wss://listener.example.com","tracks":["inbound"]}`)
+	b = str(b, "cause", "connection-error")
+	b = str(b, "errorMessage", "The destination could not be reached")
+	w.post(message{kind: tellsExtra}, l, append(b, '}'), &l.answered)
 }
 
 // machine writes what listening to the answer found.
@@ -162,12 +175,28 @@ func (w *bandwidthFeed) hotline(start int64) {
 	a.answer(start + w.between(500, 4000))
 	a.stop(a.live + w.around(20_000))
 	w.outcome("NO_ANSWER", "SYSTEM", "NORMAL")
+	w.menu(a)
 	w.keys(a)
 	w.disconnect(a)
 	if w.chance(0.5) {
 		w.recording(a)
 		w.outcome("VOICEMAIL", "SYSTEM", "NORMAL")
 	}
+}
+
+// menu writes the steps of an IVR: digits that were gathered, and the next
+// instructions that were asked for.
+func (w *bandwidthFeed) menu(l *bandwidthLeg) {
+	at := l.live + w.between(300, 3000)
+	if at >= l.end {
+		return
+	}
+	b := w.body(w.head("gather", l, at), l, l.live, 0)
+	b = str(b, "digits", strconv.FormatInt(w.between(0, 99), 10))
+	b = str(b, "terminatingDigit", "#")
+	w.post(message{kind: tellsExtra}, l, append(b, '}'), &l.answered)
+	b = w.body(w.head(pick(w.draw, []string{"redirect", "somethingNew"}), l, at+100), l, l.live, 0)
+	w.post(message{kind: tellsExtra}, l, append(b, '}'), &l.answered)
 }
 
 // conference is an inbound call that joins a conference for a while.
@@ -446,5 +475,5 @@ func (w *bandwidthFeed) media(kind string, l *bandwidthLeg, id string, start, en
 		b = append(b, '}')
 	}
 	b = append(b, '}')
-	w.say(message{leg: l.leg, at: l.end, sent: sent, kind: tellsExtra, after: true}, b)
+	w.say(message{leg: l.leg, at: l.end, sent: sent, kind: tellsExtra, after: true, recording: id}, b)
 }

@@ -33,6 +33,9 @@ type leg struct {
 	// consult marks a call between two agents about the caller: it is no talk
 	// with the caller.
 	consult bool
+	// joined is the moment at which somebody who was in the call already took the
+	// leg over, where nothing tells of an answer on it.
+	joined *moment
 	// talks are the spans in which caller and called party were connected, where
 	// these are not simply from answer to end.
 	talks []span
@@ -75,6 +78,10 @@ type message struct {
 	// ingest marks a message without a time of its own; after one that tells of
 	// something past, and so is no sign of life.
 	ingest, after bool
+	// copy marks a second telling of what was told: no event of its own.
+	copy bool
+	// recording is the id of the recording that the message tells of, if any.
+	recording string
 	// anchors are the legs whose start and links this message names.
 	anchors []*leg
 	lost    bool
@@ -116,6 +123,9 @@ func (c *call) silence(after int64) {
 	}
 	c.forget()
 	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | ConferenceID
+	if c.truth.ConferenceID != "" {
+		c.unsure |= AnsweredLegCount // a member has been answered, though nobody said so
+	}
 	if slices.ContainsFunc(c.legs, (*leg).personAnswered) {
 		c.truth.Disposition = "ANSWERED" // even by a machine, which was not found out
 	} else {
@@ -175,6 +185,7 @@ func (c *call) tell() {
 		c.tellLeg(l)
 	}
 	slices.Sort(t.CallIDs)
+	c.tellEvents()
 	t.SessionID = sessionID(t.Tenant, t.Provider, c.legs)
 	if t.EndLost {
 		t.CloseReason = "TIMEOUT"
@@ -182,6 +193,21 @@ func (c *call) tell() {
 	}
 	c.tellLengths()
 	c.tellLoss()
+}
+
+func (c *call) tellEvents() {
+	t := &c.truth
+	for i := range c.messages {
+		m := &c.messages[i]
+		if !m.copy {
+			t.EventCount++
+		}
+		if m.recording != "" {
+			t.RecordingIDs = append(t.RecordingIDs, m.recording)
+		}
+	}
+	slices.Sort(t.RecordingIDs)
+	t.RecordingIDs = slices.Compact(t.RecordingIDs)
 }
 
 func (c *call) tellLeg(l *leg) {
@@ -271,6 +297,8 @@ func (c *call) talk() int64 {
 	var spans []span
 	for _, l := range c.legs {
 		switch {
+		case l.joined != nil:
+			spans = append(spans, span{l.joined.at, l.ended.at})
 		case l.origin || l.consult || l.machine.known() || !l.answered.known():
 		case l.talks != nil:
 			spans = append(spans, l.talks...)
@@ -307,6 +335,7 @@ func (c *call) tellLoss() {
 	if !c.truth.Lossy {
 		return
 	}
+	lost |= EventCount | Recordings
 	if c.truth.Started.src == "DERIVED" {
 		lost |= StartedAt | StartedAtSrc | TotalMS
 	}

@@ -129,25 +129,24 @@ func addSession(latest map[string]*session, line []byte) error {
 func byLeg(sessions map[string]*session) map[string]*session {
 	legs := map[string]*session{}
 	for _, s := range sessions {
-		for _, id := range s.callIDs() {
+		for _, id := range s.ids("legs", "provider_call_id") {
 			legs[string(s.fields["tenant_id"])+string(s.fields["provider"])+id] = s
 		}
 	}
 	return legs
 }
 
-func (s *session) callIDs() []string {
-	var legs []struct {
-		ID string `json:"provider_call_id"`
+// ids are one member of each object of an array, sorted.
+func (s *session) ids(field, member string) []string {
+	var objects []map[string]json.RawMessage
+	// What has another form has no ids, and so is equal to no truth.
+	_ = json.Unmarshal(s.fields[field], &objects)
+	values := make([]string, len(objects))
+	for i, o := range objects {
+		_ = json.Unmarshal(o[member], &values[i])
 	}
-	// Legs of another form have no ids, and so match no truth.
-	_ = json.Unmarshal(s.fields["legs"], &legs)
-	ids := make([]string, len(legs))
-	for i := range legs {
-		ids[i] = legs[i].ID
-	}
-	slices.Sort(ids)
-	return ids
+	slices.Sort(values)
+	return values
 }
 
 func (r *Report) compare(t *Truth, sessions, legs map[string]*session) {
@@ -195,10 +194,16 @@ func (r *Report) fields(t *Truth, s *session) bool {
 }
 
 func (s *session) field(name string) []byte {
-	if name == "legs" {
-		return callIDs([]byte{'{'}, name, s.callIDs())[len(name)+4:]
+	member := ""
+	switch name {
+	case "legs":
+		member = "provider_call_id"
+	case "recordings":
+		member = "recording_id"
+	default:
+		return s.fields[name]
 	}
-	return s.fields[name]
+	return ids([]byte{'{'}, name, member, s.ids(name, member))[len(name)+4:]
 }
 
 func (r *Report) findExtra(sessions map[string]*session) {

@@ -182,6 +182,11 @@ func (o *opentactFeed) platformOnly(start int64) {
 func (o *opentactFeed) inbound(start int64) {
 	a := o.platform(start)
 	dial := a.live + o.between(200, 1500)
+	if o.chance(0.1) { // the control app leaves the answer to the one who is called
+		a.auto = false
+		o.answerLater(a)
+		return
+	}
 	switch {
 	case o.chance(0.62):
 		o.inboundAnswered(a, dial)
@@ -192,6 +197,23 @@ func (o *opentactFeed) inbound(start int64) {
 	}
 }
 
+// answerLater is a call whose A-leg is answered when its B-leg is, or never.
+func (o *opentactFeed) answerLater(a *opentactLeg) {
+	b := o.dial(a, a.ring+o.between(50, 500))
+	if o.chance(0.6) {
+		o.ringAndAnswer(b)
+		a.live = b.live + o.between(1, 20)
+		b.hangup = a.live + o.around(60_000)
+		a.hangup = b.hangup + o.between(10, 80)
+		o.answered("NORMAL")
+		return
+	}
+	a.live = 0
+	o.fail(b, pick(o.draw, opentactFailures))
+	a.hangup, a.cause = b.hangup+o.between(5, 60), b.cause
+	o.unanswered(b.cause)
+}
+
 func (o *opentactFeed) dial(a *opentactLeg, at int64) *opentactLeg {
 	b := o.leg("out", a, at)
 	b.from, b.to = bare(a.from), party{raw: o.extension("agent")}
@@ -199,6 +221,9 @@ func (o *opentactFeed) dial(a *opentactLeg, at int64) *opentactLeg {
 }
 
 func (o *opentactFeed) inboundAnswered(a *opentactLeg, dial int64) {
+	if o.chance(0.15) {
+		dial = o.hunt(a, dial)
+	}
 	b := o.dial(a, dial)
 	o.ringAndAnswer(b)
 	if o.chance(0.2) {
@@ -215,6 +240,17 @@ func (o *opentactFeed) inboundAnswered(a *opentactLeg, dial int64) {
 		a.hangup, last.hangup = last.hangup, a.hangup
 	}
 	a.logs = o.dialLogs(a.live, "success", false)
+}
+
+// hunt dials users one after the other, none of whom answers, and returns when
+// the next is dialled.
+func (o *opentactFeed) hunt(a *opentactLeg, at int64) int64 {
+	for range o.between(1, 3) {
+		b := o.dial(a, at)
+		o.fail(b, pick(o.draw, opentactFailures))
+		at = b.hangup + o.between(50, 500)
+	}
+	return at
 }
 
 // losers are users who ring with the one who answers, and lose.
@@ -347,8 +383,8 @@ func (o *opentactFeed) tellLeg(l *opentactLeg) {
 	write(l, "init", l.init, tellsStart, &l.started)
 	write(l, "ringing", l.ring, tellsRinging, &l.ringing)
 	write(l, "live", l.live, tellsAnswer, &l.answered)
-	if l.direction == "in" && o.chance(0.2) {
-		o.flow(l, max(l.live, l.ring)+o.between(1, 40))
+	if l.origin && l.live != 0 && o.chance(0.2) {
+		o.flow(l, l.live+o.between(1, 40))
 	}
 	write(l, "hangup", l.hangup, tellsEnd, &l.ended)
 	write(l, "destroyed", l.destroy, tellsEnd, &l.ended)
@@ -380,6 +416,7 @@ func (o *opentactFeed) state(l *opentactLeg, state string, at int64, k kind, sho
 	o.say(m, o.stateValue(l, id, state, at, emitted, emitted, "[]"))
 	if o.chance(0.03) {
 		m.sent += o.between(5, 400)
+		m.copy = true
 		o.say(m, o.stateValue(l, id, state, at, emitted, m.sent, `[{"channel":"webhook","success":true}]`))
 	}
 }

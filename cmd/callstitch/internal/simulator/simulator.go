@@ -3,6 +3,7 @@ package simulator
 import (
 	"container/heap"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -213,6 +214,7 @@ func (s *Simulator) schedule(c *call, t *tenant, p *provider) {
 			s.counts.Delayed++
 		}
 	}
+	s.batch(c)
 	c.arrive()
 	c.tell()
 	for i := range c.messages {
@@ -220,8 +222,27 @@ func (s *Simulator) schedule(c *call, t *tenant, p *provider) {
 	}
 }
 
+// batchShare is how often a producer puts two events of a call into one record.
+const batchShare = 0.01
+
+func (s *Simulator) batch(c *call) {
+	for i := 0; i+1 < len(c.messages); i++ {
+		if !s.calls.chance(batchShare) {
+			continue
+		}
+		a, b := &c.messages[i], &c.messages[i+1]
+		a.value = slices.Concat([]byte{'['}, a.value, []byte{','}, b.value, []byte{']'})
+		a.arrival = max(a.arrival, b.arrival)
+		b.arrival, b.lost, b.value = a.arrival, a.lost, nil
+		i++
+	}
+}
+
 func (s *Simulator) queueMessage(c *call, m *message, t *tenant, p *provider) {
 	r := Record{Key: []byte(m.leg.id), Value: m.value, Timestamp: m.arrival, Headers: t.headers(s.calls, p, m.kind != tellsExtra)}
+	if m.value == nil { // in one record with the one before
+		return
+	}
 	if m.lost {
 		s.counts.Lost++
 		return

@@ -36,7 +36,11 @@ func drawSonetel(f *feed, start int64) {
 			s.attendedTransfer(first)
 		}
 	default:
-		s.answer(first, start+s.around(7000))
+		answer := start + s.around(7000)
+		if first.callee.user != "" && s.chance(0.15) {
+			s.missedBy(first, answer-s.between(1, 300))
+		}
+		s.answer(first, answer)
 		s.hangUp(first, first.answered.at+s.around(60_000))
 		s.outcome("ANSWERED", "UNKNOWN")
 	}
@@ -128,6 +132,14 @@ func (s sonetelFeed) unanswered(l *sonetelLeg) {
 	s.outcome("NO_ANSWER", "UNKNOWN")
 }
 
+// missedBy tells one of several users whose phones ring that it missed the call,
+// which another takes.
+func (s sonetelFeed) missedBy(l *sonetelLeg, at int64) {
+	rung := *l
+	rung.callee.user = s.user().user
+	s.event("missedCallEvent", &rung, at, tellsExtra, nil)
+}
+
 // fallback is a second call of the same flow, to another user, after the first
 // was not taken.
 func (s sonetelFeed) fallback(l *sonetelLeg, at int64) {
@@ -180,12 +192,18 @@ func (s sonetelFeed) attendedTransfer(l *sonetelLeg) {
 	s.answer(consult, consult.start+s.around(4000))
 	at := consult.answered.at + s.around(10_000)
 	last := s.newLeg(l.far(), consult.callee, at)
-	s.event("newCallEvent", last, at, tellsStart, nil)
-	s.answer(last, at+s.between(1, 30))
+	if s.chance(0.5) {
+		s.event("newCallEvent", last, at, tellsStart, nil)
+		s.answer(last, at+s.between(1, 30))
+	} else { // its end is all that is told of it
+		last.joined = &consult.ended
+		s.unsure |= AnsweredLegCount
+	}
 	s.hangUp(l, at+s.between(31, 60))
 	s.hangUp(consult, at+s.between(61, 90))
 	s.hangUp(consult, at+s.between(91, 400))
-	s.hangUp(last, last.answered.at+s.around(60_000))
+	s.messages[len(s.messages)-1].copy = true
+	s.hangUp(last, at+s.between(401, 500)+s.around(60_000))
 	s.call.truth.TransferCount = 1
 	s.outcome("ANSWERED", "UNKNOWN")
 }

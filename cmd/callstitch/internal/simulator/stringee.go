@@ -32,6 +32,9 @@ var (
 	}
 )
 
+// stringeeOutbound are the reasons of calls to customers.
+var stringeeOutbound = []string{"CLIENT_MAKE_CALL", "SERVER_CALL_OUT_BY_MAKE_CALL_TO_EXTERNAL_BEFORE"}
+
 func drawStringee(f *feed, start int64) {
 	s := &stringeeFeed{feed: f, start: start}
 	s.leg = s.addLeg(&leg{id: "call-vn-1-" + f.token(10) + "-" + strconv.FormatInt(start-f.between(1, 40_000_000), 10)})
@@ -70,7 +73,7 @@ func (s *stringeeFeed) parties() {
 		s.reason, t.Direction = "EXTERNAL_CALL_IN", "INBOUND"
 		s.from, s.to = customer, stringeeParty{hotline, hotline, "internal"}
 	case 1:
-		s.reason, t.Direction = "CLIENT_MAKE_CALL", "OUTBOUND"
+		s.reason, t.Direction = pick(s.draw, stringeeOutbound), "OUTBOUND"
 		s.from, s.to = stringeeParty{hotline, hotline, "internal"}, customer
 	default:
 		s.reason, t.Direction = "CLIENT_MAKE_CALL", "INTERNAL"
@@ -130,6 +133,9 @@ func (s *stringeeFeed) answered() {
 		at += s.between(700, 4000)
 		s.dtmf(at)
 	}
+	if s.chance(0.03) { // a status that nobody has heard of
+		s.status("holding", at+1, tellsExtra, nil)
+	}
 	if s.call.truth.Direction == "INBOUND" && s.chance(s.transfers) {
 		from, at = s.transfer(from, at)
 	}
@@ -138,7 +144,12 @@ func (s *stringeeFeed) answered() {
 	s.leg.talks = append(s.leg.talks, span{from, at})
 	t := &s.call.truth
 	t.Disposition, t.AnsweredBy, t.HangupCause = "ANSWERED", "UNKNOWN", "NORMAL"
-	s.ended(at, failure{word: "USER_END_CALL"}, s.chance(0.5))
+	how := failure{word: "USER_END_CALL"}
+	if s.chance(0.05) {
+		how.word, t.HangupCause = "MAX_CONNECT_TIME", "MAX_DURATION"
+		s.unsure |= HangupParty
+	}
+	s.ended(at, how, s.chance(0.5))
 	if s.chance(0.3) {
 		s.recording(from, at)
 	}

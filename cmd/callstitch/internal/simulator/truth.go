@@ -37,6 +37,8 @@ type Truth struct {
 	LegCount, AnsweredLegCount, TransferCount int64
 	HangupCause, HangupParty                  string // empty: null
 	ConferenceID                              string
+	EventCount                                int64    // different events, however often delivered
+	RecordingIDs                              []string // sorted
 	CallIDs                                   []string // the provider's ids of the legs, sorted
 
 	named Fields
@@ -98,6 +100,8 @@ const (
 	HangupCause
 	HangupParty
 	ConferenceID
+	EventCount
+	Recordings
 	Legs
 	endOfFields
 
@@ -140,7 +144,9 @@ var fields = [...]struct {
 	{"hangup_cause", func(t *Truth, b []byte, k string) []byte { return word(b, k, t.HangupCause) }},
 	{"hangup_party", func(t *Truth, b []byte, k string) []byte { return word(b, k, t.HangupParty) }},
 	{"conference_id", func(t *Truth, b []byte, k string) []byte { return word(b, k, t.ConferenceID) }},
-	{"legs", func(t *Truth, b []byte, k string) []byte { return callIDs(b, k, t.CallIDs) }},
+	{"event_count", func(t *Truth, b []byte, k string) []byte { return num(b, k, t.EventCount) }},
+	{"recordings", func(t *Truth, b []byte, k string) []byte { return ids(b, k, "recording_id", t.RecordingIDs) }},
+	{"legs", func(t *Truth, b []byte, k string) []byte { return ids(b, k, "provider_call_id", t.CallIDs) }},
 }
 
 // Names says whether the truth names all the fields of f.
@@ -184,10 +190,11 @@ func duration(b []byte, key string, l length) []byte {
 	return num(b, key, l.ms)
 }
 
-func callIDs(b []byte, key string, ids []string) []byte {
+// ids appends an array of objects, of which only the ids are told.
+func ids(b []byte, key, member string, values []string) []byte {
 	b = append(name(b, key), '[')
-	for _, id := range ids {
-		b = append(str(append(comma(b), '{'), "provider_call_id", id), '}')
+	for _, id := range values {
+		b = append(str(append(comma(b), '{'), member, id), '}')
 	}
 	return append(b, ']')
 }
