@@ -118,7 +118,9 @@ func TestAccount(t *testing.T) {
 	for _, o := range []stitch.Outcome{stitch.Accepted, stitch.Accepted, stitch.Duplicate, stitch.Conflicting, stitch.Late} {
 		a.count(o)
 	}
-	tell := func(offset int64) { a.progress(Progress{Source: part(0), Offset: offset, Totals: Totals{Read: offset}}, 2) }
+	tell := func(offset int64) {
+		a.progress(Progress{Source: part(0), Offset: offset, Totals: Totals{Read: offset}}, 2)
+	}
 	tell(4)
 	tell(4)
 	a.count(stitch.Accepted)

@@ -132,9 +132,9 @@ func javaVersion(text []byte) int {
 // installLine is what to type on this system to get Java and Maven.
 func installLine() string {
 	if runtime.GOOS == "darwin" {
-		return "brew install openjdk@17 maven"
+		return "brew install openjdk maven"
 	}
-	return "sudo apt-get update && sudo apt-get install -y openjdk-17-jre-headless maven"
+	return "sudo apt-get update && sudo apt-get install -y default-jre-headless maven"
 }
 
 // cacheDir is a folder of the user's cache, made if need be.

@@ -88,6 +88,22 @@ func restart(t *testing.T, c *Cluster) {
 	}
 }
 
+func TestCreateTopic(t *testing.T) {
+	c := Shared(t)
+	for range 2 { // one that exists stays
+		if err := c.CreateTopic(t.Context(), "calls", 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	partitions, err := filepath.Glob(filepath.Join(c.Dir(), "broker-1", "data", "calls-*"))
+	if err != nil || len(partitions) != 3 {
+		t.Errorf("the topic has the partitions %v, %v; want 3", partitions, err)
+	}
+	if err := c.CreateTopic(t.Context(), "no good name", 3); err == nil {
+		t.Error("a topic was created whose name is not allowed")
+	}
+}
+
 func TestRegistryRefusesAnIncompatibleSchema(t *testing.T) {
 	url := SharedRegistry(t)
 	if again := SharedRegistry(t); again != url {

@@ -90,7 +90,7 @@ func (d *Decoder) Decode(in Input) Result {
 	if rejected != nil {
 		return Result{Reject: rejected}
 	}
-	result := d.value(d.doc.root(), o, in.Timestamp)
+	result := d.whole(d.doc.root(), o, in.Timestamp)
 	if len(result.Events) > 0 {
 		trace(result.Events, in)
 	}
@@ -105,8 +105,8 @@ func trace(events []*call.Event, in Input) {
 	}
 }
 
-// value decodes the whole of a record.
-func (d *Decoder) value(v value, o origin, timestamp int64) Result {
+// whole decodes one event, or an array of them.
+func (d *Decoder) whole(v value, o origin, timestamp int64) Result {
 	if v.kind() != '[' {
 		return d.element(v, o, timestamp)
 	}

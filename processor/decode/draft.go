@@ -32,8 +32,9 @@ func (d *draft) begin(o origin, timestamp int64) {
 		IngestedAt: max(timestamp, 0),
 	}
 	d.more, d.rejected = nil, nil
+	size := max(d.strings.Len(), 128) // events of one source are of a size
 	d.strings = strings.Builder{}
-	d.strings.Grow(512)
+	d.strings.Grow(size)
 }
 
 // fail rejects the event; the first reason stays.

@@ -162,10 +162,14 @@ func (v value) get(name string) value {
 	if !v.isObject() {
 		return value{}
 	}
-	for i, end := v.at+1, v.node().next; i < end; i = v.doc.nodes[i].next {
-		if v.doc.isNamed(i, name) {
-			return value{v.doc, i}
+	d := v.doc
+	for i, end := v.at+1, v.node().next; i < end; {
+		n := &d.nodes[i]
+		if int(n.nameTo-n.nameFrom) == len(name)+len(`""`) && string(d.src[n.nameFrom+1:n.nameTo-1]) == name ||
+			n.escapedName && string(unquote(d.src[n.nameFrom:n.nameTo])) == name {
+			return value{d, i}
 		}
+		i = n.next
 	}
 	return value{}
 }
@@ -176,15 +180,6 @@ func (v value) either(name, other string) value {
 		return m
 	}
 	return v.get(other)
-}
-
-func (d *document) isNamed(i int32, name string) bool {
-	n := &d.nodes[i]
-	quoted := d.src[n.nameFrom:n.nameTo]
-	if len(quoted) == len(name)+2 {
-		return string(quoted[1:len(quoted)-1]) == name
-	}
-	return n.escapedName && string(unquote(quoted)) == name
 }
 
 func (d *document) isEscaped(from, to int32) bool {

@@ -231,13 +231,18 @@ func (d *draft) opentactEnd(m opentactMessage) {
 	}
 	e.Voicemail = tookVoicemail(m.leg.get("logs"))
 	for i, record := range m.leg.get("records").elements() {
-		if i == 0 {
+		switch {
+		case i == 0:
 			e.Recording = d.opentactRecording(record)
-		} else {
+		case i < maxRecordings:
 			d.opentactFurtherRecording(m, record)
 		}
 	}
 }
+
+// maxRecordings bounds the events that one message can make; a call has one
+// recording, or a few.
+const maxRecordings = 64
 
 // opentactRecording reads one recording. Its shape is not documented; a uuid
 // and, where it can be fetched, a url are all that is relied on.

@@ -88,6 +88,13 @@ func TestOpentactQuirks(t *testing.T) {
 			},
 		},
 		{
+			name: "init without the call's creation", file: "opentact/init.json",
+			edits: map[string]any{"call.created_on": nil},
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "started", e.Started, at(1_708_447_294_925, call.EventTime, 1))
+			},
+		},
+		{
 			name: "hangup_on that cannot be read", file: "opentact/hangup.json",
 			edits: map[string]any{"call.hangup_on": "yesterday"},
 			check: func(t *testing.T, e *call.Event) {
@@ -125,6 +132,13 @@ func TestOpentactQuirks(t *testing.T) {
 			check: func(t *testing.T, e *call.Event) {
 				equal(t, "ended", e.Ended, at(1_708_447_304_700, call.Reported, 1))
 				equal(t, "time", e.Time, at(1_708_447_304_718, call.Reported, 1))
+			},
+		},
+		{
+			name: "destroyed before it hung up", file: "opentact/destroyed.json",
+			edits: map[string]any{"call.hangup_on": "2024-02-20T16:41:44.800Z"},
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "ended", e.Ended, at(1_708_447_304_718, call.Reported, 1))
 			},
 		},
 		{
@@ -288,6 +302,16 @@ func TestOpentactRecordings(t *testing.T) {
 	}
 }
 
+func TestOpentactTooManyRecordings(t *testing.T) {
+	records := make([]any, maxRecordings+1)
+	for i := range records {
+		records[i] = map[string]any{"uuid": strings.Repeat("r", i+1)}
+	}
+	raw := edited(t, "opentact/destroyed.json", map[string]any{"call.records": records})
+	r := decodeChecked(t, Settings{}, Input{Value: raw})
+	equal(t, "events", len(r.Events), maxRecordings)
+}
+
 func TestStringeeQuirks(t *testing.T) {
 	runQuirks(t, []quirk{
 		{
@@ -369,6 +393,11 @@ func TestStringeeQuirks(t *testing.T) {
 			},
 		},
 		{
+			name: "it came from outside", file: "stringee/ended.json",
+			edits: map[string]any{"from.type": "internal", "to.type": "internal", "callCreatedReason": "EXTERNAL_CALL_IN"},
+			check: func(t *testing.T, e *call.Event) { equal(t, "direction", e.Direction, call.Inbound) },
+		},
+		{
 			name: "the server made it", file: "stringee/ended.json",
 			edits: map[string]any{"from.type": nil, "callCreatedReason": "SERVER_CALL_OUT_BY_MAKE_CALL_TO_EXTERNAL_BEFORE"},
 			check: func(t *testing.T, e *call.Event) { equal(t, "direction", e.Direction, call.Outbound) },
@@ -437,7 +466,7 @@ func TestSonetelQuirks(t *testing.T) {
 			name: "a date of 1970", file: "sonetel/new.json", edits: map[string]any{"notification.date": "1970-01-01 00:00:00"},
 			want: "sonetel CALL_INITIATED",
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "started", e.Started, call.Instant{})
+				equal(t, "started", e.Started, at(kafkaTimestamp, call.Ingest, 1))
 				equal(t, "flags", e.Flags, call.NoEventTime|call.BadInstant)
 			},
 		},
@@ -503,6 +532,16 @@ func TestBandwidthQuirks(t *testing.T) {
 			},
 		},
 		{
+			name: "initiate without a start", file: "bandwidth/initiate.json", edits: map[string]any{"startTime": nil},
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "started", e.Started, at(1_651_690_381_832, call.EventTime, 1))
+			},
+		},
+		{
+			name: "a tag too long to link by", file: "bandwidth/answer.json", edits: map[string]any{"tag": strings.Repeat("x", maxText+1)},
+			check: func(t *testing.T, e *call.Event) { equal(t, "attributes", len(e.Attributes), 0) },
+		},
+		{
 			name: "nanoseconds", file: "bandwidth/transcription.json",
 			check: func(t *testing.T, e *call.Event) { equal(t, "time", e.Time, at(1_651_690_480_208, call.EventTime, 1)) },
 		},
@@ -527,6 +566,10 @@ func TestBandwidthQuirks(t *testing.T) {
 				equal(t, "from", e.From.E164, "+15550101111")
 				equal(t, "to", e.To.E164, "+15550106666")
 			},
+		},
+		{
+			name: "a failed bridge that names a transfer", file: "bandwidth/bridge_complete.json", edits: map[string]any{"transferTo": "+15550106666"},
+			check: func(t *testing.T, e *call.Event) { equal(t, "to", e.To.E164, "+15550102222") },
 		},
 		{
 			name: "the transferred leg keeps its numbers", file: "bandwidth/transfer_complete.json",

@@ -27,11 +27,13 @@ type peer struct {
 	*leg
 	start     int64        // for order; math.MaxInt64 where not known
 	end       call.Instant // absent where not known
+	agent     call.Instant // when an agent answered after the platform had
 	takenOver call.Instant // when a transfer connected a person to it
 	parent    int          // -1 where its parent is not among the peers
 	role      call.Role
 	platform  bool // an answer on it is the platform's own
 	person    bool // a called person answered it
+	consult   bool // one party asks another about the caller
 	left      bool // a transfer ended it
 }
 
@@ -40,10 +42,14 @@ func (m *peer) child() bool { return m.parentCallID.known() }
 
 // joined is when the one who answered was connected.
 func (m *peer) joined() call.Instant {
-	if m.answer.Known() {
+	switch {
+	case m.agent.Known():
+		return m.agent
+	case m.answer.Known():
 		return m.answer
+	default:
+		return m.takenOver
 	}
-	return m.takenOver
 }
 
 // picture is a session's peers and what follows from them together.
@@ -127,15 +133,7 @@ func outlived(l *leg, second int64, legs []*leg) bool {
 func (p *picture) look(legs []*leg) {
 	allEnded := true
 	for _, l := range legs {
-		m := peer{leg: l, start: math.MaxInt64, end: l.end(), parent: -1, role: call.Destination}
-		if l.started.Known() {
-			m.start = l.started.At
-		}
-		inbound := l.direction.value == call.Inbound && !m.child()
-		m.platform = l.marks&platformTook != 0 || inbound && answersItself(l.provider)
-		m.person = l.answered() && (l.answeredBy == call.Human ||
-			!m.platform && l.answeredBy != call.Machine && l.answeredBy != call.System)
-		p.peers = append(p.peers, m)
+		p.peers = append(p.peers, newPeer(l))
 		allEnded = allEnded && l.ended()
 	}
 	p.over = allEnded && !pending(legs)
@@ -145,6 +143,7 @@ func (p *picture) look(legs []*leg) {
 	}
 	slices.SortFunc(p.peers, comparePeers)
 	p.findParents()
+	p.findConsultations()
 	p.findOrigin()
 	p.findTransfers()
 	p.apply()
@@ -153,6 +152,34 @@ func (p *picture) look(legs []*leg) {
 		p.anyPerson = p.anyPerson || m.person
 		p.childAnswered = p.childAnswered || m.person && m.child()
 	}
+}
+
+// newPeer says what is known of a leg without looking at the others.
+func newPeer(l *leg) peer {
+	m := peer{leg: l, start: math.MaxInt64, end: l.end(), parent: -1, role: call.Destination}
+	if l.started.Known() {
+		m.start = l.started.At
+	}
+	inbound := l.direction.value == call.Inbound && !m.child()
+	m.platform = l.marks&platformTook != 0 || inbound && answersItself(l.provider)
+	if m.platform {
+		m.agent = l.agentAnswer()
+	}
+	m.person = m.agent.Known() || l.answered() && (l.answeredBy == call.Human ||
+		!m.platform && l.answeredBy != call.Machine && l.answeredBy != call.System)
+	return m
+}
+
+// agentAnswer is when an agent answered a call that the platform had answered
+// before: the callee is a user, and not the one whom the caller had called.
+func (l *leg) agentAnswer() call.Instant {
+	for i := range l.moments {
+		e := &l.moments[i]
+		if e.typ == call.CallAnswered && e.kind == call.User && e.callee != l.to.value.Raw {
+			return call.Instant{At: e.at, Src: e.src, Precision: 1}
+		}
+	}
+	return call.Instant{}
 }
 
 // answersItself says whether an inbound leg of the provider is answered by its
@@ -192,7 +219,7 @@ func (p *picture) findOrigin() {
 		if p.peers[i].parent >= 0 {
 			continue
 		}
-		if best < 0 || consults(&p.peers[best]) && !consults(&p.peers[i]) {
+		if best < 0 || p.peers[best].consult && !p.peers[i].consult {
 			best = i
 		}
 	}
@@ -221,19 +248,15 @@ func (p *picture) identify(s *call.Session) {
 func (p *picture) time(s *call.Session) {
 	s.Started = p.peers[p.origin].started
 	var called, ended call.Instant
-	first := -1
 	for i := range p.peers {
 		m := &p.peers[i]
-		if !s.Started.Known() || i == 0 && !p.peers[p.origin].started.Known() {
+		if !p.peers[p.origin].started.Known() {
 			s.Started = call.Earliest(s.Started, m.started)
 		}
 		if !m.platform && m.role != call.Consult {
 			called = sooner(called, m.ringing)
 		}
-		switch {
-		case m.person && (first < 0 || sooner(p.peers[first].joined(), m.joined()) != p.peers[first].joined()):
-			first = i
-		case m.platform && m.answered():
+		if m.platform && m.answered() && (!m.person || m.agent.Known()) {
 			s.PlatformAnswered = sooner(s.PlatformAnswered, m.answer)
 		}
 		if m.end.Known() && (!ended.Known() || m.end.At > ended.At) {
@@ -244,6 +267,7 @@ func (p *picture) time(s *call.Session) {
 	if !called.Known() && len(p.peers) == 1 {
 		s.Ringing = p.peers[0].ringing
 	}
+	first := p.firstAnswered()
 	if first >= 0 {
 		s.Answered = p.peers[first].joined()
 	}
@@ -254,6 +278,27 @@ func (p *picture) time(s *call.Session) {
 	case p.final:
 		s.Ended = p.lastAlive()
 	}
+}
+
+// firstAnswered is the leg that a called person answered first, a consultation
+// only where nothing else was answered; -1 for none.
+func (p *picture) firstAnswered() int {
+	best := -1
+	for i := range p.peers {
+		m := &p.peers[i]
+		if m.person && (best < 0 || m.answeredBefore(&p.peers[best])) {
+			best = i
+		}
+	}
+	return best
+}
+
+func (m *peer) answeredBefore(o *peer) bool {
+	if m.consult != o.consult {
+		return o.consult
+	}
+	a, b := m.joined(), o.joined()
+	return a != b && sooner(b, a) == a
 }
 
 // sooner is the earlier of two instants, whatever their evidence.

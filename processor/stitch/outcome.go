@@ -177,8 +177,8 @@ func (m *peer) unexplained() call.Disposition {
 		return call.NoAnswer
 	case !m.ended():
 		return m.silence()
-	case m.marks&agentGone != 0:
-		return call.Rejected // an agent left while it rang
+	case m.marks&agentGone != 0 && m.provider == call.Stringee:
+		return call.Rejected // the agent left while it rang; elsewhere a channel ends whoever answers
 	case m.marks&initiated != 0:
 		return call.NoAnswer
 	default:

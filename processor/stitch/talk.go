@@ -56,7 +56,11 @@ func (p *picture) talk() call.Int {
 		if !known {
 			return call.Int{}
 		}
-		spans = append(spans, s)
+		if m.provider == call.Stringee {
+			spans = m.conversations(spans, s)
+		} else {
+			spans = append(spans, s)
+		}
 	}
 	return call.Some(union(spans))
 }
@@ -88,6 +92,28 @@ func (p *picture) connected(m *peer) (s span, known bool) {
 		p.flags |= call.NegativeClamped
 	}
 	return s, true
+}
+
+// conversations are the parts of s in which an agent was there: a call that one
+// leaves rings at the next before it is answered again.
+func (m *peer) conversations(spans []span, s span) []span {
+	holder, since := "", s.from
+	for i := range m.moments {
+		switch e := &m.moments[i]; {
+		case e.at < s.from || e.callee == "":
+		case e.typ == call.CallAnswered && since != 0:
+			holder = e.callee // whoever answers first, or takes over at once
+		case e.typ == call.CallAnswered:
+			holder, since = e.callee, e.at
+		case e.typ == call.ChannelEnded && e.callee == holder && since != 0:
+			spans = append(spans, span{since, min(e.at, s.to)})
+			since = 0
+		}
+	}
+	if since != 0 {
+		spans = append(spans, span{since, s.to})
+	}
+	return spans
 }
 
 // legTalk is how long the leg was up after an answer, whoever answered: what a

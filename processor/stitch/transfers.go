@@ -59,13 +59,72 @@ func (p *picture) apply() {
 	}
 }
 
-// fromConsultations takes each leg that hung up twice as the consultation of an
-// attended transfer: it left the leg of the party who consulted, and goes on as
+// findConsultations marks the legs on which a party asked another about the
+// caller before passing the caller on: Sonetel hangs such a leg up twice, or,
+// where one of the two was lost or had the same bytes, the other legs show it.
+func (p *picture) findConsultations() {
+	for i := range p.peers {
+		_, p.peers[i].consult = p.peers[i].twiceHungUp()
+	}
+	if p.peers[0].provider != call.Sonetel || len(p.peers) < 3 {
+		return
+	}
+	seen := p.peers[:min(len(p.peers), legsMax)]
+	for i := range seen {
+		seen[i].consult = seen[i].consult || consulted(seen, i)
+	}
+}
+
+// consulted says whether leg c looks like a consultation: made by the party who
+// was in a call x, answered, over when x was, and outlived by a leg that joins
+// x's far party to the one consulted.
+func consulted(seen []peer, c int) bool {
+	k := &seen[c]
+	if !k.person || !k.ended() {
+		return false
+	}
+	for i := range seen {
+		x := &seen[i]
+		near, far := x.sides()
+		if i == c || !x.person || k.start < x.start || !sameParty(k.from.value, *near) || !endTogether(k, x) {
+			continue
+		}
+		for j := range seen {
+			y := &seen[j]
+			if j != i && j != c && y.joins(far, &k.to.value) && (!y.ended() || y.end.At > k.end.At) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sides are the party who may pass a call on and the one who may be passed on:
+// the inside one and the outside one, the callee and the caller where that does
+// not tell.
+func (m *peer) sides() (near, far *call.Party) {
+	if m.direction.value == call.Outbound {
+		return &m.from.value, &m.to.value
+	}
+	return &m.to.value, &m.from.value
+}
+
+// joins says whether the leg is between a and b, whoever called.
+func (m *peer) joins(a, b *call.Party) bool {
+	return sameParty(m.from.value, *a) && sameParty(m.to.value, *b) || sameParty(m.from.value, *b) && sameParty(m.to.value, *a)
+}
+
+func endTogether(a, b *peer) bool {
+	d := a.end.At - b.end.At
+	return a.end.Known() && b.end.Known() && d < switchTolerance && d > -switchTolerance
+}
+
+// fromConsultations takes each consultation as an attended transfer: it left the leg of the party who consulted, and goes on as
 // the leg towards the one consulted.
 func (p *picture) fromConsultations(seen []peer) {
 	for i := range seen {
 		c := &seen[i]
-		if !consults(c) {
+		if !c.consult {
 			continue
 		}
 		to := lastPeer(seen, func(j int, m *peer) bool { return j != i && sameParty(m.to.value, c.to.value) })
@@ -93,20 +152,20 @@ func (p *picture) fromConsultations(seen []peer) {
 	}
 }
 
-// firstPeer is the first leg that fits and did not hang up twice, -1 for none.
+// firstPeer is the first leg that fits and is no consultation, -1 for none.
 func firstPeer(seen []peer, fits func(int, *peer) bool) int {
 	for i := range seen {
-		if !consults(&seen[i]) && fits(i, &seen[i]) {
+		if !seen[i].consult && fits(i, &seen[i]) {
 			return i
 		}
 	}
 	return -1
 }
 
-// lastPeer is the last leg that fits and did not hang up twice, -1 for none.
+// lastPeer is the last leg that fits and is no consultation, -1 for none.
 func lastPeer(seen []peer, fits func(int, *peer) bool) int {
 	for i := len(seen) - 1; i >= 0; i-- {
-		if !consults(&seen[i]) && fits(i, &seen[i]) {
+		if !seen[i].consult && fits(i, &seen[i]) {
 			return i
 		}
 	}
@@ -128,15 +187,15 @@ func sameParty(a, b call.Party) bool {
 	return a.Raw != "" && strings.TrimPrefix(a.Raw, "+") == strings.TrimPrefix(b.Raw, "+")
 }
 
-// fromFlows takes a new leg of the same caller in the same flow, made when an
-// answered one ended, as a blind transfer.
+// fromFlows takes a new leg of the far party in the same flow, made after an
+// answered one, as a blind transfer.
 func (p *picture) fromFlows(seen []peer) {
 	for j := range seen {
-		if p.reached(j) || consults(&seen[j]) {
+		if p.reached(j) || seen[j].consult {
 			continue
 		}
 		for i := range seen {
-			if i != j && !consults(&seen[i]) && continues(&seen[i], &seen[j]) {
+			if i != j && !seen[i].consult && continues(&seen[i], &seen[j]) {
 				p.passOn(i, j, seen[i].end.At)
 				break
 			}
@@ -144,23 +203,19 @@ func (p *picture) fromFlows(seen []peer) {
 	}
 }
 
-func consults(m *peer) bool {
-	_, twice := m.twiceHungUp()
-	return twice
-}
-
-// continues says whether b goes on where a ended.
+// continues says whether b goes on where a ended: it has a's far party, who can
+// be in one call only, and began when a was answered. What Kafka's timestamp
+// tells may be late, so b's own answer counts as well.
 func continues(a, b *peer) bool {
-	if !a.person || !a.ended() || b.start < a.start || !sameParty(a.from.value, b.from.value) || !shareTie(a, b) {
+	_, far := a.sides()
+	switch {
+	case !a.person || !shareTie(a, b) || !sameParty(*far, b.from.value) && !sameParty(*far, b.to.value):
 		return false
+	case b.start == a.start:
+		return b.person && endsBefore(a, b)
+	default:
+		return b.start > a.start && (b.person || b.started.At+int64(b.started.Precision) > a.answer.At)
 	}
-	if !a.end.Known() || !b.started.Known() {
-		return b.start > a.start
-	}
-	if b.end.Known() && b.end.At <= a.end.At {
-		return false
-	}
-	return b.start == a.start || b.started.At >= a.end.At-switchTolerance
 }
 
 func shareTie(a, b *peer) bool {
@@ -177,9 +232,13 @@ func (p *picture) passOn(i, j int, at int64) {
 	if at == 0 {
 		at = p.peers[j].started.At
 	}
+	near, _ := p.peers[i].sides()
+	if p.peers[i].child() {
+		near = &p.peers[i].to.value // the one who was dialled
+	}
 	p.transfers = append(p.transfers, transfer{
 		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: p.arrived(j),
-		transferor: p.peers[i].to.value.Raw, inferred: true,
+		transferor: near.Raw, inferred: true,
 	})
 }
 
@@ -214,12 +273,16 @@ func (p *picture) fromRedials(seen []peer) {
 	}
 }
 
+// bowOut is the cause of a leg that FreeSWITCH took out of the path of media
+// that no longer needs it: nobody was passed on.
+const bowOut = "BOWOUT"
+
 // fromCauses takes a leg that the platform says was ended by a transfer.
 func (p *picture) fromCauses(seen []peer) {
 	for i := range seen {
 		m := &seen[i]
 		why := m.why()
-		if why.cause != call.CauseTransferred {
+		if why.cause != call.CauseTransferred || why.provider == bowOut {
 			continue
 		}
 		t := transfer{

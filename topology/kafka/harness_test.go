@@ -119,7 +119,13 @@ func startRun(t testing.TB, cfg Config) *run {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{cancel: cancel, status: new(Status), done: make(chan error, 1)}
-	go func() { r.done <- Run(ctx, cfg, r.status) }()
+	go func() {
+		err := Run(ctx, cfg, r.status)
+		if err != nil {
+			t.Log("run ended: ", err)
+		}
+		r.done <- err
+	}()
 	t.Cleanup(func() {
 		cancel()
 		<-r.done

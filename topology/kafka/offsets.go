@@ -16,7 +16,9 @@ import (
 // belong to what is in the topics. Offsets that are gone while state is there
 // would replay or skip records, so they stop the run (P15).
 func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
-	committed, err := adm.FetchOffsets(kadm.RequireStable(ctx), cfg.ApplicationID)
+	// Not the stable offsets: what a crash left pending would be waited for here,
+	// before the worker that can end it has begun.
+	committed, err := adm.FetchOffsets(ctx, cfg.ApplicationID)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return fmt.Errorf("fetch the offsets of group %s: %w", cfg.ApplicationID, err)
 	}
@@ -50,7 +52,7 @@ func checkOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, committed 
 			start, ok1 := starts.Lookup(topic, p)
 			end, ok2 := ends.Lookup(topic, p)
 			switch {
-			case !ok1 || !ok2 || start.Err != nil || end.Err != nil:
+			case !ok1 || !ok2 || o.Err != nil || start.Err != nil || end.Err != nil:
 			case o.At < start.Offset:
 				problems = append(problems, fmt.Errorf(
 					"%w: %s-%d was read to offset %d but now begins at %d: %d records are gone; raise the topic's retention, then reset the application, or move the offset forward to accept the gap",

@@ -81,16 +81,15 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 		if err == nil || ctx.Err() != nil {
 			return p, errors.Join(err, ctx.Err())
 		}
+		if time.Now().After(deadline) && errors.Is(err, errMissing) {
+			return nil, fmt.Errorf("%w: %w", ErrTopicMismatch, err)
+		}
 		if time.Now().After(deadline) || final(err) {
 			return nil, err
 		}
 		cfg.Log.Warn("waiting", "brokers", strings.Join(cfg.Brokers, ","), "error", err)
 		status.wait(err.Error())
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(retryInterval):
-		}
+		wait(ctx, retryInterval)
 	}
 }
 

@@ -122,23 +122,39 @@ func prepareTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, 
 }
 
 func createTopics(ctx context.Context, adm *kadm.Client, specs []topicSpec) error {
+	absent, err := absentTopics(ctx, adm, specs)
+	if err != nil || len(absent) == 0 {
+		return err
+	}
+	for _, s := range absent {
+		if err := createTopic(ctx, adm, s); err != nil {
+			return err
+		}
+	}
+	for len(absent) > 0 { // brokers learn of a new topic a moment after its creation
+		wait(ctx, 50*time.Millisecond)
+		if absent, err = absentTopics(ctx, adm, absent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func absentTopics(ctx context.Context, adm *kadm.Client, specs []topicSpec) (absent []topicSpec, err error) {
 	names := make([]string, len(specs))
 	for i, s := range specs {
 		names[i] = s.name
 	}
 	found, err := adm.ListTopics(ctx, names...)
 	if err != nil {
-		return fmt.Errorf("list topics: %w", err)
+		return nil, fmt.Errorf("list topics: %w", err)
 	}
 	for _, s := range specs {
-		if d := found[s.name]; d.Err == nil && len(d.Partitions) > 0 {
-			continue
-		}
-		if err := createTopic(ctx, adm, s); err != nil {
-			return err
+		if d := found[s.name]; d.Err != nil || len(d.Partitions) == 0 {
+			absent = append(absent, s)
 		}
 	}
-	return nil
+	return absent, nil
 }
 
 func createTopic(ctx context.Context, adm *kadm.Client, s topicSpec) error {
@@ -246,10 +262,13 @@ func sameConfig(a, b string) bool {
 	return slices.Equal(x, y)
 }
 
+// errMissing is a topic that may still come: the start waits for it.
+var errMissing = errors.New("missing topic")
+
 func missing(topic string, d kadm.TopicDetail) error {
 	switch {
 	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
-		return mismatch(topic, "does not exist: create it, or correct its name in the configuration")
+		return fmt.Errorf("%w: topic %s does not exist: create it, or correct its name in the configuration", errMissing, topic)
 	case d.Err != nil:
 		return fmt.Errorf("look up topic %s: %w", topic, d.Err)
 	}

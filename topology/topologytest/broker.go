@@ -154,6 +154,16 @@ func (b *broker) earliest() (trig int64, any bool) {
 	return trig, any
 }
 
+// hides says whether a message of the transaction lies behind another open one.
+func (b *broker) hides(tx *transaction) bool {
+	for m := range b.flight {
+		if m.to.log[m.offset].in == tx && m.to.log[m.to.lastStable()].in != tx {
+			return true
+		}
+	}
+	return false
+}
+
 // timeout is after how long the broker aborts a transaction.
 const timeout = 3_000
 

@@ -97,6 +97,14 @@ func (c *Corpus) Noise(seed uint64, n int) *Corpus {
 	return c
 }
 
+// Coarse rounds the timestamps down, so that many are equal.
+func (c *Corpus) Coarse(to time.Duration) *Corpus {
+	for i := range c.Records {
+		c.Records[i].Timestamp -= c.Records[i].Timestamp % to.Milliseconds()
+	}
+	return c
+}
+
 func (c *Corpus) add(m Message) { c.Records = append(c.Records, m) }
 
 // Shuffle is the corpus as it may lie in a raw topic: its messages at random

@@ -31,6 +31,7 @@ type Faults struct {
 	Abort       float64 // a transaction aborts
 	CrashBefore float64 // a worker dies before its commit; its transaction stays open
 	CrashAfter  float64 // a worker dies after its commit, before it knows
+	CrashHidden float64 // the same, where a message that it sent is hidden behind another's open transaction
 	Rebalance   float64 // tasks change their owner, per step
 
 	// StaleIdle makes workers claim that a partition is idle on the ground of
@@ -43,7 +44,8 @@ type Faults struct {
 
 // Hostile is a bit of everything.
 var Hostile = Faults{
-	Lag: 0.05, Pause: 0.02, Stall: 0.02, Leap: 0.0005, Abort: 0.05, CrashBefore: 0.003, CrashAfter: 0.003, Rebalance: 0.01,
+	Lag: 0.05, Pause: 0.02, Stall: 0.02, Leap: 0.0005, Abort: 0.05, CrashBefore: 0.003, CrashAfter: 0.003, CrashHidden: 0.05,
+	Rebalance: 0.01,
 }
 
 // Scenario is one run. The zero values of Stitch and Replay are those of a live
@@ -59,6 +61,8 @@ type Scenario struct {
 	// Replay has all records in the raw topics before the workers start, which
 	// then read them in large hops.
 	Replay bool
+	// Busy makes no partition idle while there are faults.
+	Busy bool
 
 	// For planting faults in tasks: called for each task that is made.
 	OnStitch func(*topology.StitchTask)
@@ -243,7 +247,7 @@ func (g *game) advance() {
 		g.broker.append(g.partitionOf(g.pending[0].Record), g.pending[0].Record, nil)
 		g.pending = g.pending[1:]
 	}
-	if len(g.pending) == 0 && g.chance(0.01) {
+	if len(g.pending) == 0 && g.chance(0.003) {
 		g.calm = true
 	}
 }
@@ -260,12 +264,16 @@ func (g *game) partitionOf(r topology.Record) *partition {
 // leap is three hours, more than a node is kept in a scenario of Short.
 const leap = 3 * 60 * 60 * 1000
 
-// late draws, with a probability, until when something is late.
+// late draws, with a probability, until when something is late: mostly for less
+// than a transaction's time-out, sometimes for hours.
 func (g *game) late(p float64) (until int64) {
-	if g.chance(p) {
-		return g.broker.now + int64(g.rng.IntN(timeout))
+	switch {
+	case !g.chance(p):
+		return 0
+	case g.chance(0.1):
+		return g.broker.now + int64(g.rng.IntN(leap))
 	}
-	return 0
+	return g.broker.now + int64(g.rng.IntN(timeout))
 }
 
 func (g *game) turn() error {

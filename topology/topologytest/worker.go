@@ -82,7 +82,6 @@ func (w *worker) stitch() error {
 func (w *worker) decode() {
 	for _, d := range w.decodes {
 		if d.busy > w.game.broker.now && !w.game.calm {
-			d.idle = d.idle && w.game.Faults.StaleIdle
 			continue
 		}
 		d.busy = w.game.late(w.game.Faults.Pause)
@@ -91,7 +90,7 @@ func (w *worker) decode() {
 			d.task.Process(r, &w.effects)
 		}
 		d.after = next
-		d.idle, d.heard = d.next >= d.from.end() || d.idle && w.game.Faults.StaleIdle, w.heard
+		d.idle, d.heard = d.next >= d.from.end() && (w.game.calm || !w.game.Busy), w.heard
 	}
 }
 
@@ -191,7 +190,7 @@ func (w *worker) end() error {
 	case w.game.chance(f.Abort):
 		w.game.stats.Aborts++
 		w.abort()
-	case w.game.chance(f.CrashAfter):
+	case w.game.chance(f.CrashAfter), w.game.broker.hides(w.tx) && w.game.chance(f.CrashHidden):
 		w.game.stats.Crashes++
 		if err := w.game.commit(w.tx); err != nil {
 			return err

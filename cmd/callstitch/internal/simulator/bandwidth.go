@@ -56,7 +56,7 @@ func (w *bandwidthFeed) leg(direction string, parent *bandwidthLeg, start int64)
 	b = append(append(b, w.hex(8)...), w.uuid()[8:]...)
 	l := &bandwidthLeg{leg: w.addLeg(&leg{id: string(b)}), parent: parent, direction: direction, start: start}
 	l.started = moment{start, "REPORTED"}
-	l.causeOf = bandwidthNormal
+	l.how = bandwidthNormal
 	if parent != nil {
 		l.from, l.to = parent.from, parent.to
 	}
@@ -80,9 +80,9 @@ func (w *bandwidthFeed) outbound(start int64) {
 	t := &w.call.truth
 	t.Direction, t.From, t.To = "OUTBOUND", l.from, l.to
 	if !w.chance(0.65) {
-		l.failure = pick(w.draw, bandwidthFailures)
+		l.how = pick(w.draw, bandwidthFailures)
 		l.stop(start + w.between(800, 30_000))
-		w.outcome(l.failure.disposition, "UNKNOWN", l.failure.cause)
+		w.outcome(l.how.disposition, "UNKNOWN", l.how.cause)
 		w.disconnect(l)
 		return
 	}
@@ -162,7 +162,7 @@ func (w *bandwidthFeed) platform(start int64) *bandwidthLeg {
 // givenUp is an inbound call whose caller hangs up before the platform answers.
 func (w *bandwidthFeed) givenUp(start int64) {
 	a := w.platform(start)
-	a.failure = bandwidthCancel
+	a.how = bandwidthCancel
 	a.stop(start + w.between(300, 3000))
 	w.outcome("CANCELED", "UNKNOWN", "CANCELED")
 	w.disconnect(a)
@@ -299,13 +299,13 @@ func (w *bandwidthFeed) inboundFailed(a *bandwidthLeg, dial int64) {
 	var end int64
 	for range 1 + w.weighted(0.75, 0.2, 0.05) {
 		b := w.dial(a, dial+w.between(0, 50))
-		b.failure = pick(w.draw, bandwidthFailures)
+		b.how = pick(w.draw, bandwidthFailures)
 		b.stop(dial + w.between(800, 25_000))
-		w.transferred("transferDisconnect", b, b.end, tellsEnd, b.failure)
+		w.transferred("transferDisconnect", b, b.end, tellsEnd, b.how)
 		if end = max(end, b.end); how.word == "" {
-			how = b.failure
+			how = b.how
 		} else {
-			how = w.worse(how, b.failure)
+			how = w.worse(how, b.how)
 		}
 	}
 	w.outcome(how.disposition, "SYSTEM", how.cause)
@@ -378,14 +378,10 @@ func (w *bandwidthFeed) step(kind string, l *bandwidthLeg, at int64, k kind) {
 }
 
 func (w *bandwidthFeed) disconnect(l *bandwidthLeg) {
-	how := l.causeOf
-	if l.live == 0 {
-		how = l.failure
-	}
 	b := w.body(w.head("disconnect", l, l.end), l, l.live, l.end)
-	b = ending(b, how)
-	if how.code != 0 && w.chance(0.5) {
-		b = num(b, "sipResponseCode", how.code)
+	b = ending(b, l.how)
+	if l.how.code != 0 && w.chance(0.5) {
+		b = num(b, "sipResponseCode", l.how.code)
 	}
 	w.post(message{kind: tellsEnd}, l, append(b, '}'), &l.answered, &l.ended)
 }

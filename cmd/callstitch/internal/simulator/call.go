@@ -1,9 +1,6 @@
 package simulator
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 // call is one drawn call: its legs, what its provider sends about them, and the
 // truth. Whoever draws a call sets the facts of its legs and those fields of the
@@ -20,7 +17,6 @@ type call struct {
 // lets be known, with the class of evidence that its events give them.
 type leg struct {
 	id       string
-	parent   *leg
 	from, to party
 
 	started, ringing, answered, ended moment
@@ -40,11 +36,12 @@ type leg struct {
 	// these are not simply from answer to end.
 	talks []span
 
-	failure failure // how the leg ended if nobody answered it
-	causeOf failure // what the provider says of the end of an answered leg
+	// how is in which way the leg ended, where its provider says so.
+	how failure
 }
 
-// failure is a way in which a leg ends, in the words of its provider and ours.
+// failure is a way in which a leg ends, in the words of its provider and ours. The
+// disposition is that of a leg that nobody answered.
 type failure struct {
 	code        int64  // Q.850 or SIP, where the provider has one
 	word        string // the provider's own
@@ -80,6 +77,8 @@ type message struct {
 	ingest, after bool
 	// copy marks a second telling of what was told: no event of its own.
 	copy bool
+	// promises is a leg of which the message tells that it goes on.
+	promises *leg
 	// recording is the id of the recording that the message tells of, if any.
 	recording string
 	// anchors are the legs whose start and links this message names.
@@ -149,7 +148,6 @@ func (c *call) forget() {
 			seen[l] = true
 		}
 	}
-	c.legs = slices.DeleteFunc(c.legs, func(l *leg) bool { return !seen[l] })
 	for _, l := range c.legs {
 		for _, m := range [...]*moment{&l.started, &l.ringing, &l.answered, &l.ended, &l.machine} {
 			if !shown[m] {
@@ -157,6 +155,7 @@ func (c *call) forget() {
 			}
 		}
 	}
+	c.legs = slices.DeleteFunc(c.legs, func(l *leg) bool { return !seen[l] })
 }
 
 // arrive sets the instants that only Kafka's timestamp tells: the smallest over
@@ -201,6 +200,9 @@ func (c *call) tellEvents() {
 		m := &c.messages[i]
 		if !m.copy {
 			t.EventCount++
+		}
+		if m.promises != nil && !m.promises.ended.known() {
+			t.EndLost = true
 		}
 		if m.recording != "" {
 			t.RecordingIDs = append(t.RecordingIDs, m.recording)
@@ -303,23 +305,24 @@ func (c *call) talk() int64 {
 		case l.talks != nil:
 			spans = append(spans, l.talks...)
 		default:
-			spans = append(spans, span{l.answered.at, min(l.ended.at, c.callerLeft())})
+			spans = append(spans, c.withCaller(span{l.answered.at, l.ended.at}))
 		}
 	}
 	return union(spans)
 }
 
-// callerLeft is when the caller's own leg ended; for ever where it has none.
-func (c *call) callerLeft() int64 {
+// withCaller is the part of s in which the caller's own leg was up, if it has one.
+func (c *call) withCaller(s span) span {
 	if l := c.legs[0]; l.origin && l.ended.known() {
-		return l.ended.at
+		s.from = max(s.from, l.answered.at)
+		s.to = min(s.to, l.ended.at)
 	}
-	return math.MaxInt64
+	return s
 }
 
 // tellLoss takes from the truth what rested on lost messages.
 func (c *call) tellLoss() {
-	anchored := make(map[*leg]bool)
+	anchored := make(map[*leg]bool, len(c.legs))
 	var lost Fields
 	for i := range c.messages {
 		m := &c.messages[i]

@@ -12,7 +12,6 @@ type opentactLeg struct {
 	auto      bool // the control app answers by itself
 	// The instants of the states; 0 where the leg never reached one.
 	created, init, ring, live, hangup, destroy int64
-	cause                                      failure
 	logs                                       []byte
 }
 
@@ -35,11 +34,10 @@ var opentactFailures = []failure{
 
 // Nobody but the caller gives up a call; the second of the causes does not say so.
 var (
-	opentactCancels   = []failure{{487, "ORIGINATOR_CANCEL", "CANCELED", "CANCELED"}, {16, "NORMAL_CLEARING", "CANCELED", "NORMAL"}}
-	opentactLostRace  = failure{702, "LOSE_RACE", "CANCELED", "CANCELED"}
-	opentactBlind     = failure{code: 800, word: "BLIND_TRANSFER", cause: "TRANSFERRED"}
-	opentactAttended  = failure{code: 801, word: "ATTENDED_TRANSFER", cause: "TRANSFERRED"}
-	opentactVoicemail = "voicemail"
+	opentactCancels  = []failure{{487, "ORIGINATOR_CANCEL", "CANCELED", "CANCELED"}, {16, "NORMAL_CLEARING", "CANCELED", "NORMAL"}}
+	opentactLostRace = failure{702, "LOSE_RACE", "CANCELED", "CANCELED"}
+	opentactBlind    = failure{code: 800, word: "BLIND_TRANSFER", cause: "TRANSFERRED"}
+	opentactAttended = failure{code: 801, word: "ATTENDED_TRANSFER", cause: "TRANSFERRED"}
 )
 
 // rings says whether the callee's phone rings before the dial fails so.
@@ -78,7 +76,7 @@ type opentactFeed struct {
 func (o *opentactFeed) leg(direction string, parent *opentactLeg, at int64) *opentactLeg {
 	l := &opentactLeg{leg: o.addLeg(&leg{id: o.uuid()}), parent: parent, direction: direction, thread: o.hex(32), created: at}
 	l.init = at + o.between(5, 20)
-	l.cause = opentactNormal
+	l.how = opentactNormal
 	o.drawn = append(o.drawn, l)
 	return l
 }
@@ -113,7 +111,7 @@ func (o *opentactFeed) outbound(start int64) {
 		return
 	}
 	o.fail(l, o.failure())
-	o.unanswered(l.cause)
+	o.unanswered(l.how)
 }
 
 // failure draws how a dial fails; one in five is given up by the caller.
@@ -143,7 +141,7 @@ func (o *opentactFeed) ringAndAnswer(l *opentactLeg) {
 }
 
 func (o *opentactFeed) fail(l *opentactLeg, how failure) {
-	l.cause = how
+	l.how = how
 	l.hangup = l.init + o.between(150, 2000)
 	if how.rings() || how.disposition == "CANCELED" {
 		l.ring = l.init + o.between(100, 3000)
@@ -210,8 +208,8 @@ func (o *opentactFeed) answerLater(a *opentactLeg) {
 	}
 	a.live = 0
 	o.fail(b, pick(o.draw, opentactFailures))
-	a.hangup, a.cause = b.hangup+o.between(5, 60), b.cause
-	o.unanswered(b.cause)
+	a.hangup, a.how = b.hangup+o.between(5, 60), b.how
+	o.unanswered(b.how)
 }
 
 func (o *opentactFeed) dial(a *opentactLeg, at int64) *opentactLeg {
@@ -257,7 +255,7 @@ func (o *opentactFeed) hunt(a *opentactLeg, at int64) int64 {
 func (o *opentactFeed) losers(a *opentactLeg, dial, won int64) {
 	for range o.between(1, 3) {
 		l := o.dial(a, dial+o.between(0, 50))
-		l.cause = opentactLostRace
+		l.how = opentactLostRace
 		l.ring = min(l.init+o.between(100, 3000), won)
 		l.hangup = won + o.between(5, 60)
 	}
@@ -267,7 +265,7 @@ func (o *opentactFeed) losers(a *opentactLeg, dial, won int64) {
 func (o *opentactFeed) transfer(a, b *opentactLeg) *opentactLeg {
 	o.call.truth.TransferCount = 1
 	if o.chance(0.5) {
-		b.cause = opentactBlind
+		b.how = opentactBlind
 		c := o.dial(a, b.hangup+o.between(20, 300))
 		o.ringAndAnswer(c)
 		c.hangup = c.live + o.around(60_000)
@@ -275,7 +273,7 @@ func (o *opentactFeed) transfer(a, b *opentactLeg) *opentactLeg {
 	}
 	c := o.dial(b, b.live+(b.hangup-b.live)/2)
 	o.ringAndAnswer(c)
-	b.cause = opentactAttended
+	b.how = opentactAttended
 	b.hangup = max(b.hangup, c.live+o.between(1000, 20_000))
 	c.hangup = b.hangup + o.around(60_000)
 	return c
@@ -287,8 +285,8 @@ func (o *opentactFeed) abandoned(a *opentactLeg, dial int64) {
 	b.ring = b.init + o.between(100, 3000)
 	a.hangup = b.ring + o.between(500, 20_000)
 	b.hangup = a.hangup + o.between(5, 60)
-	b.cause = pick(o.draw, opentactCancels)
-	o.unanswered(b.cause)
+	b.how = pick(o.draw, opentactCancels)
+	o.unanswered(b.how)
 	o.call.truth.AnsweredBy = "SYSTEM"
 }
 
@@ -317,11 +315,11 @@ func (c *call) worse(a, b failure) failure {
 func (o *opentactFeed) inboundFailed(a *opentactLeg, dial int64) {
 	b := o.dial(a, dial)
 	o.fail(b, pick(o.draw, opentactFailures))
-	end, how := b.hangup, b.cause
+	end, how := b.hangup, b.how
 	if o.chance(0.25) {
 		second := o.dial(a, dial+o.between(0, 50))
 		o.fail(second, pick(o.draw, opentactFailures))
-		end, how = max(end, second.hangup), o.worse(how, second.cause)
+		end, how = max(end, second.hangup), o.worse(how, second.how)
 	}
 	o.unanswered(how)
 	t := &o.call.truth
@@ -344,7 +342,7 @@ func (o *opentactFeed) dialLogs(at int64, dial string, voicemail bool) []byte {
 	if dial == "failed" {
 		reason = "[originate] ERR NO_USER_RESPONSE. no any destinations are accept the call 1/1"
 	}
-	plan := o.logEntry(nil, at, "Record", "queued", "unknown", opentactVoicemail, "")
+	plan := o.logEntry(nil, at, "Record", "queued", "unknown", "voicemail", "")
 	plan = o.logEntry(nil, at, "Error", "queued", "unknown", "", string(plan))
 	b = o.logEntry(append(b, ','), at+3, "Dial", dial, reason, "", string(plan))
 	if !voicemail {
@@ -352,7 +350,7 @@ func (o *opentactFeed) dialLogs(at int64, dial string, voicemail bool) []byte {
 	}
 	b = o.logEntry(append(b, ','), at+4, "Error", "queued", "unknown", "", "")
 	b = o.logEntry(append(b, ','), at+5, "Say", "success", "media played 1 times", "", "")
-	b = o.logEntry(append(b, ','), at+7, "Record", "queued", "unknown", opentactVoicemail, "")
+	b = o.logEntry(append(b, ','), at+7, "Record", "queued", "unknown", "voicemail", "")
 	b = o.logEntry(append(b, ','), at+9, "Tone", "success", "tone '500' played 1 times", "", "")
 	return o.logEntry(append(b, ','), at+11, "Pause", "queued", "unknown", "", "")
 }
@@ -466,8 +464,8 @@ func (o *opentactFeed) callObject(b []byte, l *opentactLeg, state string, at int
 	b = iso(b, "modified_on", at)
 	b = iso(b, stateField[state], at)
 	if state == "hangup" || state == "destroyed" {
-		b = num(b, "q850_cause", l.cause.code)
-		b = str(b, "q850_cause_string", l.cause.word)
+		b = num(b, "q850_cause", l.how.code)
+		b = str(b, "q850_cause_string", l.how.word)
 	}
 	b = str(b, "freeswitch_call_state", freeswitch[state][0])
 	b = str(b, "freeswitch_channel_state", freeswitch[state][1])
@@ -563,8 +561,8 @@ func (l *opentactLeg) snapshot(b []byte, at int64) []byte {
 	if seen(l.hangup) == 0 && seen(l.destroy) == 0 {
 		b = null(b, "q850_cause", "q850_cause_string")
 	} else {
-		b = num(b, "q850_cause", l.cause.code)
-		b = str(b, "q850_cause_string", l.cause.word)
+		b = num(b, "q850_cause", l.how.code)
+		b = str(b, "q850_cause_string", l.how.word)
 	}
 	b = null(b, "release_cause_from_protocol_stack", "stir_shaken_attest_level", "stir_shaken_identity")
 	b = str(b, "thread", l.thread)
@@ -629,8 +627,8 @@ func (o *opentactFeed) state2022(l *opentactLeg, state string, at int64, k kind,
 	b = seen(b, "destroy_on", l.destroy)
 	b = null(b, "finished_on")
 	if k == tellsEnd {
-		b = num(b, "q850_cause", l.cause.code)
-		b = str(b, "q850_cause_string", l.cause.word)
+		b = num(b, "q850_cause", l.how.code)
+		b = str(b, "q850_cause_string", l.how.word)
 	} else {
 		b = null(b, "q850_cause", "q850_cause_string")
 	}

@@ -15,7 +15,10 @@ import (
 	"callstitch/topology/memory"
 )
 
-var calls = flag.Int("calls", 4000, "calls in each traffic that is processed")
+var (
+	calls = flag.Int("calls", 1500, "calls in each traffic that is processed")
+	seed  = flag.Uint64("seed", 11, "seed of the traffic that is processed")
+)
 
 const (
 	rawTopic      = "call.raw"
@@ -97,7 +100,7 @@ func TestTruthComesOut(t *testing.T) {
 	} {
 		for _, exchange := range []int32{1, 7} {
 			t.Run(fmt.Sprintf("%s over %d partitions", name, exchange), func(t *testing.T) {
-				traffic.Seed, traffic.Calls, traffic.Rate = 11, *calls, 20
+				traffic.Seed, traffic.Calls, traffic.Rate = *seed, *calls, 20
 				res := process(t, traffic, exchange)
 				r, err := simulator.Compare(res.truth, &res.sessions)
 				if err != nil {

@@ -222,15 +222,19 @@ func (s *Simulator) schedule(c *call, t *tenant, p *provider) {
 	}
 }
 
-// batchShare is how often a producer puts two events of a call into one record.
-const batchShare = 0.01
+// batchShare is how often a producer puts two events of a call into one record,
+// if they follow each other within batchLinger milliseconds.
+const (
+	batchShare  = 0.04
+	batchLinger = 300
+)
 
 func (s *Simulator) batch(c *call) {
 	for i := 0; i+1 < len(c.messages); i++ {
-		if !s.calls.chance(batchShare) {
+		a, b := &c.messages[i], &c.messages[i+1]
+		if !s.calls.chance(batchShare) || b.sent-a.sent > batchLinger {
 			continue
 		}
-		a, b := &c.messages[i], &c.messages[i+1]
 		a.value = slices.Concat([]byte{'['}, a.value, []byte{','}, b.value, []byte{']'})
 		a.arrival = max(a.arrival, b.arrival)
 		b.arrival, b.lost, b.value = a.arrival, a.lost, nil

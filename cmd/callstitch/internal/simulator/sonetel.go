@@ -202,7 +202,8 @@ func (s sonetelFeed) attendedTransfer(l *sonetelLeg) {
 	s.hangUp(l, at+s.between(31, 60))
 	s.hangUp(consult, at+s.between(61, 90))
 	s.hangUp(consult, at+s.between(91, 400))
-	s.messages[len(s.messages)-1].copy = true
+	second := &s.messages[len(s.messages)-1]
+	second.copy, second.promises = true, last.leg
 	s.hangUp(last, at+s.between(401, 500)+s.around(60_000))
 	s.call.truth.TransferCount = 1
 	s.outcome("ANSWERED", "UNKNOWN")

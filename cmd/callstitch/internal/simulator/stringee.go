@@ -288,6 +288,7 @@ func (s *stringeeFeed) hangupParty(byCaller bool) {
 // recording writes the post about a recording, which names neither account nor
 // event and may come before ended.
 func (s *stringeeFeed) recording(from, to int64) {
+	s.unsure |= Recordings // they have no ids of their own
 	b := s.object()
 	b = str(b, "type", "recording")
 	b = str(b, "call_id", s.leg.id)

@@ -32,6 +32,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.Port, "port", 9092, "port of the first broker; 0: free ports")
 	flags.IntVar(&o.RegistryPort, "registry-port", 8081, "port of the schema registry; 0: a free one")
 	flags.StringVar(&o.Dir, "dir", "", "keep the data here (default: a temporary directory, deleted at the end)")
+	topic := flags.String("topic", "call.raw", "topic to create; empty: none")
+	partitions := flags.Int("partitions", 8, "partitions of that topic")
 	_ = flags.Parse(args) // ExitOnError
 	if *fetch {
 		return localkafka.Fetch(ctx)
@@ -40,8 +42,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "brokers   %s\nregistry  %s\ndata      %s\nCtrl-C stops them.\n",
-		strings.Join(cluster.Brokers(), ","), cluster.RegistryURL(), cluster.Dir())
+	defer cluster.Stop()
+	if *topic != "" {
+		if err := cluster.CreateTopic(ctx, *topic, int32(*partitions)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "brokers   %s\nregistry  %s\ntopic     %s\ndata      %s\nCtrl-C stops them.\n",
+		strings.Join(cluster.Brokers(), ","), cluster.RegistryURL(), *topic, cluster.Dir())
 	<-ctx.Done()
 	return cluster.Stop()
 }

@@ -1,0 +1,66 @@
+# Bare `make` prints this list.
+
+GO    ?= go
+TOOL  := $(GO) tool -modfile=tools/go.mod
+LOCAL := $(GO) run ./deploy/localkafka/cmd/localkafka
+
+# FUZZTIME is how long `make fuzz` spends on each target.
+FUZZTIME ?= 30s
+# TESTFLAGS go to the tests; CI says -count=1, so that nothing comes from a cache.
+TESTFLAGS ?=
+# ARGS go to the program that a verb runs: make kafka ARGS=-brokers=3
+ARGS ?=
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## the program, static: bin/callstitch
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/callstitch ./cmd/callstitch
+
+# The whole module comes last, so that the last lines are its tests'. Kafka is
+# fetched first: where it cannot be, this is said before the tests, not by them.
+.PHONY: test
+test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17 and Maven)
+	$(LOCAL) -fetch
+	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
+	$(GO) test -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: race
+race: ## all tests under the race detector
+	$(GO) test -race -timeout 40m $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck
+	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "not formatted; type: make fmt"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+.PHONY: fmt
+fmt: ## format the code
+	$(TOOL) gofumpt -w .
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@set -e; for package in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+# Keep a run as bench/old.txt to have the next one compared with it.
+.PHONY: bench
+bench: ## benchmarks into bench/new.txt, compared with bench/old.txt if there is one
+	@mkdir -p bench
+	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./... | tee bench/new.txt
+	@if [ -f bench/old.txt ]; then $(TOOL) benchstat bench/old.txt bench/new.txt; fi
+
+.PHONY: demo
+demo: ## everything in one process, nothing to install
+	$(GO) run ./cmd/callstitch demo $(ARGS)
+
+.PHONY: kafka
+kafka: ## Apache Kafka and a schema registry on this machine, until Ctrl-C
+	$(LOCAL) $(ARGS)
