@@ -23,10 +23,11 @@ func TestMain(m *testing.M) {
 }
 
 // TestBroker runs the command lines that meet a broker and a registry, each
-// script with its own, in $BROKER and $REGISTRY.
+// script with its own of both.
 func TestBroker(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/broker",
+		Deadline:      time.Now().Add(time.Minute), // a record that never comes is waited for no longer
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, rawTopic))
@@ -39,8 +40,7 @@ func TestBroker(t *testing.T) {
 				broker.Close()
 			})
 			env.Setenv("NO_COLOR", "1")
-			env.Setenv("BROKER", broker.ListenAddrs()[0])
-			env.Setenv("REGISTRY", registry.URL())
+			env.Setenv("TEN_MINUTES_AGO", time.Now().Add(-10*time.Minute).UTC().Format(time.RFC3339))
 			env.Setenv("CALLSTITCH_KAFKA_BROKERS", broker.ListenAddrs()[0])
 			env.Setenv("CALLSTITCH_SCHEMA_REGISTRY_URL", registry.URL())
 			return nil

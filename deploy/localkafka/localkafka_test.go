@@ -95,9 +95,15 @@ func TestCreateTopic(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	partitions, err := filepath.Glob(filepath.Join(c.Dir(), "broker-1", "data", "calls-*"))
-	if err != nil || len(partitions) != 3 {
-		t.Errorf("the topic has the partitions %v, %v; want 3", partitions, err)
+	made := func() int {
+		partitions, _ := filepath.Glob(filepath.Join(c.Dir(), "broker-1", "data", "calls-*"))
+		return len(partitions)
+	}
+	for deadline := time.Now().Add(patience); made() != 3 && time.Now().Before(deadline); {
+		time.Sleep(readyPoll) // the broker makes what the controller has answered for
+	}
+	if made() != 3 {
+		t.Errorf("the topic has %d partitions, want 3", made())
 	}
 	if err := c.CreateTopic(t.Context(), "no good name", 3); err == nil {
 		t.Error("a topic was created whose name is not allowed")

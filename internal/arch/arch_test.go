@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,49 @@ func TestImportsPointInward(t *testing.T) {
 	for name := range rules {
 		if !packages[name] {
 			t.Errorf("internal/arch has a rule for %s, which is no package", name)
+		}
+	}
+}
+
+const dependencies = "docs/decisions/0001-direct-dependencies.md"
+
+func TestDependenciesAreDecided(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, dependencies))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decided []string
+	for _, m := range regexp.MustCompile(`(?m)^\| (\S+\.\S+/\S+) \|`).FindAllSubmatch(page, -1) {
+		decided = append(decided, string(m[1]))
+	}
+	used := map[string]bool{}
+	for _, f := range sources(t) {
+		for _, spec := range f.syntax.Imports {
+			imported := importPath(spec)
+			if !isForeign(imported) {
+				continue
+			}
+			m := moduleOf(imported, decided)
+			if m == "" {
+				report(t, []finding{f.at(spec, "%s is not in %s: why do we need it?", imported, dependencies)})
+			}
+			used[m] = true
+		}
+	}
+	for _, m := range decided {
+		if !used[m] {
+			t.Errorf("%s lists %s, which nothing imports", dependencies, m)
+		}
+	}
+}
+
+func TestModuleOfAPackage(t *testing.T) {
+	decided := []string{"a.org/b", "a.org/b/c"}
+	for imported, want := range map[string]string{
+		"a.org/b": "a.org/b", "a.org/b/x": "a.org/b", "a.org/b/c/x": "a.org/b/c", "a.org/bb": "", "a.org": "",
+	} {
+		if got := moduleOf(imported, decided); got != want {
+			t.Errorf("moduleOf(%s) = %q, want %q", imported, got, want)
 		}
 	}
 }

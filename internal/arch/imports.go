@@ -120,6 +120,23 @@ func importPath(spec *ast.ImportSpec) string {
 	return p
 }
 
+// moduleOf is the module among decided that an imported package of another
+// site belongs to; empty when none does.
+func moduleOf(imported string, decided []string) (longest string) {
+	for _, m := range decided {
+		if (imported == m || strings.HasPrefix(imported, m+"/")) && len(m) > len(longest) {
+			longest = m
+		}
+	}
+	return longest
+}
+
+// isForeign says whether a package is another site's: its path begins with a host.
+func isForeign(imported string) bool {
+	host, _, _ := strings.Cut(imported, "/")
+	return strings.Contains(host, ".")
+}
+
 // reservedFor is the reason why this file may not import a reserved package.
 func (f *file) reservedFor(imported string) string {
 	for _, r := range reserved {
@@ -137,7 +154,7 @@ func (r rule) allows(imported string) bool {
 	if inner, ours := strings.CutPrefix(imported, module+"/"); ours {
 		return matches(r.ours, inner)
 	}
-	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+	if !isForeign(imported) {
 		return r.std == nil || slices.Contains(r.std, imported)
 	}
 	return matches(r.foreign, imported)

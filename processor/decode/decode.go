@@ -153,7 +153,7 @@ func (d *Decoder) element(v value, o origin, timestamp int64) Result {
 	case ignored != "":
 		return Result{Ignored: ignored}
 	}
-	return Result{Events: d.events()}
+	return Result{Events: d.events(v)}
 }
 
 // read fills the draft in as its provider writes events, or says as what kind
@@ -172,10 +172,15 @@ func (d *draft) read(v value) (ignored string) {
 }
 
 // events completes what the draft became.
-func (d *Decoder) events() []*call.Event {
+func (d *Decoder) events(v value) []*call.Event {
 	events := append([]*call.Event{d.draft.event}, d.draft.more...)
 	for _, e := range events {
 		e.Content = d.draft.content(e)
+		if e.Provider == call.Sonetel && e.IDKind == call.SemanticID {
+			// A transition that Sonetel tells twice in other words is evidence of
+			// a transfer, even where the words that differ are not read.
+			e.Content = v.members()
+		}
 	}
 	if d.settings.LinkByTag {
 		d.draft.linkByTag()

@@ -55,11 +55,13 @@ func (d *draft) content(e *call.Event) uint64 {
 	return fnv1a(d.scratch)
 }
 
-func fnv1a(b []byte) uint64 {
+func fnv1a(parts ...[]byte) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211
 	h := uint64(offset)
-	for _, c := range b {
-		h = (h ^ uint64(c)) * prime
+	for _, b := range parts {
+		for _, c := range b {
+			h = (h ^ uint64(c)) * prime
+		}
 	}
 	return h
 }

@@ -207,6 +207,19 @@ func (v value) raw() []byte {
 	return v.doc.src[n.from:n.to]
 }
 
+// members hashes the names and values in v, whatever their order and the space
+// between them.
+func (v value) members() (sum uint64) {
+	for i := v.at; i < v.node().next; i++ {
+		n := &v.doc.nodes[i]
+		if n.kind == jsontext.KindBeginObject || n.kind == jsontext.KindBeginArray {
+			continue
+		}
+		sum += fnv1a(v.doc.src[n.nameFrom:n.nameTo], v.doc.src[n.from:n.to])
+	}
+	return sum
+}
+
 // bytes is the text of a string, nil for anything else. It may be part of the
 // input.
 func (v value) bytes() []byte {

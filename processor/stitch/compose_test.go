@@ -154,6 +154,9 @@ func TestTimeoutsEndAtTheLastEvidenceOfLife(t *testing.T) {
 			if s.Ended != instant(call.Timeout, tt.end) {
 				t.Errorf("ended %v, want the second %v", s.Ended, tt.end)
 			}
+			if i := slices.IndexFunc(s.Legs, func(l call.LegSummary) bool { return l.Ended.Src != call.Timeout }); i >= 0 {
+				t.Errorf("leg %d ended %v", i, s.Legs[i].Ended)
+			}
 			if s.TalkMS.Known || s.TotalMS.Known || !s.Flags.Has(call.TimesInferred) {
 				t.Errorf("talk %v, total %v, flags %v: no duration may be invented", s.TalkMS, s.TotalMS, s.Flags.Words())
 			}
@@ -210,6 +213,20 @@ func TestStringee(t *testing.T) {
 			t.Errorf("%v", s.Disposition)
 		}
 	})
+	t.Run("an IVR answers and passes on to an agent", func(t *testing.T) {
+		agent := func(e *call.Event) { e.To = call.Party{Raw: "agent1", Kind: call.User} }
+		s := session(t, true,
+			happened(call.Stringee, "c", call.CallInitiated, 0, called("84900000001", "84900000002"), directed(call.Inbound)),
+			happened(call.Stringee, "c", call.CallAnswered, 1, called("84900000001", "84900000002")),
+			happened(call.Stringee, "c", call.CallRinging, 10, agent), happened(call.Stringee, "c", call.CallAnswered, 15, agent),
+			happened(call.Stringee, "c", call.CallEnded, 40, because(call.CauseNormal, 0), func(e *call.Event) { e.PlatformAnswer = true }))
+		if s.Disposition != call.Answered || s.PlatformAnswered != instant(call.Reported, 1) || s.Answered != instant(call.EventTime, 15) {
+			t.Errorf("%v, platform answered %v, answered %v", s.Disposition, s.PlatformAnswered, s.Answered)
+		}
+		if s.TalkMS != call.Some(25_000) || s.TransferCount != 0 {
+			t.Errorf("talk %v, %d transfers", s.TalkMS, s.TransferCount)
+		}
+	})
 	t.Run("an IVR answers", func(t *testing.T) {
 		s := session(t, true,
 			happened(call.Stringee, "c", call.CallInitiated, 0, called("1", "2"), directed(call.Inbound)),
@@ -254,6 +271,13 @@ func TestBandwidthCallerWithoutALinkToTheDial(t *testing.T) {
 	}
 	if dial := session(t, true, events[1]); dial.Disposition != call.NoAnswer || !slices.Equal(dial.CorrelationMethods, nil) {
 		t.Errorf("the dial alone: %v, joined by %v", dial.Disposition, dial.CorrelationMethods)
+	}
+}
+
+func TestBandwidthPlatformThatAnsweredAndDialledNobody(t *testing.T) {
+	events := unansweredCaller(false)
+	if s := session(t, true, events[0], events[2]); s.Disposition != call.NoAnswer || s.AnsweredBy != call.System {
+		t.Errorf("%v by %v", s.Disposition, s.AnsweredBy)
 	}
 }
 
@@ -332,6 +356,32 @@ func TestFailureOfALegThatNobodyAnswered(t *testing.T) {
 				t.Errorf("%v, want %v", s.Disposition, tt.want)
 			}
 		})
+	}
+}
+
+func TestAChannelThatEndsIsNoRejection(t *testing.T) {
+	s := session(t, true,
+		happened(call.Sonetel, "c", call.CallInitiated, 0, called("1", "2")),
+		happened(call.Sonetel, "c", call.ChannelEnded, 5, func(e *call.Event) { e.AgentLeft = true }),
+		happened(call.Sonetel, "c", call.CallEnded, 6))
+	if s.Disposition != call.NoAnswer {
+		t.Errorf("%v", s.Disposition)
+	}
+}
+
+func TestOfTwoEndsAtOneMomentTheDialsExplains(t *testing.T) {
+	events := answeredDial()
+	events[6] = happened(call.Opentact, "A", call.CallEnded, 30, because(call.CauseMediaTimeout, 0))
+	if s := session(t, true, events...); s.HangupCause != call.CauseNormal || s.HangupParty != call.ByCallee {
+		t.Errorf("ended by %v because of %v", s.HangupParty, s.HangupCause)
+	}
+}
+
+func TestAPartyIsOneWithAndWithoutItsPlus(t *testing.T) {
+	events := append(dials(true)[:6], dials(true)[6:]...)
+	events[3].To = call.Party{Raw: "15550100003"}
+	if s := session(t, true, events...); s.ParticipantCount != 2 {
+		t.Errorf("%d participants", s.ParticipantCount)
 	}
 }
 

@@ -82,6 +82,7 @@ func (m *Machine) again(n *node, e *call.Event, same bool, arrival, trig int64) 
 		n.leg.repeat(e)
 		if e.Time.Src != call.Ingest {
 			m.changed(n)
+			m.tell(n, e, arrival, trig) // copies may differ in when the parent was last seen alive
 			return Duplicate
 		}
 		m.learned(n, e, arrival, trig)

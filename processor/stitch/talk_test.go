@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"slices"
 	"testing"
 
 	"callstitch/processor/call"
@@ -58,6 +59,36 @@ func TestTalkIsNoLongerThanTheCallersConnection(t *testing.T) {
 	events[6] = happened(call.Opentact, "A", call.CallEnded, 25, because(call.CauseNormal, 16))
 	if s := session(t, true, events...); s.TalkMS != call.Some(17_000) {
 		t.Errorf("talk %v, want from the answer to the caller's end", s.TalkMS)
+	}
+}
+
+func TestTalkBeginsWithTheCallersOwnConnection(t *testing.T) {
+	events := answeredDial()
+	events[1] = happened(call.Opentact, "A", call.CallAnswered, 10)
+	if s := session(t, true, events...); s.TalkMS != call.Some(20_000) {
+		t.Errorf("talk %v, want from the caller's answer to the callee's end", s.TalkMS)
+	}
+}
+
+func TestTalkLeavesOutTheTimeBetweenTwoAgents(t *testing.T) {
+	agent := func(typ call.EventType, s float64, name string) *call.Event {
+		return happened(call.Stringee, "c", typ, s, directed(call.Inbound), func(e *call.Event) {
+			e.From, e.To = call.Party{Raw: "84900000001"}, call.Party{Raw: name, Kind: call.User}
+			e.AgentLeft = typ == call.ChannelEnded
+		})
+	}
+	passedOn := []*call.Event{
+		agent(call.CallRinging, 1, "w"), agent(call.ChannelEnded, 3, "w"), // declines
+		agent(call.CallRinging, 4, "x"), agent(call.CallAnswered, 5, "x"), agent(call.ChannelEnded, 20, "x"),
+		agent(call.CallRinging, 21, "y"), agent(call.CallAnswered, 26, "y"),
+		happened(call.Stringee, "c", call.CallEnded, 60),
+	}
+	if s := session(t, true, passedOn...); s.TalkMS != call.Some(15_000+34_000) || s.TransferCount != 1 {
+		t.Errorf("talk %v, %d transfers", s.TalkMS, s.TransferCount)
+	}
+	takenOver := append(slices.Clone(passedOn[:4]), passedOn[6:]...)
+	if s := session(t, true, takenOver...); s.TalkMS != call.Some(55_000) {
+		t.Errorf("taken over at once: talk %v", s.TalkMS)
 	}
 }
 

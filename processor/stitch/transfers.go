@@ -334,8 +334,8 @@ func (p *picture) fromAgents(seen []peer) {
 		holder, open := "", -1
 		for k := range m.moments {
 			e := &m.moments[k]
-			if e.callee == "" || e.typ == call.ChannelEnded {
-				continue
+			if e.callee == "" || e.typ == call.ChannelEnded || m.platform && (!m.agent.Known() || e.at < m.agent.At) {
+				continue // the platform passes nobody on: it offers the call
 			}
 			switch {
 			case holder == "":

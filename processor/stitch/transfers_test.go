@@ -127,6 +127,71 @@ func TestASecondHangUpKeepsTheSessionOpen(t *testing.T) {
 	})
 }
 
+func TestWhatTellsThatTheOtherLegWentOn(t *testing.T) {
+	twice := consultation()[5:7]
+	for _, tt := range []struct {
+		name   string
+		others []*call.Event
+		want   bool
+	}{
+		{"nothing", nil, true},
+		{"a leg that ended before", []*call.Event{heard("X", call.CallEnded, 30, 0, "C", "A", "f1", "f2")}, true},
+		{"a leg that started later and ended", []*call.Event{heard("X", call.CallEnded, 40, 21, "C", "B", "f1", "f3")}, false},
+		{"a leg that ended later", []*call.Event{heard("X", call.CallEnded, 41, 0, "C", "B", "f1", "f3")}, false},
+		{"a leg that started later and is open", []*call.Event{heard("X", call.CallAnswered, 41, 21, "C", "B", "f1", "f3")}, true},
+		{"two others that ended", []*call.Event{
+			heard("X", call.CallEnded, 30, 0, "C", "A", "f1", "f2"), heard("Y", call.CallEnded, 31, 0, "C", "B", "f1", "f3"),
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newLegBook()
+			for _, e := range append(slices.Clone(tt.others), twice...) {
+				b.take(e)
+			}
+			if got := pending(b.all()); got != tt.want {
+				t.Errorf("pending %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAConsultationIsSeenWithoutItsSecondHangUp(t *testing.T) {
+	events := slices.Delete(consultation(), 6, 7)
+	s := session(t, true, events...)
+	if len(s.Transfers) != 1 || s.Transfers[0].Type != call.Attended || s.Transfers[0].Result != call.Completed || *s.Transfers[0].ToLeg != *id(call.Sonetel, "CB") {
+		t.Errorf("transfers %+v", s.Transfers)
+	}
+	if legNamed(t, s, "AB").Role != call.Consult || s.TalkMS != call.Some(35_000+29_900) {
+		t.Errorf("A to B is %v, talk %v", legNamed(t, s, "AB").Role, s.TalkMS)
+	}
+	t.Run("but two calls of one user are none", func(t *testing.T) {
+		s := session(t, true, append(events[:6:6], heard("AD", call.CallAnswered, 50, 45, "A", "D", "f4", "f3"))...)
+		if slices.ContainsFunc(s.Transfers, func(t call.Transfer) bool { return t.Type == call.Attended }) || legNamed(t, s, "AB").Role == call.Consult {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+}
+
+func TestAConsultationDoesNotSpeakForTheCall(t *testing.T) {
+	events := consultation()
+	events[5].HangupCause, events[6].HangupCause = call.CauseMediaTimeout, call.CauseMediaTimeout
+	events[4].HangupCause, events[7].HangupCause = call.CauseTransferred, call.CauseNormal
+	if s := session(t, true, events...); s.HangupCause != call.CauseNormal {
+		t.Errorf("cause %v, want that of the leg that went on", s.HangupCause)
+	}
+	// Told late, the consultation's answer may be stamped before the caller's.
+	events[1].Time.At, events[1].Answered.At = second(26), second(26)
+	if s := session(t, true, events...); s.Answered != instant(call.Ingest, 26) {
+		t.Errorf("answered %v, want the call's own", s.Answered)
+	}
+	// And where nothing is left of the caller's first leg, the consultation is
+	// still not the origin.
+	s := session(t, true, events[2], events[3], events[5], events[6], events[7])
+	if legNamed(t, s, "AB").Role != call.Consult || legNamed(t, s, "CB").Role != call.Origin || s.From.Raw != "15550100001" {
+		t.Errorf("A to B is %v, C to B is %v, from %q", legNamed(t, s, "AB").Role, legNamed(t, s, "CB").Role, s.From.Raw)
+	}
+}
+
 func TestOnlyAHangUpOfOtherContentTellsATransfer(t *testing.T) {
 	for name, second := range map[string]*call.Event{
 		"the same content from a second socket": heard("AB", call.CallEnded, 40.2, 20, "A", "B", "f2", "f3", claiming(15)),
@@ -177,6 +242,30 @@ func TestBlindTransferContinuesTheFlow(t *testing.T) {
 	t.Run("another caller in the flow is no transfer", func(t *testing.T) {
 		other := heard("DB", call.CallInitiated, 40.2, 40, "D", "B", "f4", "f2")
 		if s := session(t, true, append(slices.Clone(first), other)...); len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+	t.Run("a call to the same caller outside the flow is no transfer", func(t *testing.T) {
+		other := heard("CB", call.CallAnswered, 45, 40, "15550100001", "B", "f9", "f3")
+		if s := session(t, true, append(slices.Clone(first), other)...); len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+	t.Run("users who rang together are no transfer", func(t *testing.T) {
+		other := []*call.Event{
+			heard("CB", call.CallInitiated, 1.2, 1, "+15550100001", "B", "f1", "f3"),
+			heard("CB", call.CallEnded, 5, 1, "+15550100001", "B", "f1", "f3"),
+		}
+		if s := session(t, true, append(slices.Clone(first), other...)...); len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
+	t.Run("of an outbound call the callee is passed on", func(t *testing.T) {
+		out := directed(call.Outbound)
+		s := session(t, true,
+			heard("AC", call.CallAnswered, 5, 0, "A", "+15550100001", "f1", "f2", out), heard("AC", call.CallEnded, 40, 0, "A", "+15550100001", "f1", "f2", out),
+			heard("CB", call.CallAnswered, 45, 40, "+15550100001", "B", "f2", "f3"), heard("CB", call.CallEnded, 60, 40, "+15550100001", "B", "f2", "f3"))
+		if len(s.Transfers) != 1 || s.Transfers[0].Transferor != "A" || s.TransferCount != 1 {
 			t.Errorf("transfers %+v", s.Transfers)
 		}
 	})
@@ -257,6 +346,11 @@ func dials(firstAnswered bool) []*call.Event {
 }
 
 func TestADialIsNoTransferUnlessThePartyBeforeHadAnswered(t *testing.T) {
+	overlapping := dials(true)
+	overlapping[2] = happened(call.Bandwidth, "B", call.CallEnded, 22, under("A"), because(call.CauseNormal, 0))
+	if s := session(t, true, overlapping...); len(s.Transfers) != 0 {
+		t.Errorf("dials that overlap: transfers %+v", s.Transfers)
+	}
 	if s := session(t, true, dials(false)...); len(s.Transfers) != 0 || s.TalkMS != call.Some(25_000) {
 		t.Errorf("transfers %+v, talk %v", s.Transfers, s.TalkMS)
 	}
@@ -293,6 +387,13 @@ func TestTransfersThatACauseNames(t *testing.T) {
 		}
 		if s.HangupCause != call.CauseNormal || s.HangupParty != call.ByCaller {
 			t.Errorf("ended by %v because of %v: the transferred leg did not end the call", s.HangupParty, s.HangupCause)
+		}
+	})
+	t.Run("a leg taken out of the media's path is not transferred", func(t *testing.T) {
+		bowed := slices.Clone(events)
+		bowed[5] = happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseTransferred, 0), func(e *call.Event) { e.ProviderCause = bowOut })
+		if s := session(t, true, bowed...); len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
 		}
 	})
 	t.Run("without it", func(t *testing.T) {

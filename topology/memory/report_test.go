@@ -174,6 +174,9 @@ func (r *report) listParts(s *call.Session) {
 
 // listRevisions tells how each session came to its last record.
 func (r *report) listRevisions() {
+	slices.SortStableFunc(r.revisions, func(a, b *call.Session) int {
+		return cmp.Or(bytes.Compare(a.ID[:], b.ID[:]), cmp.Compare(a.Revision, b.Revision))
+	})
 	for _, s := range r.revisions {
 		r.line("revision %d of %s: %s %s %s%s at %s", s.Revision, r.name(s.ID), s.State, s.ChangeReason, s.Disposition, closing(s), r.time(s.EmittedAt))
 	}

@@ -164,12 +164,10 @@ func (b *broker) hides(tx *transaction) bool {
 	return false
 }
 
-// timeout is after how long the broker aborts a transaction.
-const timeout = 3_000
-
-func (b *broker) expire() {
+// expire aborts a transaction that has been open for too long.
+func (b *broker) expire(after int64) {
 	for _, tx := range b.open {
-		if b.now-tx.began > timeout {
+		if b.now-tx.began > after {
 			b.finish(tx, aborted)
 			return
 		}

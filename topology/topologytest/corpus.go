@@ -1,6 +1,7 @@
 package topologytest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -23,17 +24,23 @@ type Message struct {
 	Provider  string
 	Timestamp int64 // epoch ms
 	Value     []byte
-	Kind      MessageKind
+	Kind      Kind
+	Call      int // number of the call that it is about
 }
 
-// MessageKind is what must become of a message.
-type MessageKind uint8
+// Kind is what must become of a message.
+type Kind uint8
 
-// The kinds of message: one event, a reject, nothing.
+// The kinds of message.
 const (
-	GoodMessage MessageKind = iota
-	BadMessage
-	IgnoredMessage
+	NewEvent   Kind = iota // an event that no other message tells
+	Variant                // an event that another message tells in other words
+	Conflict               // an event with the id of another one and other content
+	Conflicted             // that other one
+	Rejected               // cannot be decoded
+	Ignored                // is no call event
+	LateEvent              // comes after its leg's retention
+	kinds
 )
 
 // Call is one session that must come out: the legs that it must have.
@@ -60,9 +67,9 @@ func LinkedCalls(seed uint64, calls int, span time.Duration) *Corpus {
 
 func draw(seed uint64, calls int, span time.Duration, kinds int) *Corpus {
 	g := &drawing{rng: rand.New(rand.NewPCG(seed, 2)), corpus: &Corpus{}}
-	for i := range calls {
+	for g.call = range calls {
 		at := Start + g.rng.Int64N(span.Milliseconds())
-		g.prefix = fmt.Sprintf("%d-%d", seed, i)
+		g.prefix = fmt.Sprintf("%d-%d", seed, g.call)
 		switch g.rng.IntN(kinds) {
 		case 0, 1, 2, 3:
 			g.opentact(at)
@@ -82,17 +89,49 @@ func (c *Corpus) Noise(seed uint64, n int) *Corpus {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	last := c.Records[len(c.Records)-1].Timestamp
 	for i := range n {
-		at := Start + rng.Int64N(last-Start+1)
+		m := Message{Timestamp: Start + rng.Int64N(last-Start+1), Call: i}
 		switch i % 4 {
 		case 0:
-			c.add(Message{"opentact", at, []byte(`{"type":"call_state"`), BadMessage})
+			m.Provider, m.Value, m.Kind = "opentact", []byte(`{"type":"call_state"`), Rejected
 		case 1:
-			c.add(Message{"stringee", at, nil, IgnoredMessage})
+			m.Provider, m.Kind = "stringee", Ignored
 		case 2:
-			c.add(Message{"bandwidth", at, []byte(`[]`), IgnoredMessage})
+			m.Provider, m.Value, m.Kind = "bandwidth", []byte(`[]`), Ignored
 		case 3:
-			c.add(Message{"nobody", at, []byte(`{}`), BadMessage})
+			m.Provider, m.Value, m.Kind = "nobody", []byte(`{}`), Rejected
 		}
+		c.Records = append(c.Records, m)
+	}
+	return c
+}
+
+// Conflicts adds to n events another one with its id and other content.
+func (c *Corpus) Conflicts(n int) *Corpus {
+	for i := range c.Records {
+		m := &c.Records[i]
+		if n == 0 || m.Provider != "stringee" || m.Kind != NewEvent {
+			continue
+		}
+		n--
+		other := *m
+		other.Value = bytes.Replace(m.Value, []byte(`"agent1"`), []byte(`"agent2"`), 1)
+		m.Kind, other.Kind = Conflicted, Conflict
+		c.Records = append(c.Records, other)
+	}
+	return c
+}
+
+// Stragglers adds to n calls of one leg an event that comes as much later.
+func (c *Corpus) Stragglers(n int, kind Kind, later time.Duration) *Corpus {
+	for _, m := range slices.Clone(c.Records) {
+		if n == 0 || m.Provider != "stringee" || !bytes.Contains(m.Value, []byte(`"created"`)) {
+			continue
+		}
+		n--
+		m.Timestamp += later.Milliseconds()
+		m.Kind = kind
+		m.Value = bytes.Replace(m.Value, []byte(`"event_id":"`), []byte(fmt.Sprintf(`"event_id":"%s-`, later)), 1)
+		c.Records = append(c.Records, m)
 	}
 	return c
 }
@@ -105,25 +144,33 @@ func (c *Corpus) Coarse(to time.Duration) *Corpus {
 	return c
 }
 
-func (c *Corpus) add(m Message) { c.Records = append(c.Records, m) }
-
 // Shuffle is the corpus as it may lie in a raw topic: its messages at random
 // over the partitions, in order but for a disorder of at most the given time,
 // with a share of them repeated.
 func (c *Corpus) Shuffle(seed uint64, partitions int32, disorder time.Duration, repeats float64) []Raw {
 	rng := rand.New(rand.NewPCG(seed, 4))
+	return c.log(rng, disorder, repeats, func(Message) int32 { return rng.Int32N(partitions) })
+}
+
+// Keyed is Shuffle with all messages of a call in one partition.
+func (c *Corpus) Keyed(seed uint64, partitions int32, disorder time.Duration, repeats float64) []Raw {
+	rng := rand.New(rand.NewPCG(seed, 4))
+	return c.log(rng, disorder, repeats, func(m Message) int32 { return int32(m.Call) % partitions })
+}
+
+func (c *Corpus) log(rng *rand.Rand, disorder time.Duration, repeats float64, place func(Message) int32) []Raw {
 	var log []Raw
-	place := func(m Message) {
-		log = append(log, Raw{At: m.Timestamp + rng.Int64N(disorder.Milliseconds()+1), Record: topology.Record{
-			Topic: Topic, Partition: rng.Int32N(partitions), Timestamp: m.Timestamp, Value: m.Value,
+	write := func(m Message) {
+		log = append(log, Raw{Kind: m.Kind, At: m.Timestamp + rng.Int64N(disorder.Milliseconds()+1), Record: topology.Record{
+			Topic: Topic, Partition: place(m), Timestamp: m.Timestamp, Value: m.Value,
 			Headers: []call.Header{{Key: "provider", Value: []byte(m.Provider)}},
 		}})
 	}
 	for _, m := range c.Records {
-		place(m)
-		for rng.Float64() < repeats {
+		write(m)
+		for m.Kind != Conflict && m.Kind != Conflicted && rng.Float64() < repeats {
 			m.Timestamp += rng.Int64N(1000)
-			place(m)
+			write(m)
 		}
 	}
 	slices.SortStableFunc(log, func(a, b Raw) int { return int(a.At - b.At) })
@@ -134,7 +181,8 @@ type drawing struct {
 	rng    *rand.Rand
 	corpus *Corpus
 	prefix string
-	serial int
+	call   int
+	kind   Kind
 }
 
 // object is a JSON object; its names are sorted when it is written.
@@ -145,7 +193,9 @@ func (d *drawing) say(provider string, at int64, o object) {
 	if err != nil {
 		panic(err)
 	}
-	d.corpus.add(Message{Provider: provider, Timestamp: at, Value: b})
+	d.corpus.Records = append(d.corpus.Records, Message{
+		Provider: provider, Timestamp: at, Value: b, Kind: d.kind, Call: d.call,
+	})
 }
 
 // legs notes a call that must come out.
@@ -256,8 +306,10 @@ func (d *drawing) sonetel(at int64) {
 		for hang := 0; hang == 0 || d.rng.IntN(6) == 0 && hang < 2; hang++ {
 			if !d.lost() {
 				notify("callHungUpEvent", d.after(at, 4000), object{"date": date, "duration": fmt.Sprint(1 + hang)})
+				d.kind = Variant
 			}
 		}
+		d.kind = NewEvent
 	}
 	d.legs(call.Sonetel, ids...)
 }

@@ -85,3 +85,69 @@ func legsKey(legs []call.LegID) string {
 	}
 	return string(b)
 }
+
+// Account holds the books of a result, and what was published, against a count
+// of the raw records by partition and kind.
+func Account(records []Raw, of *Result) error {
+	type count [kinds]int64
+	by := map[topology.SourcePartition]*count{}
+	var all, distinct count
+	seen := map[string]bool{}
+	for _, r := range records {
+		at := topology.SourcePartition{Topic: r.Topic, Partition: r.Partition}
+		if by[at] == nil {
+			by[at] = new(count)
+		}
+		by[at][r.Kind]++
+		all[r.Kind]++
+		if !seen[string(r.Value)] {
+			seen[string(r.Value)] = true
+			distinct[r.Kind]++
+		}
+	}
+	var sum call.Audit
+	for at, n := range by {
+		b := of.Books[at]
+		if b == nil {
+			return fmt.Errorf("there is no book of %s", at)
+		}
+		read := int64(0)
+		for _, k := range n {
+			read += k
+		}
+		if b.Read != read || b.Rejected != n[Rejected] || b.Ignored != n[Ignored] || b.Events != read-n[Rejected]-n[Ignored] {
+			return fmt.Errorf("the book of %s is %+v, where the partition holds %v", at, *b, *n)
+		}
+		sum.Accepted += b.Accepted
+		sum.Duplicate += b.Duplicate
+		sum.Conflicting += b.Conflicting
+		sum.Late += b.Late
+	}
+	accepted := distinct[NewEvent] + distinct[Conflicted]
+	if sum.Accepted != accepted || sum.Conflicting != all[Conflict] || sum.Late != all[LateEvent] {
+		return fmt.Errorf("accepted %d, conflicting %d, late %d; want %d, %d, %d",
+			sum.Accepted, sum.Conflicting, sum.Late, accepted, all[Conflict], all[LateEvent])
+	}
+	return of.hold(sum, all)
+}
+
+// hold says whether the topics hold what the books say.
+func (of *Result) hold(sum call.Audit, all [kinds]int64) error {
+	if n := int64(len(of.Events)); n != sum.Accepted+sum.Late {
+		return fmt.Errorf("%d events were published of %d accepted and %d late", n, sum.Accepted, sum.Late)
+	}
+	if n := int64(len(of.Rejects)); n != all[Rejected]+sum.Conflicting {
+		return fmt.Errorf("%d rejects of %d rejected and %d conflicting", n, all[Rejected], sum.Conflicting)
+	}
+	accepted := map[call.EventID]bool{}
+	for _, e := range of.Events {
+		if e.Flags.Has(call.LateAfterRetention) {
+			continue
+		}
+		if accepted[e.ID] {
+			return fmt.Errorf("event %s was accepted twice", e.ID)
+		}
+		accepted[e.ID] = true
+	}
+	return nil
+}

@@ -19,7 +19,8 @@ import (
 // the scenario.
 type Raw struct {
 	topology.Record
-	At int64
+	At   int64
+	Kind Kind
 }
 
 // Faults are the adversary's means, as probabilities per occasion.
@@ -61,6 +62,9 @@ type Scenario struct {
 	// Replay has all records in the raw topics before the workers start, which
 	// then read them in large hops.
 	Replay bool
+	// Pace is how many times slower than usual the run is, 0 for 1. A run over
+	// days needs thousands.
+	Pace int64
 	// Busy makes no partition idle while there are faults.
 	Busy bool
 
@@ -91,6 +95,7 @@ type Result struct {
 type Stats struct {
 	Steps, Commits, Aborts, Crashes, TakeOvers int
 	SessionRecords, Messages                   int
+	Polls                                      int // that gave raw records
 }
 
 // Run plays a scenario and fails the test where a promise was broken.
@@ -134,6 +139,7 @@ func newGame(s Scenario) *game {
 	if s.Stitch == (stitch.Config{}) {
 		s.Stitch = Short
 	}
+	s.Pace = max(s.Pace, 1)
 	g := &game{
 		Scenario: s,
 		rng:      rand.New(rand.NewPCG(s.Seed, 1)),
@@ -238,11 +244,11 @@ func (g *game) advance() {
 	if g.calm {
 		step = 400 / len(g.workers)
 	}
-	g.broker.now += 1 + int64(g.rng.IntN(step))
+	g.broker.now += (1 + int64(g.rng.IntN(step))) * g.Pace
 	if g.chance(g.Faults.Leap) {
 		g.broker.now += int64(g.rng.IntN(leap))
 	}
-	g.broker.expire()
+	g.broker.expire(timeout * g.Pace)
 	for len(g.pending) > 0 && (g.Replay || g.pending[0].At <= g.broker.now) {
 		g.broker.append(g.partitionOf(g.pending[0].Record), g.pending[0].Record, nil)
 		g.pending = g.pending[1:]
@@ -261,6 +267,10 @@ func (g *game) partitionOf(r topology.Record) *partition {
 	panic(fmt.Sprintf("the scenario has no partition %s-%d", r.Topic, r.Partition))
 }
 
+// timeout is after how long the broker aborts a transaction, in milliseconds at
+// the usual pace.
+const timeout = 3_000
+
 // leap is three hours, more than a node is kept in a scenario of Short.
 const leap = 3 * 60 * 60 * 1000
 
@@ -273,7 +283,7 @@ func (g *game) late(p float64) (until int64) {
 	case g.chance(0.1):
 		return g.broker.now + int64(g.rng.IntN(leap))
 	}
-	return g.broker.now + int64(g.rng.IntN(timeout))
+	return g.broker.now + g.rng.Int64N(timeout*g.Pace)
 }
 
 func (g *game) turn() error {

@@ -89,6 +89,9 @@ func (w *worker) decode() {
 		for _, r := range records {
 			d.task.Process(r, &w.effects)
 		}
+		if len(records) > 0 {
+			w.game.stats.Polls++
+		}
 		d.after = next
 		d.idle, d.heard = d.next >= d.from.end() && (w.game.calm || !w.game.Busy), w.heard
 	}
@@ -98,7 +101,7 @@ func (w *worker) decode() {
 // of the same transaction.
 func (w *worker) tick() {
 	now := w.game.broker.now
-	if now-w.lastTick < tickEvery || len(w.decodes)+len(w.stitches) == 0 {
+	if now-w.lastTick < tickEvery*w.game.Pace || len(w.decodes)+len(w.stitches) == 0 {
 		return
 	}
 	w.lastTick = now
@@ -120,6 +123,8 @@ func (w *worker) tick() {
 	w.heard = now
 }
 
+// tickEvery is the time between two ticks of a worker, in milliseconds at the
+// usual pace.
 const tickEvery = 200
 
 // produce writes everything of the open transaction to the broker.

@@ -1,0 +1,60 @@
+package verify
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// yamlBlock is a block of YAML in a document.
+var yamlBlock = regexp.MustCompile("(?ms)^```ya?ml\n(.*?)^```")
+
+// required are the keys that a configuration cannot do without; a document's
+// example may leave them out.
+var required = map[string]string{
+	"kafka:":   "kafka: {brokers: [\"127.0.0.1:9092\"]}\n",
+	"sources:": "sources: [{topic: call.raw}]\n",
+}
+
+// TestConfigurationsInDocuments has the program read every configuration that
+// the documents show: every block of YAML, but those that begin with the
+// comment "# not callstitch's".
+func TestConfigurationsInDocuments(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "callstitch")
+	run(t, nil, "go", "build", "-o", program, "./cmd/callstitch")
+	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents = append(documents, filepath.Join(root, "README.md"))
+	for _, name := range documents {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range yamlBlock.FindAllStringSubmatch(string(content), -1) {
+			if strings.HasPrefix(m[1], "# not callstitch's") {
+				continue
+			}
+			t.Run(filepath.Base(name), func(t *testing.T) {
+				file := filepath.Join(t.TempDir(), "callstitch.yaml")
+				if err := os.WriteFile(file, []byte(complete(m[1])), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				run(t, nil, program, "topology", "-c", file)
+			})
+		}
+	}
+}
+
+// complete adds what a document's example leaves out.
+func complete(config string) string {
+	for key, line := range required {
+		if !strings.HasPrefix(config, key) && !strings.Contains(config, "\n"+key) {
+			config += line
+		}
+	}
+	return config
+}

@@ -1,0 +1,114 @@
+package topology_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"callstitch/processor/call"
+	"callstitch/topology/topologytest"
+)
+
+// days is a raw topic that took two days to fill, keyed by call as producers
+// do: stragglers within the retention, and others after it.
+func days(seed uint64) []topologytest.Raw {
+	return topologytest.Calls(seed, 60, 48*time.Hour).
+		Stragglers(2, topologytest.NewEvent, 5*time.Minute).
+		Stragglers(4, topologytest.LateEvent, 20*time.Minute).
+		Stragglers(4, topologytest.LateEvent, 70*time.Minute).
+		Keyed(seed, 3, 3*time.Second, 0.2)
+}
+
+// P4: a raw topic read as it was filled, and the same topic read again in a few
+// hops, give the same sessions, the same events, and the same late ones.
+func TestReplay(t *testing.T) {
+	for seed := range topologytest.Seeds(20) {
+		live := topologytest.Scenario{
+			Seed: seed, Partitions: 5, Workers: 3, Sources: 3, Records: days(seed),
+			Faults: topologytest.Faults{Lag: 0.02, Stall: 0.01, Abort: 0.05, CrashAfter: 0.003, Rebalance: 0.01},
+			Pace:   5_000,
+		}
+		slow := topologytest.Run(t, live)
+		live.Replay, live.Pace = true, 0
+		fast := topologytest.Run(t, live)
+		if fast.Stats.Polls > slow.Stats.Polls/4 {
+			t.Errorf("seed %d: the replay took %d polls, the live run %d", seed, fast.Stats.Polls, slow.Stats.Polls)
+		}
+		if d := cmp.Diff(slow.Sessions.Canonical(), fast.Sessions.Canonical()); d != "" {
+			t.Fatalf("seed %d: sessions differ (-live +replay):\n%s", seed, d)
+		}
+		if d := cmp.Diff(published(slow.Events), published(fast.Events)); d != "" {
+			t.Fatalf("seed %d: events differ (-live +replay):\n%s", seed, d)
+		}
+		if err := topologytest.Account(live.Records, slow); err != nil {
+			t.Fatalf("seed %d: live: %v", seed, err)
+		}
+		if err := topologytest.Account(live.Records, fast); err != nil {
+			t.Fatalf("seed %d: replay: %v", seed, err)
+		}
+	}
+}
+
+// published lists what was published of each event.
+func published(events []*call.Event) (list []string) {
+	for _, e := range events {
+		late := ""
+		if e.Flags.Has(call.LateAfterRetention) {
+			late = " late"
+		}
+		list = append(list, e.ID.String()+late)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// P5: for each source partition the book equals a count of what lies in it, and
+// the topics hold what the book says that they hold.
+func TestBooks(t *testing.T) {
+	for seed := range topologytest.Seeds(40) {
+		corpus := topologytest.Calls(seed, 15, 6*time.Second).Noise(seed, 12).Conflicts(3)
+		s := topologytest.Scenario{
+			Seed: seed, Partitions: 1 + int32(seed)%6, Workers: 1 + int(seed)%4, Sources: 3, Faults: topologytest.Hostile,
+			Records: corpus.Shuffle(seed, 3, disorder, 0.3),
+		}
+		res := topologytest.Run(t, s)
+		if err := topologytest.Account(s.Records, res); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		inMemory := topologytest.Memory(t, 4, topologytest.Short, s.Records)
+		if err := topologytest.Account(s.Records, inMemory); err != nil {
+			t.Fatalf("seed %d, in memory: %v", seed, err)
+		}
+		checkRejects(t, s.Records, res.Rejects)
+	}
+}
+
+// checkRejects finds every record that cannot be taken once among the rejects,
+// with its bytes.
+func checkRejects(t *testing.T, records []topologytest.Raw, rejects []*call.Reject) {
+	t.Helper()
+	left := map[string]int{}
+	for _, r := range records {
+		if r.Kind == topologytest.Rejected {
+			left[string(r.Value)]++
+		}
+	}
+	for _, r := range rejects {
+		if r.Reason == call.ConflictingID {
+			if !bytes.Contains(r.Value, []byte(`"event_id":`)) {
+				t.Errorf("conflict without its event: %s", r.Value)
+			}
+			continue
+		}
+		left[string(r.Value)]--
+	}
+	for value, n := range left {
+		if n != 0 {
+			t.Errorf("%d rejects are missing of %s", n, value)
+		}
+	}
+}
+
