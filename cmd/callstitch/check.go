@@ -63,7 +63,7 @@ func check(ctx context.Context, out paper, cfg *config) error {
 	}
 	wrong, err := checkSchemas(ctx, out, cfg)
 	if err != nil {
-		out.mark("schema registry "+cfg.Registry.URL+" answers", err)
+		out.mark("schema registry "+cfg.Registry.shown()+" answers", err)
 		wrong = 1
 	}
 	if failed += wrong; failed > 0 {
@@ -75,7 +75,7 @@ func check(ctx context.Context, out paper, cfg *config) error {
 // checkSchemas compares every subject with the registry, and counts those that
 // a start would stumble over. An error means that the registry did not answer.
 func checkSchemas(ctx context.Context, out paper, cfg *config) (wrong int, err error) {
-	registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: cfg.Registry.URL})
+	registry, err := cfg.Registry.open()
 	if err != nil {
 		return 0, err
 	}

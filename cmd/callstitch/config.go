@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -85,9 +86,14 @@ type tlsConfig struct {
 	CAFile  string `yaml:"ca_file"` // PEM; empty trusts the system's authorities
 }
 
+// registryConfig is the schema registry, which may ask for a login too. Without
+// a CA file the system's authorities are trusted.
 type registryConfig struct {
-	URL          string `yaml:"url"`
+	URL          string `yaml:"url"`           // several, with commas between, are tried in turn
 	AutoRegister bool   `yaml:"auto_register"` // false: schemas are only looked up
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+	CAFile       string `yaml:"ca_file"`
 }
 
 type sourceConfig struct {
@@ -104,7 +110,8 @@ type topicsConfig struct {
 	Prefix            string `yaml:"prefix"` // put before every output topic's name
 	Partitions        int32  `yaml:"partitions"`
 	ReplicationFactor int16  `yaml:"replication_factor"`
-	Create            bool   `yaml:"create"`
+	MinISR            int    `yaml:"min_isr"` // 0 is the brokers' default
+	Create            bool   `yaml:"create"`  // false: a missing topic is a mismatch
 
 	Events   topicConfig `yaml:"events"`
 	Sessions topicConfig `yaml:"sessions"`
@@ -118,6 +125,7 @@ type topicConfig struct {
 	Name              string        `yaml:"name"`
 	Partitions        int32         `yaml:"partitions"`
 	ReplicationFactor int16         `yaml:"replication_factor"`
+	MinISR            int           `yaml:"min_isr"`
 	Retention         time.Duration `yaml:"retention"`
 }
 
@@ -182,10 +190,11 @@ func (c *config) Topology() topology.Config {
 		},
 	}
 	for _, s := range c.Sources {
-		p, _ := call.ParseProvider(s.Provider)
-		t.Sources = append(t.Sources, topology.Source{
-			Topic: s.Topic, Provider: p, Tenant: s.Tenant, Scope: s.Scope, LinkByTag: s.LinkByTag,
-		})
+		source := topology.Source{Topic: s.Topic, Tenant: s.Tenant, Scope: s.Scope, LinkByTag: s.LinkByTag}
+		if p, named := call.ParseProvider(s.Provider); named {
+			source.Provider = p
+		}
+		t.Sources = append(t.Sources, source)
 	}
 	return t
 }
@@ -211,6 +220,7 @@ type Problem struct {
 const (
 	maxWorkers            = 256             // each is a group member with a producer of its own
 	maxPartitions         = 10_000          // of one topic; a broker carries about 4,000 in all
+	maxReplicas           = 100             // more than any cluster keeps of one partition
 	maxExchangePartitions = 1_024           // every tick is written to each of them
 	maxApplicationID      = 150             // Kafka allows 249 in a topic's name; ours add a suffix
 	maxCommitInterval     = 5 * time.Second // half of the transaction time-out of 10 s
@@ -231,8 +241,7 @@ func (c *config) Validate() []Problem {
 	v.check(kafkaName.MatchString(c.ApplicationID) && len(c.ApplicationID) <= maxApplicationID, "application_id",
 		"must be 1 to %d of the characters a-z A-Z 0-9 . _ -", maxApplicationID)
 	c.Kafka.validate(v)
-	v.check(strings.HasPrefix(c.Registry.URL, "http://") || strings.HasPrefix(c.Registry.URL, "https://"),
-		"schema_registry.url", "must begin with http:// or https://")
+	c.Registry.validate(v)
 	c.validateSources(v)
 	c.validateTopics(v)
 	v.check(validStart(c.Start), "start", "must be earliest, latest or an RFC 3339 instant such as 2026-01-31T00:00:00Z")
@@ -284,6 +293,17 @@ func (k *kafkaConfig) validate(v *validation) {
 	v.readable(k.TLS.CAFile, "kafka.tls.ca_file")
 }
 
+func (r *registryConfig) validate(v *validation) {
+	for address := range strings.SplitSeq(r.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(address))
+		v.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
+			"schema_registry.url", "must be an address such as http://127.0.0.1:8081")
+	}
+	v.check(r.PasswordFile == "" || r.Username != "", "schema_registry.username", "is required with a password_file")
+	v.readable(r.PasswordFile, "schema_registry.password_file")
+	v.readable(r.CAFile, "schema_registry.ca_file")
+}
+
 func (c *config) validateSources(v *validation) {
 	seen := map[string]bool{}
 	for i, s := range c.Sources {
@@ -300,7 +320,8 @@ func (c *config) validateSources(v *validation) {
 func (c *config) validateTopics(v *validation) {
 	t := &c.Topics
 	v.within(int64(t.Partitions), 1, maxPartitions, "topics.partitions")
-	v.within(int64(t.ReplicationFactor), 1, 100, "topics.replication_factor")
+	v.within(int64(t.ReplicationFactor), 1, maxReplicas, "topics.replication_factor")
+	v.within(int64(t.MinISR), 0, maxReplicas, "topics.min_isr")
 	v.check(t.Prefix == "" || kafkaName.MatchString(t.Prefix), "topics.prefix", "must be of the characters a-z A-Z 0-9 . _ -")
 	used := map[string]string{}
 	for _, s := range c.Sources {
@@ -313,7 +334,8 @@ func (c *config) validateTopics(v *validation) {
 		v.check(used[full] == "", key+".name", "%q is %s already", full, used[full])
 		used[full] = "topics." + o.key
 		v.within(int64(o.Partitions), 0, maxPartitions, key+".partitions")
-		v.within(int64(o.ReplicationFactor), 0, 100, key+".replication_factor")
+		v.within(int64(o.ReplicationFactor), 0, maxReplicas, key+".replication_factor")
+		v.within(int64(o.MinISR), 0, maxReplicas, key+".min_isr")
 		v.between(o.Retention, 0, maxSessionTime, key+".retention")
 	}
 }
@@ -326,8 +348,11 @@ type namedTopic struct {
 // each lists the output topics in the order of topology.Sink.
 func (t *topicsConfig) each() []namedTopic {
 	return []namedTopic{
-		{"events", &t.Events}, {"sessions", &t.Sessions}, {"legs", &t.Legs},
-		{"rejects", &t.Rejects}, {"audit", &t.Audit},
+		{"events", &t.Events},
+		{"sessions", &t.Sessions},
+		{"legs", &t.Legs},
+		{"rejects", &t.Rejects},
+		{"audit", &t.Audit},
 	}
 }
 

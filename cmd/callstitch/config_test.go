@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"callstitch/processor/call"
+	"callstitch/topology"
 )
 
 func load(t *testing.T, yaml string, environ ...string) (*config, error) {
@@ -206,11 +209,62 @@ func TestEditDistance(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"grace", "grace", 0}, {"", "abc", 3}, {"abc", "", 3}, {"tsl", "tls", 1}, {"grcae", "grace", 1}, {"graze", "grace", 1},
-		{"partition", "partitions", 1}, {"kitten", "sitting", 3},
+		{"grace", "grace", 0},
+		{"", "abc", 3},
+		{"abc", "", 3},
+		{"tsl", "tls", 1},
+		{"grcae", "grace", 1},
+		{"graze", "grace", 1},
+		{"partition", "partitions", 1},
+		{"kitten", "sitting", 3},
 	} {
 		if got := editDistance(test.a, test.b); got != test.want {
 			t.Errorf("%q to %q: %d, want %d", test.a, test.b, got, test.want)
 		}
+	}
+}
+
+// A source that names no provider has none: the first of the list would decode
+// everything as its own.
+func TestTopologyOfSources(t *testing.T) {
+	cfg := defaultConfig()
+	cfg.Sources = []sourceConfig{{Topic: "a"}, {Topic: "b", Provider: "xelion", Tenant: "t", Scope: "s", LinkByTag: true}}
+	want := []topology.Source{{Topic: "a"}, {Topic: "b", Provider: call.Sonetel, Tenant: "t", Scope: "s", LinkByTag: true}}
+	if diff := cmp.Diff(want, cfg.Topology().Sources); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Secrets are in files, and never in what is shown.
+func TestSecrets(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("password", []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := defaultConfig()
+	cfg.Kafka.SASL = saslConfig{"scram-sha-256", "reader", "password"}
+	cfg.Registry.URL = "https://user:s3cret@one:8081, http://two:8081"
+	cfg.Registry.Username, cfg.Registry.PasswordFile = "reader", "password"
+	if problems := cfg.Validate(); problems != nil {
+		t.Fatal(problems)
+	}
+	runtime, err := cfg.runtime(nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	security, err := cfg.Kafka.security()
+	if err != nil || security.Password != "s3cret" || runtime.Registry.Password != "s3cret" {
+		t.Errorf("the passwords are not read: %v", err)
+	}
+	if got, want := cfg.Registry.shown(), "https://one:8081,http://two:8081"; got != want {
+		t.Errorf("shown %s, want %s", got, want)
+	}
+	cfg.Registry.CAFile = "password"
+	if _, err := cfg.runtime(nil, nil, nil); err == nil {
+		t.Error("a password is taken for a certificate")
+	}
+	cfg.Kafka.SASL.Mechanism = "plain"
+	if problems := cfg.Validate(); len(problems) != 1 || problems[0].Key != "kafka.sasl.mechanism" {
+		t.Errorf("a password would go over the wire as it is: %v", problems)
 	}
 }

@@ -117,7 +117,7 @@ func newLog(c logConfig, w *os.File) *slog.Logger {
 	case c.Format == "json":
 		return slog.New(slog.NewJSONHandler(w, options))
 	case isTerminal(w):
-		return slog.New(tint.NewHandler(w, &tint.Options{
+		return slog.New(tint.NewTextHandler(w, &tint.Options{
 			Level: c.level(), TimeFormat: time.TimeOnly, NoColor: !colours(w),
 		}))
 	}

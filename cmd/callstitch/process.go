@@ -66,15 +66,18 @@ func (o *processOptions) run(cmd *cobra.Command, files []string) error {
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10)
 	p := &printer{out: out, topics: cfg.Topics, emit: o.emit}
 	run := memory.New(cfg, p.print)
-	in := input{kcat: o.format == "kcat", source: cfg.Sources[0].Topic, process: run.Process, idle: p.flush}
+	in := input{kcat: o.format == "kcat", source: cfg.Sources[0].Topic, idle: p.flush}
+	in.process = func(r topology.Record) error { return errors.Join(run.Process(r), p.err) }
 	if err := in.readAll(cmd.InOrStdin(), files); err != nil {
-		return errors.Join(err, out.Flush())
+		p.flush()
+		return err
 	}
 	if err := run.Close(); err != nil {
 		return err
 	}
-	if err := errors.Join(p.err, out.Flush()); err != nil {
-		return fmt.Errorf("write records: %w", err)
+	p.flush()
+	if p.err != nil {
+		return p.err
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), counts(run.Totals(), p.sessions))
 	return nil
@@ -208,7 +211,8 @@ func (p *printer) print(o topology.Output) {
 	} else {
 		p.line = schemas.AppendJSON(p.line, o.Value)
 	}
-	_, p.err = p.out.Write(append(p.line, '\n'))
+	_, err := p.out.Write(append(p.line, '\n'))
+	p.note(err)
 }
 
 // emitOf is the index in emits of each sink.
@@ -216,7 +220,13 @@ var emitOf = [...]int{topology.Sessions: 0, topology.Events: 1, topology.Legs: 2
 
 func (p *printer) flush() {
 	if p.err == nil {
-		p.err = p.out.Flush()
+		p.note(p.out.Flush())
+	}
+}
+
+func (p *printer) note(err error) {
+	if err != nil {
+		p.err = fmt.Errorf("write records: %w", err)
 	}
 }
 

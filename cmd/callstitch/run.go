@@ -71,7 +71,7 @@ func run(ctx context.Context, cfg *config, log *slog.Logger) error {
 		return err
 	}
 	log.Info("starting", "version", version(), "application_id", cfg.ApplicationID, "brokers", cfg.Kafka.Brokers,
-		"schema_registry", cfg.Registry.URL, "sources", len(cfg.Sources))
+		"schema_registry", cfg.Registry.shown(), "sources", len(cfg.Sources))
 	return serveWhile(ctx, cfg.HTTP.Listen, page, log, func(ctx context.Context) error {
 		return kafka.Run(ctx, runtime, status)
 	})

@@ -75,7 +75,7 @@ func newSchemasCheck() *cobra.Command {
 
 // compareSchemas tells of each subject how it stands, with the difference.
 func compareSchemas(ctx context.Context, out paper, cfg *config) error {
-	registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: cfg.Registry.URL})
+	registry, err := cfg.Registry.open()
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func newSchemasRegister() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: cfg.Registry.URL})
+		registry, err := cfg.Registry.open()
 		if err != nil {
 			return err
 		}

@@ -19,8 +19,10 @@ func TestSessionLine(t *testing.T) {
 		want    string
 	}{
 		{answered, "10:00:00  bandwidth +15550100101       → somebody.with.a.l…  answered   ring 6.1s   talk 1m39s   3 legs  transferred"},
-		{&call.Session{Provider: call.Sonetel, Disposition: call.NoAnswer, LegCount: 1, TalkMS: call.Some(0), EndLost: true, Amended: true, Revision: 4},
-			"          sonetel   unknown            → unknown             no answer                           1 leg   end lost, amended, revision 4"},
+		{
+			&call.Session{Provider: call.Sonetel, Disposition: call.NoAnswer, LegCount: 1, TalkMS: call.Some(0), EndLost: true, Amended: true, Revision: 4},
+			"          sonetel   unknown            → unknown             no answer                           1 leg   end lost, amended, revision 4",
+		},
 	} {
 		if got := sessionLine(paper{}, test.session); got != test.want {
 			t.Errorf("\n got %q\nwant %q", got, test.want)

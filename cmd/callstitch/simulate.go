@@ -30,8 +30,8 @@ func newSimulate() *cobra.Command {
 		Use:   "simulate",
 		Short: "Make synthetic provider traffic from a seed",
 		Long: `simulate draws calls and writes the events that the providers would send about
-them: to standard output as kcat -J prints them, or with --brokers (or -c) to a
-Kafka topic. On standard output equal flags give equal bytes. To Kafka each record
+them: to standard output as kcat -J prints them, or where brokers are configured
+to a Kafka topic. On standard output equal flags give equal bytes. To Kafka each record
 is sent when its time has come, from now on; with --start as fast as it goes.`,
 		Example: `  callstitch simulate --calls 100 | callstitch process --format kcat
   callstitch simulate --brokers 127.0.0.1:9092 --calls 0 --rate 20`,
@@ -49,9 +49,9 @@ is sent when its time has come, from now on; with --start as fast as it goes.`,
 	f.Float64Var(&o.traffic.Garbage, "garbage", 0, "`SHARE` of further records that cannot be taken")
 	f.IntVar(&o.traffic.Tenants, "tenants", 3, "`N` tenants that the calls belong to")
 	f.StringVar(&o.start, "start", "", "`INSTANT` of the first call (RFC 3339)")
-	f.StringVar(&o.topic, "topic", rawTopic, "`TOPIC` of the records")
+	f.StringVar(&o.topic, "topic", rawTopic, "`TOPIC` of the records; that of the first source where one is configured")
 	f.StringVar(&o.truth, "truth", "", "`FILE` for the sessions that must come out, one JSON object a line")
-	o.config = addConfigFlags(cmd, brokersFlag)
+	o.config = addConfigFlags(cmd, brokersFlag, registryFlag)
 	return cmd
 }
 
@@ -70,6 +70,9 @@ func (o *simulateOptions) run(cmd *cobra.Command) error {
 	cfg, err := o.config.load(false)
 	if err != nil {
 		return err
+	}
+	if len(cfg.Sources) > 0 && !cmd.Flags().Changed("topic") {
+		o.topic = cfg.Sources[0].Topic
 	}
 	ctx, stop := untilSignal()
 	defer stop()

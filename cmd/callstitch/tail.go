@@ -57,7 +57,7 @@ func (o *tailOptions) run(cmd *cobra.Command, topic string) error {
 	if err != nil {
 		return err
 	}
-	registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: cfg.Registry.URL})
+	registry, err := cfg.Registry.open()
 	if err != nil {
 		return err
 	}

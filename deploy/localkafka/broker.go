@@ -146,10 +146,11 @@ func (n node) properties(dir string, over map[string]string) []byte {
 		"group.initial.rebalance.delay.ms": "0",
 		"group.min.session.timeout.ms":     "1000",
 
-		// A killed broker's old registration is given up after a second, not
-		// nine: until then the controller refuses the restarted one.
-		"broker.session.timeout.ms":    "1000",
-		"broker.heartbeat.interval.ms": "200",
+		// A killed broker's registration lapses after three seconds, not nine:
+		// until then the controller refuses the restarted one. Less would fence
+		// a broker that only waits for a busy machine.
+		"broker.session.timeout.ms":    "3000",
+		"broker.heartbeat.interval.ms": "500",
 	}
 	maps.Copy(props, over)
 	var b bytes.Buffer

@@ -452,7 +452,10 @@ func Vocabulary() map[string][]string {
 	}
 }
 
-func parse[T ~uint8](names []string, s string, offset int) (T, bool) {
+func parse[T ~uint8](names []string, s string, offset int) (word T, ok bool) {
 	i := slices.Index(names, s)
-	return T(max(i, 0) + offset), i >= 0
+	if i < 0 {
+		return 0, false
+	}
+	return T(i + offset), true
 }

@@ -399,9 +399,9 @@ func (p *picture) measure(s *call.Session) {
 	if sum.Known {
 		s.LegTalkMSSum = sum
 	}
-	if m := p.claimant(); m != nil {
-		s.ProviderDuration = call.Some(m.duration.value)
-		s.DurationMismatchMS = m.mismatch(&p.flags)
+	if o := &p.peers[p.origin]; o.duration.known() { // a dial's claim is not the call's
+		s.ProviderDuration = call.Some(o.duration.value)
+		s.DurationMismatchMS = o.mismatch(&p.flags)
 	}
 }
 
@@ -425,24 +425,6 @@ func (p *picture) ring(s *call.Session) call.Int {
 		}
 	}
 	return between(s.Ringing, end, &p.flags)
-}
-
-// claimant is the leg whose duration the provider claims for the call: the
-// origin's, else the only one.
-func (p *picture) claimant() *peer {
-	if o := &p.peers[p.origin]; o.duration.known() {
-		return o
-	}
-	var only *peer
-	for i := range p.peers {
-		if m := &p.peers[i]; m.duration.known() {
-			if only != nil {
-				return nil
-			}
-			only = m
-		}
-	}
-	return only
 }
 
 // mismatch is the leg's time from start to end minus the provider's claim.

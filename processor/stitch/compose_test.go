@@ -230,7 +230,7 @@ func TestStringee(t *testing.T) {
 	t.Run("an IVR answers", func(t *testing.T) {
 		s := session(t, true,
 			happened(call.Stringee, "c", call.CallInitiated, 0, called("1", "2"), directed(call.Inbound)),
-			happened(call.Stringee, "c", call.CallAnswered, 1),
+			happened(call.Stringee, "c", call.CallAnswered, 1, func(e *call.Event) { e.To = call.Party{Raw: "2", Kind: call.User} }),
 			happened(call.Stringee, "c", call.CallEnded, 9, because(call.CauseNormal, 0), func(e *call.Event) { e.PlatformAnswer = true }))
 		if s.Disposition != call.NoAnswer || s.AnsweredBy != call.System || s.PlatformAnswered != instant(call.Reported, 1) || s.TalkMS != call.Some(0) {
 			t.Errorf("%v by %v, platform answered %v, talk %v", s.Disposition, s.AnsweredBy, s.PlatformAnswered, s.TalkMS)
@@ -476,6 +476,36 @@ func TestDue(t *testing.T) {
 	}
 }
 
+func TestTheRowOfALegThatThePlatformAnswered(t *testing.T) {
+	b := newLegBook()
+	for _, e := range answeredDial() {
+		b.take(e)
+	}
+	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	r := row(s, b.legs[*id(call.Opentact, "A")], true)
+	if r.AnsweredBy != call.System || r.Disposition != call.Answered || r.TalkMS != call.Some(30_000) || r.Role != call.Origin {
+		t.Errorf("%v by %v, talk %v, %v", r.Disposition, r.AnsweredBy, r.TalkMS, r.Role)
+	}
+}
+
+func TestTheRowOfALegKnownOnlyFromACopy(t *testing.T) {
+	e := dialHangup()
+	e.Account = "acc"
+	b := newLegBook()
+	b.take(e)
+	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	r := row(s, b.legs[*id(call.Opentact, "A")], true)
+	if r.Tenant != "default" || r.Provider != call.Opentact || r.Account != "acc" || r.EventCount != 0 {
+		t.Errorf("%q of %v, account %q, %d events", r.Tenant, r.Provider, r.Account, r.EventCount)
+	}
+	if r.Ended != instant(call.Timeout, 1.341) || !r.EndLost || !r.StartLost || r.TotalMS.Known {
+		t.Errorf("ended %v, lost: start %v, end %v; total %v", r.Ended, r.StartLost, r.EndLost, r.TotalMS)
+	}
+	if s.ProviderDuration.Known {
+		t.Errorf("the session claims %v, which is the dial's", s.ProviderDuration)
+	}
+}
+
 func TestRow(t *testing.T) {
 	b := newLegBook()
 	for _, e := range answeredDial() {
@@ -658,11 +688,11 @@ func BenchmarkLegCodec(b *testing.B) {
 	l.codec(w)
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
-		b.ReportMetric(float64(len(w.Buf)), "B/leg")
 		buf := make([]byte, 0, 1024)
 		for b.Loop() {
 			l.codec(call.NewWriter(buf))
 		}
+		b.ReportMetric(float64(len(w.Buf)), "B/leg")
 	})
 	b.Run("read", func(b *testing.B) {
 		b.ReportAllocs()

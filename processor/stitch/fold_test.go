@@ -86,6 +86,10 @@ func TestFoldDoesNotDependOnOrderRepetitionOrRestarts(t *testing.T) {
 				got.take(e)
 			}
 			compareBooks(t, want, got)
+			for _, e := range told {
+				got.legs[e.Leg].merge(e)
+			}
+			compareBooks(t, want, got)
 		}
 	})
 }
@@ -242,6 +246,29 @@ func TestMomentsOverflowTheSameWayInAnyOrder(t *testing.T) {
 		}
 		if len(want) > momentsMax {
 			t.Fatalf("%d moments, at most %d", len(want), momentsMax)
+		}
+	})
+}
+
+func TestHangupsKeepTheSmallestTimeOfEachContent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		told := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) hangup {
+			return hangup{rapid.Int64Range(1, 9).Draw(t, "at"), rapid.Uint64Range(1, 6).Draw(t, "content")}
+		}), 1, 12).Draw(t, "hang-ups")
+		want := map[uint64]int64{}
+		for _, h := range told {
+			want[h.content] = smallest(want[h.content], h.at)
+		}
+		var all, got []hangup
+		for content, at := range want {
+			all = append(all, hangup{at, content})
+		}
+		slices.SortFunc(all, compareHangups)
+		for _, h := range told {
+			addHangup(&got, h)
+		}
+		if !slices.Equal(got, all[:min(len(all), hangupsMax)]) {
+			t.Fatalf("%v, want the first of %v", got, all)
 		}
 	})
 }

@@ -1,49 +1,116 @@
 package stitch
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"callstitch/processor/call"
 )
 
-// codec visits the leg's binary form, both ways. Instants are written as
-// differences to the earliest one, and precedences as references to the events
-// of the timeline, which most of them are.
+// codec visits the leg's binary form, both ways. Equal folds have equal forms.
+//
+// The form travels with every change of a leg, so it is small: a first number
+// says which parts follow, instants are differences to the earliest one, and
+// precedences are references to the events of the timeline, which most are.
 func (l *leg) codec(c *call.Codec) {
+	s := l.shape()
+	c.Int64((*int64)(&s))
 	c.Raw(l.id[:])
 	c.String(&l.tenant)
 	c.Provider(&l.provider)
-	c.String(&l.scope)
 	c.String(&l.callID)
 	c.Int64(&l.earliest)
-	l.codecInstants(c)
+	l.codecMarks(c)
+	l.codecInstants(c, s)
 	l.codecMoments(c)
-	l.codecPicks(c)
-	l.codecSets(c)
-	l.codecDeliveries(c)
+	l.codecPicks(c, s)
+	l.codecSets(c, s)
+	l.codecDeliveries(c, s)
 }
 
-func (l *leg) codecInstants(c *call.Codec) {
+// shape is which parts of a leg's form are there, from the low bits: the
+// evidence of five instants in three bits each, whether each is to the
+// millisecond, and the rare parts.
+type shape int64
+
+const (
+	evidenceBits = 3
+	precisionsAt = 5 * evidenceBits
+	rarePartsAt  = precisionsAt + 5
+)
+
+const (
+	hasScope      shape = 1 << (rarePartsAt + iota)
+	hasConference       // conferenceID
+	hasTransfer         // transferType, transferTarget
+	hasClaims           // duration, talk
+	hasCause
+	hasAttributes
+	hasRecordings
+	hasTies
+	hasHangups
+	hasFaults // duplicates, late, outOfOrder
+)
+
+func (l *leg) shape() (s shape) {
+	for i, in := range l.instants() {
+		s |= shape(in.Src) << (evidenceBits * i)
+		if in.Precision == 1 {
+			s |= 1 << (precisionsAt + i)
+		}
+	}
+	part := func(bit shape, there bool) {
+		if there {
+			s |= bit
+		}
+	}
+	part(hasScope, l.scope != "")
+	part(hasConference, l.conferenceID.known())
+	part(hasTransfer, l.transferType.known() || l.transferTarget.known())
+	part(hasClaims, l.duration.known() || l.talk.known())
+	part(hasCause, l.cause.known())
+	part(hasAttributes, len(l.attributes) > 0)
+	part(hasRecordings, len(l.recordings) > 0)
+	part(hasTies, len(l.ties) > 0)
+	part(hasHangups, len(l.hangups) > 0)
+	part(hasFaults, l.duplicates|l.late|l.outOfOrder != 0)
+	return s
+}
+
+func (s shape) has(part shape) bool { return s&part != 0 }
+
+func (l *leg) instants() [5]*call.Instant {
+	return [...]*call.Instant{&l.started, &l.ringing, &l.answer, &l.hangup, &l.miss}
+}
+
+func (l *leg) codecMarks(c *call.Codec) {
 	m := int64(l.marks)
 	c.Int64(&m)
 	l.marks = marks(m)
 	call.Enum(c, &l.answeredBy, int(call.System)+1)
 	c.Flags(&l.flags)
-	for _, i := range [...]*call.Instant{&l.started, &l.ringing, &l.answer, &l.hangup, &l.miss} {
-		l.codecInstant(c, i)
-	}
-	for _, at := range [...]*int64{&l.firstEvent, &l.newest, &l.alive} {
-		l.codecAt(c, at)
-	}
 }
 
-func (l *leg) codecInstant(c *call.Codec, i *call.Instant) {
-	call.Enum(c, &i.Src, int(call.Timeout)+1)
-	if i.Src == call.NoEvidence {
-		return
+func (l *leg) codecInstants(c *call.Codec, s shape) {
+	for i, in := range l.instants() {
+		in.Src = call.Evidence(s >> (evidenceBits * i) & (1<<evidenceBits - 1))
+		if in.Src > call.Timeout {
+			corrupt(c)
+			return
+		}
+		if !in.Known() {
+			continue
+		}
+		l.codecAt(c, &in.At)
+		if s.has(1 << (precisionsAt + i)) {
+			in.Precision = 1
+		} else {
+			c.Int32(&in.Precision)
+		}
 	}
-	l.codecAt(c, &i.At)
-	c.Int32(&i.Precision)
+	l.codecAt(c, &l.firstEvent)
+	l.codecAt(c, &l.newest)
+	l.codecAt(c, &l.alive)
 }
 
 // codecAt visits an instant as one more than its distance from the earliest; 0
@@ -77,31 +144,37 @@ func (l *leg) codecMoments(c *call.Codec) {
 		l.moments = make([]moment, n, min(n+2, momentsMax))
 	}
 	for i := range l.moments {
-		m := &l.moments[i]
-		l.codecAt(c, &m.at)
-		codecShortID(c, &m.id)
-		c.EventType(&m.typ)
-		// One byte: evidence in the low bits, then the kind of callee, then how
-		// its name is written: not at all, or in full.
-		form := byte(m.src) | byte(m.kind)<<3
-		if m.callee != "" {
-			form |= 1 << 6
-		}
-		c.Byte(&form)
-		m.src, m.kind = call.Evidence(form&7), call.PartyKind(form>>3&7)
-		if m.src > call.Timeout || m.kind > call.App {
-			corrupt(c)
-		}
-		if form&(1<<6) != 0 {
-			c.String(&m.callee)
-		}
+		l.codecMoment(c, &l.moments[i])
+	}
+}
+
+// namesCallee is the bit of a moment's form that says that a callee follows;
+// below it are the evidence and the callee's kind.
+const namesCallee = 1 << 6
+
+func (l *leg) codecMoment(c *call.Codec, m *moment) {
+	l.codecAt(c, &m.at)
+	codecShortID(c, &m.id)
+	c.EventType(&m.typ)
+	form := byte(m.src) | byte(m.kind)<<evidenceBits
+	if m.callee != "" {
+		form |= namesCallee
+	}
+	c.Byte(&form)
+	m.src, m.kind = call.Evidence(form&7), call.PartyKind(form>>evidenceBits&7)
+	if m.src > call.Timeout || m.kind > call.App {
+		corrupt(c)
+	}
+	if form&namesCallee != 0 {
+		c.String(&m.callee)
 	}
 }
 
 func codecShortID(c *call.Codec, id *uint32) {
-	b := [4]byte{byte(*id >> 24), byte(*id >> 16), byte(*id >> 8), byte(*id)}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], *id)
 	c.Raw(b[:])
-	*id = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	*id = binary.BigEndian.Uint32(b[:])
 }
 
 // corrupt makes every further read fail.
@@ -111,17 +184,16 @@ func corrupt(c *call.Codec) {
 	}
 }
 
-// dictionary holds the precedences visited so far; a known one is written as
-// its number.
+// dictionary holds the precedences visited so far, which begin with those of
+// the timeline's first events; a known one is written as its number.
 type dictionary struct {
 	leg  *leg
 	keys []precedence
 }
 
 func (d *dictionary) codec(c *call.Codec, p *precedence) {
-	// 0 is unsaid, then the timeline's events and the ones written before, then
-	// a new one.
-	n := int64(0)
+	// 0 is unsaid, then come the known ones, then a new one.
+	var n int64
 	if !c.Reading && p.standing != unsaid {
 		n = int64(slices.Index(d.keys, *p)) + 1
 		if n == 0 {
@@ -129,22 +201,24 @@ func (d *dictionary) codec(c *call.Codec, p *precedence) {
 		}
 	}
 	c.Int64(&n)
-	switch {
+	switch known := int64(len(d.keys)); {
 	case n == 0:
 		*p = precedence{}
-	case n >= 1 && n <= int64(len(d.keys)):
+	case n >= 1 && n <= known:
 		*p = d.keys[n-1]
-	case n == int64(len(d.keys))+1:
-		b := byte(p.standing)
-		c.Byte(&b)
-		p.standing = standing(b)
-		c.Byte(&p.rank)
-		d.leg.codecAt(c, &p.at)
-		codecShortID(c, &p.id)
-		d.keys = append(d.keys, *p)
+	case n == known+1:
+		d.codecNew(c, p)
 	default:
 		corrupt(c)
 	}
+}
+
+func (d *dictionary) codecNew(c *call.Codec, p *precedence) {
+	c.Byte((*byte)(&p.standing))
+	c.Byte(&p.rank)
+	d.leg.codecAt(c, &p.at)
+	codecShortID(c, &p.id)
+	d.keys = append(d.keys, *p)
 }
 
 // codecPick visits a pick whose value is visited by value.
@@ -155,7 +229,7 @@ func codecPick[T any](c *call.Codec, d *dictionary, p *pick[T], value func(*call
 	}
 }
 
-func (l *leg) codecPicks(c *call.Codec) {
+func (l *leg) codecPicks(c *call.Codec, s shape) {
 	var buf [16]precedence
 	d := &dictionary{leg: l, keys: buf[:0]}
 	for i := range l.moments[:min(len(l.moments), len(buf)/2)] {
@@ -167,27 +241,26 @@ func (l *leg) codecPicks(c *call.Codec) {
 	codecPick(c, d, &l.to, (*call.Codec).Party)
 	codecPick(c, d, &l.account, (*call.Codec).String)
 	codecPick(c, d, &l.parentCallID, (*call.Codec).String)
-	codecPick(c, d, &l.conferenceID, (*call.Codec).String)
-	codecPick(c, d, &l.transferType, (*call.Codec).TransferType)
-	codecPick(c, d, &l.transferTarget, (*call.Codec).String)
-	codecPick(c, d, &l.duration, (*call.Codec).Int64)
-	codecPick(c, d, &l.talk, (*call.Codec).Int64)
-	codecPick(c, d, &l.cause, codecEnding)
-	call.List(c, &l.attributes, func(c *call.Codec, a *attribute) {
-		c.String(&a.key)
-		codecPick(c, d, &a.value, (*call.Codec).String)
-	})
-	call.List(c, &l.recordings, func(c *call.Codec, r *recording) {
-		c.String(&r.id)
-		call.Enum(c, &r.status, int(call.RecordingIsAvailable)+1)
-		c.Bool(&r.transcribed)
-		l.codecAt(c, &r.startedAt)
-		l.codecAt(c, &r.availableAt)
-		c.Maybe(&r.durationMS)
-		c.Maybe(&r.channels)
-		codecPick(c, d, &r.url, (*call.Codec).String)
-		codecPick(c, d, &r.format, (*call.Codec).String)
-	})
+	if s.has(hasConference) {
+		codecPick(c, d, &l.conferenceID, (*call.Codec).String)
+	}
+	if s.has(hasTransfer) {
+		codecPick(c, d, &l.transferType, (*call.Codec).TransferType)
+		codecPick(c, d, &l.transferTarget, (*call.Codec).String)
+	}
+	if s.has(hasClaims) {
+		codecPick(c, d, &l.duration, (*call.Codec).Int64)
+		codecPick(c, d, &l.talk, (*call.Codec).Int64)
+	}
+	if s.has(hasCause) {
+		codecPick(c, d, &l.cause, codecEnding)
+	}
+	if s.has(hasAttributes) {
+		call.List(c, &l.attributes, d.codecAttribute)
+	}
+	if s.has(hasRecordings) {
+		call.List(c, &l.recordings, d.codecRecording)
+	}
 }
 
 func codecEnding(c *call.Codec, e *ending) {
@@ -199,38 +272,64 @@ func codecEnding(c *call.Codec, e *ending) {
 	c.String(&e.providerCode)
 }
 
-func (l *leg) codecSets(c *call.Codec) {
-	call.List(c, &l.ties, func(c *call.Codec, t *tie) {
-		call.Enum(c, &t.kind, int(call.SameID)+1)
-		c.Uint64(&t.hash)
-	})
-	call.List(c, &l.hangups, func(c *call.Codec, h *hangup) {
-		l.codecAt(c, &h.at)
-		c.Uint64(&h.content)
-	})
+func (d *dictionary) codecAttribute(c *call.Codec, a *attribute) {
+	c.String(&a.key)
+	codecPick(c, d, &a.value, (*call.Codec).String)
 }
 
-func (l *leg) codecDeliveries(c *call.Codec) {
+func (d *dictionary) codecRecording(c *call.Codec, r *recording) {
+	c.String(&r.id)
+	call.Enum(c, &r.status, int(call.RecordingIsAvailable)+1)
+	c.Bool(&r.transcribed)
+	d.leg.codecAt(c, &r.startedAt)
+	d.leg.codecAt(c, &r.availableAt)
+	c.Maybe(&r.durationMS)
+	c.Maybe(&r.channels)
+	codecPick(c, d, &r.url, (*call.Codec).String)
+	codecPick(c, d, &r.format, (*call.Codec).String)
+}
+
+func (l *leg) codecSets(c *call.Codec, s shape) {
+	if s.has(hasTies) {
+		call.List(c, &l.ties, func(c *call.Codec, t *tie) {
+			call.Enum(c, &t.kind, int(call.SameID)+1)
+			c.Uint64(&t.hash)
+		})
+	}
+	if s.has(hasHangups) {
+		call.List(c, &l.hangups, func(c *call.Codec, h *hangup) {
+			l.codecAt(c, &h.at)
+			c.Uint64(&h.content)
+		})
+	}
+}
+
+func (l *leg) codecDeliveries(c *call.Codec, s shape) {
+	if s.has(hasScope) {
+		c.String(&l.scope)
+	}
 	l.codecAt(c, &l.arrival)
-	for _, n := range [...]*int32{&l.events, &l.duplicates, &l.late, &l.outOfOrder} {
-		c.Int32(n)
+	c.Int32(&l.events)
+	if s.has(hasFaults) {
+		c.Int32(&l.duplicates)
+		c.Int32(&l.late)
+		c.Int32(&l.outOfOrder)
 	}
 	if l.events == 0 {
 		return
 	}
 	l.codecPosition(c, &l.firstSource)
-	same := l.lastSource.source.Topic == l.firstSource.source.Topic
+	// Most legs come from one topic, whose name is written once.
 	topic := l.lastSource.source.Topic
-	c.Bool(&same)
-	if same {
-		l.lastSource.source.Topic = "" // as the first one's
+	if topic == l.firstSource.source.Topic {
+		l.lastSource.source.Topic = ""
 	}
 	l.codecPosition(c, &l.lastSource)
-	if same {
-		topic = l.firstSource.source.Topic
-	}
-	if same || !c.Reading {
+	switch {
+	case !c.Reading:
 		l.lastSource.source.Topic = topic
+	case l.lastSource.source.Topic == "":
+		l.lastSource.source.Topic = l.firstSource.source.Topic
 	}
 }
 

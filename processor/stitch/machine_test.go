@@ -241,3 +241,39 @@ func TestNothingStays(t *testing.T) {
 		}
 	}
 }
+
+// TestQuietStretch holds that a clock that leaps over a session's whole
+// retention still closes it.
+func TestQuietStretch(t *testing.T) {
+	w := newNetwork(t, testConfig, 3, 2)
+	at := int64(1_700_000_000_000)
+	for _, e := range conversation(rand.New(rand.NewPCG(1, 1)), "c", 3, at)[:5] {
+		w.event(e, at)
+	}
+	w.finish(at + 10*24*60*60*1000)
+	last := w.last()
+	if len(last) != 1 || last[0].State != call.Final {
+		t.Errorf("got %d sessions, want one that is FINAL", len(last))
+	}
+}
+
+// TestFirstPartials holds that a session published before any clock was heard
+// goes on: at most one revision a second of the leg clock, but each of them.
+func TestFirstPartials(t *testing.T) {
+	w := newNetwork(t, testConfig, 3, 1)
+	at := int64(1_700_000_000_000)
+	events := conversation(rand.New(rand.NewPCG(1, 1)), "c", 1, at)
+	for i, e := range events {
+		e.Links = nil
+		w.event(e, at+int64(i)*5000)
+		w.advance(at + int64(i)*5000 - 1)
+	}
+	w.finish(at + 60_000)
+	var reasons []string
+	for _, s := range w.sessions[w.last()[0].ID] {
+		reasons = append(reasons, s.ChangeReason.String())
+	}
+	if got, want := fmt.Sprint(reasons), "[OPENED ANSWERED ENDED FINALIZED]"; got != want {
+		t.Errorf("revisions: got %s, want %s", got, want)
+	}
+}

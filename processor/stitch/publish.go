@@ -23,17 +23,18 @@ func (m *Machine) evaluate(n *node, now Clocks) {
 	if n.gone {
 		return
 	}
-	switch {
-	case n.stub:
+	if n.stub {
 		m.freeStub(n, now.Session)
-		return
-	case now.Session > n.exp+expirySlack:
-		m.expire(n)
 		return
 	}
 	n.due = timer{at: n.exp + expirySlack + 1}
 	if n.root() && (n.leg != nil || n.members.count > 0) {
 		m.review(n, now)
+	}
+	// After the review: where a clock leaps over a quiet stretch, the time to
+	// close a session and the time to forget it come at once.
+	if now.Session > n.exp+expirySlack {
+		m.expire(n)
 	}
 }
 
@@ -82,7 +83,7 @@ func (m *Machine) review(n *node, now Clocks) {
 // early says whether a session of one leg has had its revision of this second;
 // if so it waits for the leg clock.
 func (n *node) early(now Clocks, m *Machine) bool {
-	if len(n.published) == 0 || now.Leg-n.published[0].at >= revisionGap {
+	if len(n.published) == 0 || now.Leg >= n.published[0].at+revisionGap {
 		return false
 	}
 	n.wait(timer{at: n.published[0].at + revisionGap, leg: true})

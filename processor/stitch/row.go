@@ -12,7 +12,7 @@ import (
 // its own.
 func row(s *call.Session, l *leg, final bool) *call.Leg {
 	sum := summaryOf(s, l, final)
-	m := peer{leg: l, end: l.end()}
+	m := newPeer(l)
 	why := l.why()
 	r := &call.Leg{
 		ID: l.id, SessionID: s.ID, Tenant: l.tenant, Provider: l.provider, Account: l.account.value,
@@ -29,6 +29,9 @@ func row(s *call.Session, l *leg, final bool) *call.Leg {
 		r.Tenant, r.Provider = s.Tenant, s.Provider
 	}
 	r.Account = cmp.Or(r.Account, s.Account)
+	if m.platform && m.answered() && !m.person {
+		r.AnsweredBy = call.System
+	}
 	r.Complete = l.ended() && !r.StartLost && !r.InterimLost
 	r.Flags = l.flags | arrivalRemarks(l.late, l.outOfOrder) | inferred(r.Started, r.Answered, r.Ended)
 	m.measure(r)
@@ -61,7 +64,7 @@ func summaryOf(s *call.Session, l *leg, final bool) call.LegSummary {
 	if final && !l.ended() {
 		own.Ended = timedOut(l.lastAlive())
 	}
-	m := peer{leg: l, end: l.end(), person: l.answered()}
+	m := newPeer(l)
 	p := picture{final: final}
 	own.Disposition = p.disposition(&m, s.Disposition)
 	return own

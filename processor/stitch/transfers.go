@@ -129,7 +129,7 @@ func (p *picture) fromConsultations(seen []peer) {
 		}
 		to := lastPeer(seen, func(j int, m *peer) bool { return j != i && sameParty(m.to.value, c.to.value) })
 		from := firstPeer(seen, func(j int, m *peer) bool {
-			return j != i && j != to && (sameParty(m.to.value, c.from.value) || sameParty(m.from.value, c.from.value))
+			return j != i && (sameParty(m.to.value, c.from.value) || sameParty(m.from.value, c.from.value))
 		})
 		if from < 0 {
 			from = firstPeer(seen, func(j int, _ *peer) bool { return j != i && j != to })

@@ -164,12 +164,33 @@ func TestAConsultationIsSeenWithoutItsSecondHangUp(t *testing.T) {
 	if legNamed(t, s, "AB").Role != call.Consult || s.TalkMS != call.Some(35_000+29_900) {
 		t.Errorf("A to B is %v, talk %v", legNamed(t, s, "AB").Role, s.TalkMS)
 	}
-	t.Run("but two calls of one user are none", func(t *testing.T) {
-		s := session(t, true, append(events[:6:6], heard("AD", call.CallAnswered, 50, 45, "A", "D", "f4", "f3"))...)
-		if slices.ContainsFunc(s.Transfers, func(t call.Transfer) bool { return t.Type == call.Attended }) || legNamed(t, s, "AB").Role == call.Consult {
-			t.Errorf("transfers %+v", s.Transfers)
-		}
-	})
+	caller := []*call.Event{
+		heard("CA", call.CallAnswered, 5, 0, "+15550100001", "A", "f1", "f2"), heard("CA", call.CallEnded, 40, 0, "+15550100001", "A", "f1", "f2"),
+	}
+	aside := []*call.Event{heard("AB", call.CallAnswered, 25, 20, "A", "B", "f2", "f3"), heard("AB", call.CallEnded, 40, 20, "A", "B", "f2", "f3")}
+	onward := []*call.Event{heard("CB", call.CallEnded, 70, 40, "15550100001", "B", "f1", "f3")}
+	for _, tt := range []struct {
+		name   string
+		events []*call.Event
+		want   bool
+	}{
+		{"the story", slices.Concat(caller, aside, onward), true},
+		{"nobody goes on with the caller", slices.Concat(caller, aside, []*call.Event{heard("AD", call.CallEnded, 70, 40, "A", "D", "f2", "f5")}), false},
+		{"the caller had talked to B before", slices.Concat(caller, aside, []*call.Event{heard("CB", call.CallEnded, 30, 10, "15550100001", "B", "f1", "f3")}), false},
+		{"it ended long before the call", slices.Concat(caller, onward,
+			[]*call.Event{aside[0], heard("AB", call.CallEnded, 30, 20, "A", "B", "f2", "f3")}), false},
+		{"it was made before the call", slices.Concat(caller, onward,
+			[]*call.Event{heard("AB", call.CallAnswered, 25, -5, "A", "B", "f2", "f3"), heard("AB", call.CallEnded, 40, -5, "A", "B", "f2", "f3")}), false},
+		{"nobody had answered the caller", slices.Concat(caller[1:], aside, onward), false},
+		{"nobody was asked", slices.Concat(caller, aside[1:], onward), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, true, tt.events...)
+			if got := legNamed(t, s, "AB").Role == call.Consult; got != tt.want {
+				t.Errorf("consultation %v, want %v", got, tt.want)
+			}
+		})
+	}
 }
 
 func TestAConsultationDoesNotSpeakForTheCall(t *testing.T) {
@@ -260,6 +281,12 @@ func TestBlindTransferContinuesTheFlow(t *testing.T) {
 			t.Errorf("transfers %+v", s.Transfers)
 		}
 	})
+	t.Run("nor users whose telephones began to ring in one second", func(t *testing.T) {
+		other := heard("CB", call.CallEnded, 40.5, 0, "+15550100001", "B", "f1", "f3")
+		if s := session(t, true, append(slices.Clone(first), other)...); len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
 	t.Run("of an outbound call the callee is passed on", func(t *testing.T) {
 		out := directed(call.Outbound)
 		s := session(t, true,
@@ -292,16 +319,36 @@ func TestTransfersInsideOneCallID(t *testing.T) {
 		people int32
 	}{
 		{"two agents rung, one answers", []*call.Event{rung(call.CallRinging, 1, "x"), rung(call.CallRinging, 2, "y"), rung(call.CallAnswered, 5, "x"), end}, nil, 2},
-		{"passed on and answered", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), rung(call.CallAnswered, 22, "y"), end},
-			[]call.TransferResult{call.Completed}, 3},
-		{"passed on, not answered", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), end},
-			[]call.TransferResult{call.TransferNotCompleted}, 2},
-		{"passed on, still ringing", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y")},
-			[]call.TransferResult{call.ResultUnknown}, 2},
-		{"passed on to a group: one transfer", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), rung(call.CallRinging, 24, "z"), rung(call.CallAnswered, 25, "z"), end},
-			[]call.TransferResult{call.Completed}, 3},
-		{"passed on twice", []*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallAnswered, 22, "y"), rung(call.CallAnswered, 40, "z"), end},
-			[]call.TransferResult{call.Completed, call.Completed}, 4},
+		{
+			"passed on and answered",
+			[]*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), rung(call.CallAnswered, 22, "y"), end},
+			[]call.TransferResult{call.Completed},
+			3,
+		},
+		{
+			"passed on, not answered",
+			[]*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), end},
+			[]call.TransferResult{call.TransferNotCompleted},
+			2,
+		},
+		{
+			"passed on, still ringing",
+			[]*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y")},
+			[]call.TransferResult{call.ResultUnknown},
+			2,
+		},
+		{
+			"passed on to a group: one transfer",
+			[]*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallRinging, 20, "y"), rung(call.CallRinging, 24, "z"), rung(call.CallAnswered, 25, "z"), end},
+			[]call.TransferResult{call.Completed},
+			3,
+		},
+		{
+			"passed on twice",
+			[]*call.Event{rung(call.CallAnswered, 5, "x"), rung(call.CallAnswered, 22, "y"), rung(call.CallAnswered, 40, "z"), end},
+			[]call.TransferResult{call.Completed, call.Completed},
+			4,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := session(t, len(tt.events) > 0 && tt.events[len(tt.events)-1] == end, tt.events...)

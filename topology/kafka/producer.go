@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -11,24 +12,28 @@ import (
 	"callstitch/topology"
 )
 
-// Producer writes raw records to a topic, as a provider's gateway would:
-// idempotent, acknowledged by all replicas, keyed as every Kafka client keys. It
-// is what the simulator and the demo write with; the processor has its own.
+// Producer sends raw records to source topics, for traffic that the program
+// makes itself. It is idempotent, not transactional: what Close did not report
+// as failed is in the topic once.
 type Producer struct {
 	client *kgo.Client
-	first  kgo.FirstErrPromise
+
+	mu  sync.Mutex // guards err
+	err error      // the first failure
 }
 
-// NewProducer connects to the brokers, and fails where none answers.
+// NewProducer connects to a cluster; client are the options of Security. It is an
+// error if no broker answers.
 func NewProducer(ctx context.Context, brokers []string, client []kgo.Opt) (*Producer, error) {
-	opts := append([]kgo.Opt{
+	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(brokers...),
-		kgo.ClientID("callstitch-simulate"),
-		kgo.MaxBufferedRecords(10_000), // a slow broker holds the simulator back
-	}, client...)
-	cl, err := kgo.NewClient(opts...)
+		kgo.ClientID("callstitch-producer"),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // by key, as every Kafka client does (P26)
+		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.UnknownTopicRetries(2),
+	}, client...)...)
 	if err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
+		return nil, fmt.Errorf("make a producer: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
@@ -39,31 +44,47 @@ func NewProducer(ctx context.Context, brokers []string, client []kgo.Opt) (*Prod
 	return &Producer{client: cl}, nil
 }
 
-// Produce buffers a record; it blocks while the buffer is full. The error is the
-// first one of any record so far, after which nothing more is written.
+// Produce sends a record to the partition of its key, with its timestamp. It
+// does not wait for the answer, but it waits while too much is unanswered. The
+// error is that of the first record that failed.
 func (p *Producer) Produce(ctx context.Context, r topology.Record) error {
-	if err := p.first.Err(); err != nil {
-		return fmt.Errorf("write to %s: %w", r.Topic, err)
-	}
 	rec := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}
 	if r.Timestamp != 0 {
-		rec.Timestamp = time.UnixMilli(r.Timestamp) // a topic with LogAppendTime replaces it
+		rec.Timestamp = time.UnixMilli(r.Timestamp)
 	}
 	for _, h := range r.Headers {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
-	p.client.Produce(ctx, rec, p.first.Promise())
-	return nil
+	p.client.Produce(ctx, rec, func(_ *kgo.Record, err error) {
+		if err != nil {
+			p.fail(fmt.Errorf("send a record to %s: %w", r.Topic, err))
+		}
+	})
+	return p.failure()
 }
 
-// Close waits until all records are written, and returns the first error.
+// Close sends what is buffered and ends the connection. The error is that of the
+// first record that failed.
 func (p *Producer) Close() error {
-	defer p.client.Close()
-	if err := p.client.Flush(context.Background()); err != nil {
-		return fmt.Errorf("write the last records: %w", err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := p.client.Flush(ctx); err != nil {
+		p.fail(fmt.Errorf("send the last records: %w", err))
 	}
-	if err := p.first.Err(); err != nil {
-		return fmt.Errorf("write records: %w", err)
+	p.client.Close()
+	return p.failure()
+}
+
+func (p *Producer) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
 	}
-	return nil
+}
+
+func (p *Producer) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
 }

@@ -212,7 +212,7 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 func fetchError(fetches kgo.Fetches) error {
 	for _, e := range fetches.Errors() {
 		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
-			return e.Err
+			return fmt.Errorf("fetch %s-%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
 	return nil

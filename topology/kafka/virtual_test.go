@@ -1,11 +1,20 @@
+//go:build synctests
+
+// These tests run in virtual time. franz-go's locks count as waiting in a
+// synctest bubble only with its build tag synctests: go test -tags synctests.
+
 package kafka
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,22 +31,6 @@ func virtually(t *testing.T, test func(t *testing.T, cluster *kfake.Cluster, cfg
 		var network kfake.VirtualNetwork
 		cluster := fakeKafka(t, kfake.ListenFn(network.Listen), kfake.Ports(9092))
 		test(t, cluster, testConfig(t, []string{"localhost:9092"}, kgo.Dialer(network.DialContext)))
-	})
-}
-
-func TestVirtualTime(t *testing.T) {
-	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
-		cfg.Workers = 2
-		records := topologytest.Calls(5, 40, 20*time.Second).Shuffle(5, 4, 2*time.Second, 0.2)
-		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
-		feed(t, cfg, records)
-		got := newCollector()
-		cfg.OnCommit = got.take
-		r := startRun(t, cfg)
-		got.await(t, want, time.Minute)
-		if err := r.stop(t); err != nil {
-			t.Fatal(err)
-		}
 	})
 }
 
@@ -116,4 +109,188 @@ func canonicalTexts(t *testing.T, sessions []string) []string {
 		all[i] = canonicalFields(parseSession(t, []byte(s)))
 	}
 	return all
+}
+
+// instanceOf is the configuration of one of several instances.
+func instanceOf(cfg Config, name string) Config {
+	cfg.InstanceID = name
+	return cfg
+}
+
+// TestRebalances starts and stops instances while records come in.
+func TestRebalances(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		records := topologytest.Calls(7, 80, 20*time.Second).Shuffle(7, 4, 2*time.Second, 0.2)
+		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		steps := []string{"+a", "+b", "+c", "-a", "+d", "-b", "+a", "-c", "-d", "+b", "+c", "+d", "-a", "-b"}
+		running := map[string]*run{}
+		share := len(records)/len(steps) + 1
+		for i, step := range steps {
+			feed(t, cfg, records[min(i*share, len(records)):min((i+1)*share, len(records))])
+			name := step[1:]
+			if step[0] == '+' {
+				running[name] = startRun(t, instanceOf(cfg, name))
+			} else if err := running[name].stop(t); err != nil {
+				t.Errorf("%s: %v", step, err)
+			}
+			time.Sleep(time.Duration(i%3) * 700 * time.Millisecond)
+		}
+		newCollector().awaitCommitted(t, cfg, want, time.Minute)
+		awaitBooks(t, cfg, len(records), time.Minute)
+	})
+}
+
+// TestElderIsFenced starts a second process under the name of the first: the
+// elder ends with ErrFenced, and the younger goes on.
+func TestElderIsFenced(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		records := topologytest.Calls(8, 20, 20*time.Second).Shuffle(8, 4, 2*time.Second, 0.2)
+		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		elder := startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		feed(t, cfg, records[:len(records)/2])
+		younger := startRun(t, cfg)
+		select {
+		case err := <-elder.done:
+			elder.done <- err
+			if !errors.Is(err, ErrFenced) {
+				t.Fatalf("the elder ended with %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the elder goes on")
+		}
+		feed(t, cfg, records[len(records)/2:])
+		newCollector().awaitCommitted(t, cfg, want, time.Minute)
+		if err := younger.stop(t); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// endsWith waits for a run that must end with an error that says what to do.
+func endsWith(t *testing.T, cfg Config, want error, words ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := Run(ctx, cfg, nil)
+	if !errors.Is(err, want) {
+		t.Fatalf("ended with %v, want %v", err, want)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q does not say %q", err, w)
+		}
+	}
+}
+
+func TestTopicMismatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		topic      string
+		partitions int32
+		configs    map[string]string
+		words      []string
+	}{
+		"partitions":    {testApp + "-exchange-repartition", 5, map[string]string{"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}, []string{"has 5 partitions", "set exchange_partitions to 5"}},
+		"timestamps":    {testApp + "-exchange-repartition", 4, map[string]string{"retention.ms": "-1"}, []string{"message.timestamp.type=CreateTime, it must be LogAppendTime"}},
+		"retention":     {testApp + "-exchange-repartition", 4, map[string]string{"message.timestamp.type": "LogAppendTime"}, []string{"retention.ms=604800000, it must be -1"}},
+		"not compacted": {testApp + "-stitch-changelog", 4, nil, []string{"cleanup.policy=delete, it must be compact"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+				if err := cluster.CreateTopic(c.topic, c.partitions, c.configs); err != nil {
+					t.Fatal(err)
+				}
+				endsWith(t, cfg, ErrTopicMismatch, append(c.words, c.topic)...)
+			})
+		})
+	}
+}
+
+func TestMissingSource(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		cfg.Sources[0].Topic = "call.absent"
+		begun := time.Now()
+		endsWith(t, cfg, ErrTopicMismatch, "call.absent", "does not exist")
+		if waited := time.Since(begun); waited < cfg.StartupTimeout {
+			t.Errorf("gave up after %v", waited)
+		}
+	})
+}
+
+func TestLostOffsets(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		feed(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+		r := startRun(t, cfg)
+		time.Sleep(5 * time.Second)
+		if err := r.stop(t); err != nil {
+			t.Fatal(err)
+		}
+		feed(t, cfg, topologytest.Calls(10, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+
+		cluster.DeleteRecords(topologytest.Topic, 1, cluster.PartitionInfo(topologytest.Topic, 1).HighWatermark)
+		endsWith(t, cfg, ErrLostOffsets, topologytest.Topic+"-1 was read to offset", "records are gone")
+
+		cl := client(t, cfg)
+		defer cl.Close()
+		if _, err := kadm.NewClient(cl).DeleteGroup(t.Context(), testApp); err != nil {
+			t.Fatal(err)
+		}
+		endsWith(t, cfg, ErrLostOffsets, "has no offsets", "holds state")
+	})
+}
+
+// TestRetentionOvertakes deletes records that a running instance has not read.
+func TestRetentionOvertakes(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		r := startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		block := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topologytest.Topic, Err: kerr.NotLeaderForPartition, Count: -1})
+		feed(t, cfg, topologytest.Calls(11, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+		cluster.DeleteRecords(topologytest.Topic, 2, cluster.PartitionInfo(topologytest.Topic, 2).HighWatermark)
+		block.Remove()
+		select {
+		case err := <-r.done:
+			r.done <- err
+			if !errors.Is(err, ErrLostOffsets) {
+				t.Fatalf("ended with %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("went on over a gap")
+		}
+	})
+}
+
+// TestAddedPartition grows a source topic while an instance runs: the new
+// partition is read from its beginning.
+func TestAddedPartition(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		records := topologytest.Calls(12, 30, 20*time.Second).Shuffle(12, 5, 2*time.Second, 0)
+		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		cl := client(t, cfg)
+		defer cl.Close()
+		if _, err := kadm.NewClient(cl).UpdatePartitions(t.Context(), 5, topologytest.Topic); err != nil {
+			t.Fatal(err)
+		}
+		feed(t, cfg, records)
+		newCollector().awaitCommitted(t, cfg, want, 10*time.Minute)
+	})
+}
+
+func TestStartLatest(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		cfg.Start = "latest"
+		feed(t, cfg, topologytest.Calls(13, 10, 20*time.Second).Shuffle(13, 4, time.Second, 0))
+		r := startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		if err := r.stop(t); err != nil {
+			t.Fatal(err)
+		}
+		records := topologytest.Calls(14, 10, 20*time.Second).Shuffle(14, 4, time.Second, 0)
+		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		feed(t, cfg, records) // while nobody runs: still to be read
+		startRun(t, cfg)
+		newCollector().awaitCommitted(t, cfg, want, time.Minute)
+	})
 }

@@ -113,6 +113,11 @@ func (r *report) session(s *call.Session) {
 		return
 	}
 	r.line("session %s: %s %s %s%s", r.name(s.ID), s.State, s.Direction, s.Disposition, closing(s))
+	if r.hides("details") {
+		r.line("  %d legs; %s%s", s.LegCount, counts(s), words(s.Flags))
+		r.line("  hangup %s", hangup(s))
+		return
+	}
 	r.line("  from %s to %s, answered by %s", party(s.From), party(s.To), s.AnsweredBy)
 	r.line("  started %s", r.instant(s.Started))
 	r.line("  ringing %s", r.instant(s.Ringing))
@@ -192,7 +197,7 @@ func (r *report) listRows() {
 			l.Disposition, party(l.From), party(l.To), l.AnsweredBy)
 		r.line("  ringing %s, ring %s, talk %s, total %s, provider %s s and %s s of talk", r.instant(l.Ringing), ms(l.RingMS), ms(l.TalkMS),
 			ms(l.TotalMS), number(l.ProviderDuration), number(l.ProviderTalk))
-		r.line("  %s%s", lost(l.StartLost, l.InterimLost, l.EndLost, l.Complete), words(l.Flags))
+		r.line("  account %s, hangup %s by %s; %s%s", dash(l.Account), dash(l.HangupCause.String()), dash(l.HangupParty.String()), lost(l.StartLost, l.InterimLost, l.EndLost, l.Complete), words(l.Flags))
 	}
 }
 

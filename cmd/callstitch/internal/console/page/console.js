@@ -274,10 +274,11 @@ function drawLegs(s) {
   const x = (at) => label + ((width - label - 8) * (at - first)) / Math.max(1, last - first);
   root.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const g = svg("g", {});
-  for (let i = 0; i <= 4; i++) {
-    const at = first + ((last - first) * i) / 4;
+  const marks = innerWidth < 720 ? 2 : 4;
+  for (let i = 0; i <= marks; i++) {
+    const at = first + ((last - first) * i) / marks;
     g.append(svg("line", { class: "axis", x1: x(at), x2: x(at), y1: 0, y2: height - 20 }));
-    g.append(svg("text", { class: "small", x: x(at), y: height - 4, "text-anchor": i === 4 ? "end" : i ? "middle" : "start" }, i ? "+" + span(at - first) : clock(first)));
+    g.append(svg("text", { class: "small", x: x(at), y: height - 4, "text-anchor": i === marks ? "end" : i ? "middle" : "start" }, i ? "+" + span(at - first) : clock(first)));
   }
   s.legs.forEach((l, i) => drawLeg(g, s, l, i, x, last));
   root.replaceChildren(g);
