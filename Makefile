@@ -1,5 +1,8 @@
 # Bare `make` prints this list.
 
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
 GO    ?= go
 TOOL  := $(GO) tool -modfile=tools/go.mod
 LOCAL := $(GO) run ./deploy/localkafka/cmd/localkafka
@@ -33,7 +36,8 @@ race: ## all tests under the race detector
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
-	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "not formatted; type: make fmt"; echo "$$unformatted"; exit 1; }
+	@unformatted=$$($(TOOL) gofumpt -l .); \
+	test -z "$$unformatted" || { echo "not formatted; type: make fmt"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 
@@ -43,7 +47,7 @@ fmt: ## format the code
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
-	@set -e; for package in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
+	@for package in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \

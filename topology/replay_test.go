@@ -9,45 +9,54 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
 // days is a raw topic that took two days to fill, keyed by call as producers
-// do: stragglers within the retention, and others after it.
+// do, with stragglers: some within the retention, others after it, before and
+// after the leg was freed.
 func days(seed uint64) []topologytest.Raw {
 	return topologytest.Calls(seed, 60, 48*time.Hour).
 		Stragglers(2, topologytest.NewEvent, 5*time.Minute).
 		Stragglers(4, topologytest.LateEvent, 20*time.Minute).
-		Stragglers(4, topologytest.LateEvent, 70*time.Minute).
+		Stragglers(4, topologytest.LateEvent, 3*time.Hour).
 		Keyed(seed, 3, 3*time.Second, 0.2)
+}
+
+// twice plays the days as they came, and once more in a few hops.
+func twice(t *testing.T, seed uint64, plant func(*topology.StitchTask)) (slow, fast *topologytest.Result) {
+	cfg := topologytest.Short
+	cfg.StubRetention = 6 * time.Hour
+	s := topologytest.Scenario{
+		Seed: seed, Partitions: 5, Workers: 3, Sources: 3, Records: days(seed), Stitch: cfg,
+		Faults: topologytest.Faults{Lag: 0.02, Stall: 0.01, Abort: 0.05, CrashAfter: 0.003, Rebalance: 0.01},
+		Pace:   5_000, OnStitch: plant,
+	}
+	slow = topologytest.Run(t, s)
+	s.Replay, s.Pace = true, 0
+	fast = topologytest.Run(t, s)
+	if fast.Stats.Polls > slow.Stats.Polls/4 {
+		t.Errorf("seed %d: the replay took %d polls, the live run %d", seed, fast.Stats.Polls, slow.Stats.Polls)
+	}
+	return slow, fast
 }
 
 // P4: a raw topic read as it was filled, and the same topic read again in a few
 // hops, give the same sessions, the same events, and the same late ones.
 func TestReplay(t *testing.T) {
 	for seed := range topologytest.Seeds(20) {
-		live := topologytest.Scenario{
-			Seed: seed, Partitions: 5, Workers: 3, Sources: 3, Records: days(seed),
-			Faults: topologytest.Faults{Lag: 0.02, Stall: 0.01, Abort: 0.05, CrashAfter: 0.003, Rebalance: 0.01},
-			Pace:   5_000,
-		}
-		slow := topologytest.Run(t, live)
-		live.Replay, live.Pace = true, 0
-		fast := topologytest.Run(t, live)
-		if fast.Stats.Polls > slow.Stats.Polls/4 {
-			t.Errorf("seed %d: the replay took %d polls, the live run %d", seed, fast.Stats.Polls, slow.Stats.Polls)
-		}
+		slow, fast := twice(t, seed, nil)
 		if d := cmp.Diff(slow.Sessions.Canonical(), fast.Sessions.Canonical()); d != "" {
 			t.Fatalf("seed %d: sessions differ (-live +replay):\n%s", seed, d)
 		}
 		if d := cmp.Diff(published(slow.Events), published(fast.Events)); d != "" {
 			t.Fatalf("seed %d: events differ (-live +replay):\n%s", seed, d)
 		}
-		if err := topologytest.Account(live.Records, slow); err != nil {
-			t.Fatalf("seed %d: live: %v", seed, err)
-		}
-		if err := topologytest.Account(live.Records, fast); err != nil {
-			t.Fatalf("seed %d: replay: %v", seed, err)
+		for _, res := range []*topologytest.Result{slow, fast} {
+			if err := topologytest.Account(days(seed), res); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
 		}
 	}
 }
@@ -78,7 +87,7 @@ func TestBooks(t *testing.T) {
 		if err := topologytest.Account(s.Records, res); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		inMemory := topologytest.Memory(t, 4, topologytest.Short, s.Records)
+		inMemory := memoryRun(t, 4, s.Records)
 		if err := topologytest.Account(s.Records, inMemory); err != nil {
 			t.Fatalf("seed %d, in memory: %v", seed, err)
 		}
@@ -111,4 +120,3 @@ func checkRejects(t *testing.T, records []topologytest.Raw, rejects []*call.Reje
 		}
 	}
 }
-

@@ -227,7 +227,9 @@ func (d *draft) bandwidthRecording(root value, typ string) {
 		r.Status = call.RecordingPending
 	default:
 		r.Status = bandwidthRecordingStatus(root.get("status"))
-		r.AvailableAt = e.ReportedAt
+		if r.Status != call.RecordingFailed {
+			r.AvailableAt = e.ReportedAt
+		}
 	}
 	if r.ID != "" && typ != "realTimeTranscriptionAvailable" {
 		e.Recording = r

@@ -196,7 +196,7 @@ func (d *draft) opentactState(m opentactMessage) {
 	d.opentactInstants(m.leg)
 	switch e.Type {
 	case call.CallInitiated:
-		e.Started = or(e.Started, m.clock)
+		e.Started = or(e.Started, e.Time)
 	case call.CallRinging:
 		e.Ringing = or(e.Ringing, e.Time)
 	case call.CallAnswered:

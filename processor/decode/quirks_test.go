@@ -91,7 +91,7 @@ func TestOpentactQuirks(t *testing.T) {
 			name: "init without the call's creation", file: "opentact/init.json",
 			edits: map[string]any{"call.created_on": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "started", e.Started, at(1_708_447_294_925, call.EventTime, 1))
+				equal(t, "started", e.Started, at(1_708_447_294_874, call.Reported, 1))
 			},
 		},
 		{

@@ -35,6 +35,7 @@ type peer struct {
 	person    bool // a called person answered it
 	consult   bool // one party asks another about the caller
 	left      bool // a transfer ended it
+	passedOn  bool // its caller goes on elsewhere
 }
 
 // child says whether the leg names a parent: it is a dial of another leg.
@@ -165,9 +166,24 @@ func newPeer(l *leg) peer {
 	if m.platform {
 		m.agent = l.agentAnswer()
 	}
-	m.person = m.agent.Known() || l.answered() && (l.answeredBy == call.Human ||
+	m.person = m.agent.Known() || l.answered() && !l.deniesTalk() && (l.answeredBy == call.Human ||
 		!m.platform && l.answeredBy != call.Machine && l.answeredBy != call.System)
 	return m
+}
+
+// deniesTalk says whether the provider claims that nobody talked, and why the
+// called party could not be reached. An answer before that was of somebody
+// else, as the agent's whom Stringee rings before it calls the customer.
+func (l *leg) deniesTalk() bool {
+	if !l.talk.known() || l.talk.value != 0 {
+		return false
+	}
+	switch l.why().cause {
+	case call.NoCause, call.CauseNormal, call.CauseCanceled, call.CauseTransferred, call.CauseUnknown:
+		return false // less than a second of talk is claimed as none
+	default:
+		return true
+	}
 }
 
 // agentAnswer is when an agent answered a call that the platform had answered
@@ -342,11 +358,14 @@ func (p *picture) conclude(s *call.Session) {
 			s.CloseReason, s.EndLost = call.ClosedTimeout, true
 		}
 	}
-	s.StartLost = p.peers[p.origin].startLost()
+	// A leg that names a parent began as somebody's dial: the call's start is its
+	// parent's, of which nothing is known.
+	s.StartLost = p.peers[p.origin].startLost() || p.peers[p.origin].child()
 	for i := range p.peers {
 		s.InterimLost = s.InterimLost || p.peers[i].interimLost()
 	}
-	s.Complete = p.over && !s.StartLost && !s.InterimLost
+	s.Complete = p.over && !s.StartLost && !s.InterimLost &&
+		!slices.ContainsFunc(p.peers, func(m peer) bool { return m.mayHaveTalked() })
 	p.flags |= inferred(s.Started, s.Answered, s.Ended)
 }
 
@@ -582,7 +601,7 @@ func (p *picture) listLegs(s *call.Session, shown []peer) {
 		s.Legs[i] = call.LegSummary{
 			ID: m.id, Role: m.role, CallID: m.callID, FromE164: m.from.value.E164, ToE164: m.to.value.E164,
 			Started: m.started, Answered: m.answer, Ended: m.end,
-			Disposition: p.disposition(m, s.Disposition), HangupCause: m.why().cause,
+			Disposition: p.disposition(m, s.Disposition), HangupCause: m.ending(),
 		}
 		if p.final && !m.ended() {
 			s.Legs[i].Ended = timedOut(m.lastAlive())
@@ -596,6 +615,15 @@ func (p *picture) listLegs(s *call.Session, shown []peer) {
 			s.Legs[i].ParentLeg = m.parentLeg()
 		}
 	}
+}
+
+// ending is why the leg ended. One that a transfer ended without a word of the
+// provider's was transferred.
+func (m *peer) ending() call.HangupCause {
+	if cause := m.why().cause; cause != call.NoCause || !m.passedOn || !m.ended() {
+		return cause
+	}
+	return call.CauseTransferred
 }
 
 // parentLeg is the id of the leg that this one names as its parent.

@@ -54,7 +54,7 @@ func (m *Machine) Event(e *call.Event, arrival, trig int64) Outcome {
 	if known, ok := n.ids.find(id.id); ok {
 		return m.again(n, e, known.content == id.content, arrival, trig)
 	}
-	e.Late = n.leg.ended() && arrival > n.leg.holdsUntil(m.cfg)
+	e.Late = n.leg.events > 0 && arrival > n.leg.holdsUntil(m.cfg)
 	m.remember(n, id)
 	n.leg.fold(e, arrival)
 	m.effects.Events = append(m.effects.Events, e)

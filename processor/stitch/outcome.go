@@ -208,6 +208,21 @@ func (p *picture) answerer(first int) call.Answerer {
 	return by
 }
 
+// dialAnswered says whether a person answered a leg below m.
+func (p *picture) dialAnswered(m *peer) bool {
+	for i := range p.peers {
+		if !p.peers[i].person {
+			continue
+		}
+		for up, steps := p.peers[i].parent, 0; up >= 0 && steps < len(p.peers); up, steps = p.peers[up].parent, steps+1 {
+			if &p.peers[up] == m {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // disposition is the outcome of one leg. An origin that only the platform
 // answered shares the session's.
 func (p *picture) disposition(m *peer, session call.Disposition) call.Disposition {
@@ -220,6 +235,8 @@ func (p *picture) disposition(m *peer, session call.Disposition) call.Dispositio
 		return call.Voicemail
 	case m.answered():
 		return session
+	case p.dialAnswered(m):
+		return call.Answered // its own answer was not seen, but whom it called was connected to it
 	default:
 		return m.failure()
 	}

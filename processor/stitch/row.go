@@ -13,6 +13,7 @@ import (
 func row(s *call.Session, l *leg, final bool) *call.Leg {
 	sum := summaryOf(s, l, final)
 	m := newPeer(l)
+	m.takenOver = takenOver(s, l.id)
 	why := l.why()
 	r := &call.Leg{
 		ID: l.id, SessionID: s.ID, Tenant: l.tenant, Provider: l.provider, Account: l.account.value,
@@ -20,7 +21,7 @@ func row(s *call.Session, l *leg, final bool) *call.Leg {
 		Revision: s.Revision, Generation: s.Generation, EmittedAt: s.EmittedAt,
 		Direction: l.direction.value, From: l.from.value, To: l.to.value, AnsweredBy: l.answeredBy,
 		Disposition: sum.Disposition, Started: l.started, Ringing: l.ringing, Answered: l.answer, Ended: sum.Ended,
-		HangupParty: why.party, HangupCause: why.cause, Q850: why.q850, SIPStatus: why.sip, ProviderCause: why.provider,
+		HangupParty: why.party, HangupCause: cmp.Or(why.cause, sum.HangupCause), Q850: why.q850, SIPStatus: why.sip, ProviderCause: why.provider,
 		StartLost: l.startLost(), InterimLost: l.interimLost(), EndLost: final && !l.ended(), ConferenceID: l.conferenceID.value,
 		EventCount: l.events, DuplicateCount: l.duplicates, LateEventCount: l.late, OutOfOrderCount: l.outOfOrder,
 		FirstEventAt: l.firstEvent, LastEventAt: l.lastEvent(), Attributes: l.extras(),
@@ -36,6 +37,17 @@ func row(s *call.Session, l *leg, final bool) *call.Leg {
 	r.Flags = l.flags | arrivalRemarks(l.late, l.outOfOrder) | inferred(r.Started, r.Answered, r.Ended)
 	m.measure(r)
 	return r
+}
+
+// takenOver is when an attended transfer connected a person to the leg, absent
+// where none did.
+func takenOver(s *call.Session, id call.LegID) call.Instant {
+	for _, t := range s.Transfers {
+		if t.Type == call.Attended && t.Result == call.Completed && t.ToLeg != nil && *t.ToLeg == id {
+			return call.Instant{At: t.At, Src: call.Derived, Precision: 1}
+		}
+	}
+	return call.Instant{}
 }
 
 // measure fills the leg's own durations and claims.

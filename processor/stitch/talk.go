@@ -49,6 +49,9 @@ func (p *picture) talk() call.Int {
 	spans := buf[:0]
 	for i := range p.peers {
 		m := &p.peers[i]
+		if !p.anyPerson && m.mayHaveTalked() {
+			return call.Int{}
+		}
 		if !p.talks(m) {
 			continue
 		}
@@ -116,12 +119,20 @@ func (m *peer) conversations(spans []span, s span) []span {
 	return spans
 }
 
+// mayHaveTalked says whether it is not known if a person answered: the leg's end
+// was seen, and neither an answer nor a reason why there was none.
+func (m *peer) mayHaveTalked() bool {
+	return !m.person && !m.answered() && m.ended() && m.failure() == call.DispositionUnknown && m.why().cause == call.NoCause
+}
+
 // legTalk is how long the leg was up after an answer, whoever answered: what a
 // carrier bills. It is 0 where nobody did, null where it cannot be known.
 func (m *peer) legTalk(flags *call.Flags) call.Int {
 	joined := m.joined()
 	switch {
 	case !m.ended():
+		return call.Int{}
+	case m.mayHaveTalked() && !joined.Known():
 		return call.Int{}
 	case !m.answered() && !joined.Known():
 		return call.Some(0)

@@ -52,6 +52,7 @@ func (p *picture) apply() {
 		}
 		if t.from >= 0 && t.from != t.to && t.result != call.TransferNotCompleted {
 			p.peers[t.from].left = true
+			p.peers[t.from].passedOn = t.to >= 0 || t.consult >= 0
 		}
 		if t.to >= 0 && t.to != t.from && t.to != p.origin {
 			p.peers[t.to].role = call.TransferTarget
@@ -247,10 +248,10 @@ func (p *picture) arrived(j int) call.TransferResult {
 	switch m := &p.peers[j]; {
 	case m.person:
 		return call.Completed
-	case m.ended(), p.final:
-		return call.TransferNotCompleted
-	default:
+	case m.mayHaveTalked(), !m.ended() && !p.final:
 		return call.ResultUnknown
+	default:
+		return call.TransferNotCompleted
 	}
 }
 
@@ -287,7 +288,7 @@ func (p *picture) fromCauses(seen []peer) {
 		}
 		t := transfer{
 			at: m.end.At, from: i, to: p.successor(seen, i), consult: -1,
-			typ: m.passing(why.provider), result: call.Completed,
+			typ: m.passing(why.provider), result: call.Completed, transferor: p.farEnd(i),
 		}
 		if t.to >= 0 {
 			if p.reached(t.to) {
@@ -297,6 +298,14 @@ func (p *picture) fromCauses(seen []peer) {
 		}
 		p.transfers = append(p.transfers, t)
 	}
+}
+
+// farEnd is the party whom the platform reaches through leg i.
+func (p *picture) farEnd(i int) string {
+	if m := &p.peers[i]; m.direction.value == call.Inbound {
+		return m.from.value.Raw
+	}
+	return p.peers[i].to.value.Raw
 }
 
 // passing is the kind of transfer that a leg's events name.

@@ -427,7 +427,8 @@ func TestTransfersThatACauseNames(t *testing.T) {
 	t.Run("with the leg that goes on", func(t *testing.T) {
 		s := session(t, true, append(slices.Clone(events), onward...)...)
 		want := []call.Transfer{{
-			At: second(30), Type: call.Blind, FromLeg: id(call.Opentact, "B"), ToLeg: id(call.Opentact, "C"), Result: call.Completed,
+			At: second(30), Type: call.Blind, FromLeg: id(call.Opentact, "B"), ToLeg: id(call.Opentact, "C"),
+			Transferor: "user", Result: call.Completed,
 		}}
 		if d := cmp.Diff(want, s.Transfers); d != "" {
 			t.Errorf("transfers (-want +got):\n%s", d)

@@ -37,7 +37,7 @@ func TestApacheKafka(t *testing.T) {
 	cfg := apache(t, 4)
 	cfg.Workers = 2
 	records := onTopic(cfg, topologytest.Calls(2, 100, 20*time.Second).Noise(2, 12).Shuffle(2, 4, 2*time.Second, 0.2))
-	want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+	want := inMemory(t, records).Canonical()
 	feed(t, cfg, records)
 	got := newCollector()
 	cfg.OnCommit = got.take

@@ -273,7 +273,7 @@ func canonicalFields(s map[string]any) string {
 func reference(t *testing.T, records []topologytest.Raw) []string {
 	t.Helper()
 	sessions := map[string]map[string]any{}
-	for id, s := range topologytest.Memory(t, 4, testStitch, records).Sessions {
+	for id, s := range inMemory(t, records) {
 		sessions[id.String()] = parseSession(t, schemas.AppendJSON(nil, s))
 	}
 	return canonicalOf(sessions)
@@ -354,4 +354,94 @@ func TestTakeOver(t *testing.T) {
 	awaitPublished(t, cfg, want, 60*time.Second)
 	t.Logf("all sessions are there %v after the last kill", time.Since(begun).Round(time.Millisecond))
 	awaitBooks(t, cfg, len(records), 20*time.Second)
+}
+
+// TestZombie stops an instance until the group has given it up, and lets it go
+// on: what it still does must not count, and it comes back by itself.
+func TestZombie(t *testing.T) {
+	cfg := apache(t, 4)
+	records := onTopic(cfg, topologytest.Calls(5, 80, 30*time.Second).Shuffle(5, 4, 2*time.Second, 0.2))
+	want := reference(t, records)
+	c := childConfig{Brokers: localkafka.Shared(t).Brokers(), Name: t.Name(), Workers: 1}
+	c.Instance = "zombie"
+	zombie := startChild(t, c)
+	c.Instance = "other"
+	startChild(t, c)
+	quarter := len(records) / 4
+	feed(t, cfg, records[:quarter])
+	time.Sleep(3 * time.Second) // both have their share
+	feed(t, cfg, records[quarter:2*quarter])
+	time.Sleep(100 * time.Millisecond)
+	signalTo(t, zombie, syscall.SIGSTOP)
+	feed(t, cfg, records[2*quarter:3*quarter])
+	time.Sleep(12 * time.Second) // past session and transaction time-outs
+	signalTo(t, zombie, syscall.SIGCONT)
+	feed(t, cfg, records[3*quarter:])
+	awaitPublished(t, cfg, want, 60*time.Second)
+	awaitBooks(t, cfg, len(records), 20*time.Second)
+	if zombie.ends(0) {
+		t.Errorf("the zombie did not come back:\n%s", zombie.log)
+	}
+}
+
+func signalTo(t *testing.T, in *instance, s syscall.Signal) {
+	t.Helper()
+	if err := in.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBrokerRestarts kills the only broker under load, twice: the instance waits
+// and goes on.
+func TestBrokerRestarts(t *testing.T) {
+	cluster := localkafka.ForTest(t, localkafka.Options{})
+	cfg := testConfig(t, cluster.Brokers())
+	cfg.Config = named(cfg.Config, t.Name())
+	createSource(t, cfg, 4)
+	records := onTopic(cfg, topologytest.Calls(6, 80, 30*time.Second).Shuffle(6, 4, 2*time.Second, 0.2))
+	want := reference(t, records)
+	in := startChild(t, childConfig{Brokers: cluster.Brokers(), Name: t.Name(), Instance: "one", Workers: 2})
+	third := len(records) / 3
+	for i := range 2 {
+		feed(t, cfg, records[i*third:(i+1)*third])
+		time.Sleep(time.Duration(i+1) * 1200 * time.Millisecond)
+		if err := cluster.Kill(0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * 12 * time.Second) // the second outage is longer than any time-out
+		if err := cluster.Restart(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed(t, cfg, records[2*third:])
+	awaitPublished(t, cfg, want, 90*time.Second)
+	awaitBooks(t, cfg, len(records), 30*time.Second)
+	signalTo(t, in, syscall.SIGTERM)
+	select {
+	case err := <-in.done:
+		in.done <- err
+		if err != nil {
+			t.Errorf("stopped with %v:\n%s", err, in.log)
+		}
+	case <-time.After(10 * time.Second):
+		t.Errorf("not stopped after 10 s")
+	}
+}
+
+// TestElderExits starts a second process under the name of the first.
+func TestElderExits(t *testing.T) {
+	cfg := apache(t, 4)
+	records := onTopic(cfg, topologytest.Calls(7, 40, 30*time.Second).Shuffle(7, 4, 2*time.Second, 0.2))
+	want := reference(t, records)
+	c := childConfig{Brokers: localkafka.Shared(t).Brokers(), Name: t.Name(), Instance: "one", Workers: 2}
+	elder := startChild(t, c)
+	feed(t, cfg, records[:len(records)/2])
+	time.Sleep(3 * time.Second)
+	startChild(t, c)
+	elder.ends(20 * time.Second)
+	if log := elder.log.String(); !strings.Contains(log, ErrFenced.Error()) {
+		t.Errorf("the elder did not end as fenced:\n%s", log)
+	}
+	feed(t, cfg, records[len(records)/2:])
+	awaitPublished(t, cfg, want, 60*time.Second)
 }

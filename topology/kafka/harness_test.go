@@ -297,3 +297,13 @@ func onTopic(cfg Config, records []topologytest.Raw) []topologytest.Raw {
 	}
 	return records
 }
+
+// inMemory is the last record of every session by the runtime without Kafka.
+func inMemory(t testing.TB, records []topologytest.Raw) topologytest.Last {
+	t.Helper()
+	res, err := topologytest.Memory(4, testStitch, records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.Sessions
+}

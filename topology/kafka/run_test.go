@@ -13,7 +13,7 @@ func TestSessionsOfOneInstance(t *testing.T) {
 	cfg.Workers = 2
 	corpus := topologytest.Calls(1, 40, 20*time.Second).Noise(1, 12)
 	records := corpus.Shuffle(1, 4, 2*time.Second, 0.2)
-	want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+	want := inMemory(t, records).Canonical()
 	feed(t, cfg, records)
 
 	got := newCollector()

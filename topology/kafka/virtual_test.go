@@ -65,7 +65,7 @@ func TestBrokerErrors(t *testing.T) {
 func brokerErrors(t *testing.T, cluster *kfake.Cluster, cfg Config, key kmsg.Key, errs []*kerr.Error) {
 	cfg.Workers = 2
 	records := topologytest.Calls(6, 60, 20*time.Second).Shuffle(6, 4, 2*time.Second, 0.2)
-	want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+	want := inMemory(t, records).Canonical()
 	got := newCollector()
 	cfg.OnCommit = got.take
 	r := startRun(t, cfg)
@@ -121,7 +121,7 @@ func instanceOf(cfg Config, name string) Config {
 func TestRebalances(t *testing.T) {
 	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
 		records := topologytest.Calls(7, 80, 20*time.Second).Shuffle(7, 4, 2*time.Second, 0.2)
-		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		want := inMemory(t, records).Canonical()
 		steps := []string{"+a", "+b", "+c", "-a", "+d", "-b", "+a", "-c", "-d", "+b", "+c", "+d", "-a", "-b"}
 		running := map[string]*run{}
 		share := len(records)/len(steps) + 1
@@ -145,7 +145,7 @@ func TestRebalances(t *testing.T) {
 func TestElderIsFenced(t *testing.T) {
 	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
 		records := topologytest.Calls(8, 20, 20*time.Second).Shuffle(8, 4, 2*time.Second, 0.2)
-		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		want := inMemory(t, records).Canonical()
 		elder := startRun(t, cfg)
 		time.Sleep(3 * time.Second)
 		feed(t, cfg, records[:len(records)/2])
@@ -265,7 +265,7 @@ func TestRetentionOvertakes(t *testing.T) {
 func TestAddedPartition(t *testing.T) {
 	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
 		records := topologytest.Calls(12, 30, 20*time.Second).Shuffle(12, 5, 2*time.Second, 0)
-		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		want := inMemory(t, records).Canonical()
 		startRun(t, cfg)
 		time.Sleep(3 * time.Second)
 		cl := client(t, cfg)
@@ -288,7 +288,7 @@ func TestStartLatest(t *testing.T) {
 			t.Fatal(err)
 		}
 		records := topologytest.Calls(14, 10, 20*time.Second).Shuffle(14, 4, time.Second, 0)
-		want := topologytest.Memory(t, 4, testStitch, records).Sessions.Canonical()
+		want := inMemory(t, records).Canonical()
 		feed(t, cfg, records) // while nobody runs: still to be read
 		startRun(t, cfg)
 		newCollector().awaitCommitted(t, cfg, want, time.Minute)

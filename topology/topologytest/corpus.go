@@ -65,6 +65,15 @@ func LinkedCalls(seed uint64, calls int, span time.Duration) *Corpus {
 	return draw(seed, calls, span, 7)
 }
 
+// Trees draws calls of up to a dozen legs, each placed by one before it.
+func Trees(seed uint64, calls int, span time.Duration) *Corpus {
+	g := &drawing{rng: rand.New(rand.NewPCG(seed, 2)), corpus: &Corpus{}}
+	for g.call = range calls {
+		g.opentact(Start+g.rng.Int64N(span.Milliseconds()), 1+g.rng.IntN(12))
+	}
+	return g.corpus
+}
+
 func draw(seed uint64, calls int, span time.Duration, kinds int) *Corpus {
 	g := &drawing{rng: rand.New(rand.NewPCG(seed, 2)), corpus: &Corpus{}}
 	for g.call = range calls {
@@ -72,7 +81,7 @@ func draw(seed uint64, calls int, span time.Duration, kinds int) *Corpus {
 		g.prefix = fmt.Sprintf("%d-%d", seed, g.call)
 		switch g.rng.IntN(kinds) {
 		case 0, 1, 2, 3:
-			g.opentact(at)
+			g.opentact(at, 1+g.rng.IntN(5))
 		case 4, 5, 6:
 			g.sonetel(at)
 		case 7, 8:
@@ -223,7 +232,7 @@ func iso(at int64) string { return time.UnixMilli(at).UTC().Format("2006-01-02T1
 func (d *drawing) lost() bool { return d.rng.IntN(12) == 0 }
 
 // opentact draws a tree of legs, each embedding its parent in its events.
-func (d *drawing) opentact(at int64) {
+func (d *drawing) opentact(at int64, n int) {
 	type leg struct {
 		id       string
 		created  int64
@@ -231,7 +240,7 @@ func (d *drawing) opentact(at int64) {
 		parent   int
 	}
 	legs := []leg{{d.uuid(), at, d.number(), d.number(), -1}}
-	for range d.rng.IntN(5) {
+	for len(legs) < n {
 		p := d.rng.IntN(len(legs))
 		legs = append(legs, leg{d.uuid(), d.after(legs[p].created, 800), d.number(), d.number(), p})
 	}
@@ -325,6 +334,9 @@ func (d *drawing) bandwidth(at int64) {
 		}
 		for k, v := range more {
 			o[k] = v
+		}
+		if kind == "answer" && d.rng.IntN(2) == 0 {
+			delete(o, "startTime") // then the event alone does not tell when the leg began
 		}
 		d.say("bandwidth", d.after(at, 300), o)
 	}

@@ -2,9 +2,9 @@ package topologytest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
-	"testing"
 
 	"callstitch/processor/call"
 	"callstitch/processor/stitch"
@@ -13,39 +13,21 @@ import (
 )
 
 // Memory plays records through the runtime of package memory, in the order in
-// which they are given.
-func Memory(t testing.TB, partitions int32, cfg stitch.Config, records []Raw) *Result {
-	t.Helper()
-	res := &Result{Sessions: Last{}, Books: map[topology.SourcePartition]*call.Audit{}}
+// which they are given. It errs as Play does.
+func Memory(partitions int32, cfg stitch.Config, records []Raw) (*Result, error) {
+	res := newResult()
+	var broken error
 	r := memory.New(memory.Config{Config: topology.Config{ExchangePartitions: partitions, Stitch: cfg}, BatchRecords: 50},
-		func(o topology.Output) {
-			switch v := o.Value.(type) {
-			case *call.Session:
-				res.Stats.SessionRecords++
-				if last := res.Sessions[v.ID]; last != nil && v.Revision != last.Revision+1 || last == nil && v.Revision != 1 {
-					t.Errorf("session %s: revision %d does not follow %s", v.ID, v.Revision, told(last))
-				}
-				res.Sessions.Put(v)
-			case *call.Event:
-				res.Events = append(res.Events, v)
-			case *call.Reject:
-				res.Rejects = append(res.Rejects, v)
-			case *call.Audit:
-				res.Books[topology.SourcePartition{Topic: v.Topic, Partition: v.Partition}] = v
-			}
-		})
+		func(o topology.Output) { broken = errors.Join(broken, res.take(o)) })
 	offsets := map[int32]int64{}
 	for _, rec := range records {
 		rec.Offset = offsets[rec.Partition]
 		offsets[rec.Partition]++
 		if err := r.Process(rec.Record); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return res
+	return res, errors.Join(broken, r.Close())
 }
 
 // Check holds the sessions of a result against the calls that were drawn: for

@@ -146,7 +146,7 @@ func newGame(s Scenario) *game {
 		broker: &broker{
 			committed: map[*partition]position{}, flight: map[sentMessage]int64{},
 		},
-		result: &Result{Sessions: Last{}, Books: map[topology.SourcePartition]*call.Audit{}},
+		result: newResult(),
 	}
 	g.stats = &g.result.Stats
 	g.cfg = topology.Config{
@@ -303,31 +303,36 @@ func (g *game) commit(tx *transaction) error {
 	g.broker.finish(tx, committed)
 	g.stats.Commits++
 	for _, o := range tx.outputs {
-		if err := g.take(o); err != nil {
+		if err := g.result.take(o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *game) take(o topology.Output) error {
+func newResult() *Result {
+	return &Result{Sessions: Last{}, Books: map[topology.SourcePartition]*call.Audit{}}
+}
+
+// take takes in an output that was committed.
+func (res *Result) take(o topology.Output) error {
 	switch v := o.Value.(type) {
 	case *call.Session:
-		g.stats.SessionRecords++
-		last := g.result.Sessions[v.ID]
+		res.Stats.SessionRecords++
+		last := res.Sessions[v.ID]
 		if last == nil && v.Revision != 1 || last != nil && v.Revision != last.Revision+1 {
 			return fmt.Errorf("session %s: revision %d (%s) does not follow %s", v.ID, v.Revision, v.State, told(last))
 		}
-		g.result.Sessions.Put(v)
+		res.Sessions.Put(v)
 	case *call.Event:
-		g.result.Events = append(g.result.Events, v)
+		res.Events = append(res.Events, v)
 	case *call.Reject:
-		g.result.Rejects = append(g.result.Rejects, v)
+		res.Rejects = append(res.Rejects, v)
 	case *call.Audit:
 		if !v.Balanced() {
 			return fmt.Errorf("book does not balance: %+v", *v)
 		}
-		g.result.Books[topology.SourcePartition{Topic: v.Topic, Partition: v.Partition}] = v
+		res.Books[topology.SourcePartition{Topic: v.Topic, Partition: v.Partition}] = v
 	}
 	return nil
 }
