@@ -58,17 +58,27 @@ func TestNulls(t *testing.T) {
 		value       any
 		null, known []string
 	}{
-		{&call.Event{}, []string{"scope", "event_time", "event_time_src", "event_time_precision_ms", "reported_at", "ingested_at",
-			"from_raw", "from_e164", "from_kind", "q850_cause", "q850_src", "provider_duration_s", "recording_status", "transfer_type"},
-			[]string{"tenant_id", "event_type", "direction", "answered_by", "lateness_ms", "link_keys", "attributes", "processed_at"}},
-		{&call.Event{
-			Time: call.Instant{Src: call.Ingest}, ReportedAt: -1, From: call.Party{Kind: call.App}, To: call.Party{Raw: "7"},
-			Q850: call.Code{Src: call.CodeMapped}, ProviderDuration: call.Some(0),
-		}, []string{"from_raw", "to_e164", "started_at"},
-			[]string{"event_time", "event_time_precision_ms", "reported_at", "from_kind", "to_raw", "to_kind", "q850_cause", "provider_duration_s"}},
-		{&call.Session{FirstSource: &call.Source{Topic: "t"}, LastSource: &call.Source{}},
+		{
+			&call.Event{},
+			[]string{
+				"scope", "event_time", "event_time_src", "event_time_precision_ms", "reported_at", "ingested_at",
+				"from_raw", "from_e164", "from_kind", "q850_cause", "q850_src", "provider_duration_s", "recording_status", "transfer_type",
+			},
+			[]string{"tenant_id", "event_type", "direction", "answered_by", "lateness_ms", "link_keys", "attributes", "processed_at"},
+		},
+		{
+			&call.Event{
+				Time: call.Instant{Src: call.Ingest}, ReportedAt: -1, From: call.Party{Kind: call.App}, To: call.Party{Raw: "7"},
+				Q850: call.Code{Src: call.CodeMapped}, ProviderDuration: call.Some(0),
+			},
+			[]string{"from_raw", "to_e164", "started_at"},
+			[]string{"event_time", "event_time_precision_ms", "reported_at", "from_kind", "to_raw", "to_kind", "q850_cause", "provider_duration_s"},
+		},
+		{
+			&call.Session{FirstSource: &call.Source{Topic: "t"}, LastSource: &call.Source{}},
 			[]string{"close_reason", "superseded_by", "last_src_topic", "last_src_partition", "last_src_offset", "first_event_at", "talk_ms"},
-			[]string{"first_src_topic", "first_src_partition", "first_src_offset", "emitted_at", "legs", "transfers"}},
+			[]string{"first_src_topic", "first_src_partition", "first_src_offset", "emitted_at", "legs", "transfers"},
+		},
 		{&call.Session{}, []string{"first_src_topic", "first_src_partition", "first_src_offset"}, []string{"disposition"}},
 		{&call.Leg{}, []string{"parent_leg_id", "provider_parent_call_id", "total_ms"}, []string{"leg_id", "session_id", "quality_flags"}},
 	} {

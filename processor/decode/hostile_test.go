@@ -24,7 +24,11 @@ func TestEveryFieldWithEveryType(t *testing.T) {
 	junk := []any{
 		nil, true, false, json.Number("0"), json.Number("-1"), json.Number("1.5"), json.Number("1e300"),
 		json.Number("18446744073709551616"), "", " ", "x", "0", "486", "PT", "2024-13-41T25:61:61Z", "1970-01-01T00:00:00Z",
-		strings.Repeat("9", 300), strings.Repeat("é", 2000), []any{}, []any{nil}, []any{map[string]any{}}, map[string]any{},
+		strings.Repeat("9", 300), strings.Repeat("é", 2000),
+		[]any{},
+		[]any{nil},
+		[]any{map[string]any{}},
+		map[string]any{},
 		map[string]any{"uuid": json.Number("1"), "state": []any{}, "number": map[string]any{}, "value": nil},
 	}
 	for _, p := range providers {

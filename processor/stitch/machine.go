@@ -25,7 +25,6 @@ type Machine struct {
 	live    int // nodes stored, stubs included
 
 	effects Effects
-	buf     []byte
 	legs    []*leg // scratch of evaluate
 }
 

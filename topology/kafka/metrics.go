@@ -71,7 +71,8 @@ func (m *metrics) unregister(status *Status) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.commits, m.commitLatency, m.sessions, m.restored, m.processed, m.outputs,
-		m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd, gauges{status},
+		m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd,
+		gauges{status},
 	} {
 		m.registerer.Unregister(c)
 	}
