@@ -41,7 +41,7 @@ func (c *clocks) configure(counts map[string]int32) {
 		_, ok := counts[s.source.Topic]
 		return !ok
 	})
-	for topic, n := range counts {
+	for topic, n := range counts { // order: each lands in its sorted place
 		for p := range n {
 			c.at(SourcePartition{topic, p})
 		}

@@ -200,7 +200,7 @@ func (t *DecodeTask) Ignored() map[string]int64 { return t.ignored }
 // Commit makes everything since the last Commit or Restore durable.
 func (t *DecodeTask) Commit() {
 	t.committed = t.now
-	for kind, n := range t.fresh {
+	for kind, n := range t.fresh { // order: a sum has none
 		t.ignored[kind] += n
 	}
 	clear(t.fresh)

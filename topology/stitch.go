@@ -340,7 +340,7 @@ func (t *StitchTask) put(key, value []byte) {
 }
 
 func (t *StitchTask) dirtyAccounts() (dirty []SourcePartition) {
-	for p, a := range t.accounts {
+	for p, a := range t.accounts { // order: sorted below
 		if a.dirty {
 			dirty = append(dirty, p)
 		}
@@ -377,7 +377,7 @@ func (t *StitchTask) Clock() Clock { return t.said }
 
 // Answers are the task's answers that are due, for the next tick.
 func (t *StitchTask) Answers() (due []Answer) {
-	for _, a := range t.accounts {
+	for _, a := range t.accounts { // order: sorted below, or a sum that has none
 		due = append(due, a.due...)
 		a.due = a.due[:0]
 	}
@@ -448,7 +448,7 @@ func (t *StitchTask) Replayed() int64 { return t.replayed }
 
 // Counts is what the events of every source partition came to in this task.
 func (t *StitchTask) Counts() (sum Counts) {
-	for _, a := range t.accounts {
+	for _, a := range t.accounts { // order: sorted below, or a sum that has none
 		sum.Add(a.counts)
 	}
 	return sum

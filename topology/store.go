@@ -102,7 +102,7 @@ func (s *Store) appendChanges(changes []Change, partition int32) []Change {
 // transaction's writes are not part of it.
 func (s *Store) All() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
-		for key, value := range s.base {
+		for key, value := range s.base { // order: callers are told that there is none
 			if !yield([]byte(key), value) {
 				return
 			}

@@ -182,13 +182,14 @@ func (d *draft) bandwidthType(root value, typ string) {
 }
 
 // bandwidthCause reads why a call ended: the word decides, the SIP status of
-// newer events adds to it.
+// newer events adds to it, and stands for a word that says nothing.
 func (d *draft) bandwidthCause(root value) {
 	e := d.event
 	if status, ok := root.either("sipResponseCode", "sip_response_code").integer(); ok && status >= 100 && status < 700 {
 		d.endsWithStatus(int32(status))
 	}
-	if e.ProviderCause = d.text(root.get("cause")); e.ProviderCause != "" {
+	e.ProviderCause = d.text(root.get("cause"))
+	if e.ProviderCause != "" && (e.ProviderCause != "unknown" || !e.SIPStatus.Known()) {
 		d.endsWith(BandwidthScheme, e.ProviderCause)
 	}
 }

@@ -26,7 +26,7 @@ var sonetelEvents = map[string]struct {
 	"missedCallEvent":      {call.CallMissed, true},
 	"channelHungUpEvent":   {call.ChannelEnded, false},
 	"callTransferredEvent": {call.TransferCompleted, false},
-	"twinTransferredEvent": {call.TransferCompleted, false},
+	"twinTransferredEvent": {call.CallUpdated, false}, // to the same user's other telephone
 	"activeChannelEvent":   {call.CallUpdated, false},
 }
 

@@ -365,7 +365,7 @@ func (p *picture) conclude(s *call.Session) {
 		s.InterimLost = s.InterimLost || p.peers[i].interimLost()
 	}
 	s.Complete = p.over && !s.StartLost && !s.InterimLost &&
-		!slices.ContainsFunc(p.peers, func(m peer) bool { return m.mayHaveTalked() })
+		!slices.ContainsFunc(p.peers, func(m peer) bool { return m.mayHaveTalked() && !(p.anyPerson && m.platform) })
 	p.flags |= inferred(s.Started, s.Answered, s.Ended)
 }
 

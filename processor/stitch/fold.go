@@ -24,6 +24,7 @@ const (
 	tookMessage                    // the platform says that a message was taken
 	agentGone                      // an agent or channel left
 	momentsCut                     // the timeline overflowed
+	bridged                        // connected to a call or room that no link names
 )
 
 // leg is the commutative fold over the set of one leg's accepted events; the
@@ -301,6 +302,9 @@ func (l *leg) see(e *call.Event) {
 	case call.CallBridged, call.CallHeld, call.CallResumed, call.ConferenceJoined:
 		l.marks |= picked
 	}
+	if e.Type == call.ConferenceJoined || e.Type == call.CallUnbridged && !failedBridge(e.HangupCause) {
+		l.marks |= bridged
+	}
 	if e.PlatformAnswer {
 		l.marks |= platformTook
 	}
@@ -314,6 +318,10 @@ func (l *leg) see(e *call.Event) {
 		l.answeredBy = e.AnsweredBy
 	}
 }
+
+// failedBridge says whether the cause with the end of a bridge means that it
+// never was one.
+func failedBridge(c call.HangupCause) bool { return c != call.NoCause && c != call.CauseNormal }
 
 // certainty orders answerers: detection corrects the first guess.
 func certainty(a call.Answerer) int {

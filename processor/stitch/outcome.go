@@ -20,6 +20,9 @@ func (p *picture) outcome() (d call.Disposition, explains int) {
 	if m := &p.peers[i]; !m.platform || !m.answered() {
 		return m.failure(), i
 	}
+	if p.peers[i].marks&bridged != 0 {
+		return call.DispositionUnknown, i // connected to somebody of whom this session has no leg
+	}
 	return call.NoAnswer, i // the platform answered and dialled nobody
 }
 
@@ -67,7 +70,7 @@ func (p *picture) tookMessage() bool {
 		switch {
 		case m.marks&tookMessage != 0,
 			m.answered() && !m.platform && m.answeredBy == call.Machine,
-			m.provider == call.Bandwidth && m.platform && m.answered() && len(m.recordings) > 0:
+			m.provider == call.Bandwidth && m.platform && m.answered() && m.marks&bridged == 0 && len(m.recordings) > 0:
 			return true
 		}
 	}

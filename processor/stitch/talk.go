@@ -122,6 +122,9 @@ func (m *peer) conversations(spans []span, s span) []span {
 // mayHaveTalked says whether it is not known if a person answered: the leg's end
 // was seen, and neither an answer nor a reason why there was none.
 func (m *peer) mayHaveTalked() bool {
+	if m.platform && m.marks&bridged != 0 {
+		return true
+	}
 	return !m.person && !m.answered() && m.ended() && m.failure() == call.DispositionUnknown && m.why().cause == call.NoCause
 }
 

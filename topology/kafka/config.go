@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -136,6 +137,7 @@ func (c *Config) validate() error {
 	check(c.ApplicationID != "", "application_id is empty")
 	check(len(c.Sources) > 0, "no sources are configured")
 	check(c.ExchangePartitions > 0, "exchange_partitions is %d, it must be at least 1", c.ExchangePartitions)
+	check(!strings.ContainsFunc(c.ApplicationID+c.InstanceID, unicode.IsSpace), "application_id and instance_id must not contain spaces")
 	check(c.Workers > 0, "workers is %d, it must not be negative", c.Workers)
 	check(c.CommitInterval*2 <= c.TransactionTimeout,
 		"commit_interval %v is more than half of the transaction time-out %v", c.CommitInterval, c.TransactionTimeout)
@@ -277,6 +279,6 @@ func requireTransactionVersion(ctx context.Context, cl *kgo.Client) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: the cluster's transaction.version is below %s: use Apache Kafka 4.0 or later, and upgrade the feature with kafka-features.sh",
-		ErrTopicMismatch, strconv.Itoa(need))
+	return fmt.Errorf("%w: the cluster's transaction.version is below %d: use Apache Kafka 4.0 or later, and upgrade the feature with kafka-features.sh",
+		errBroken, need)
 }

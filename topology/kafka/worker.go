@@ -169,6 +169,9 @@ func (w *worker) open(hard context.Context) error {
 func (w *worker) close() {
 	for _, p := range w.parts {
 		w.drop(p)
+		if p.restore != nil {
+			<-p.restore.result
+		}
 	}
 	w.session.Close()
 	w.status.expect(w.id)

@@ -1,0 +1,214 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"callstitch/processor/call"
+)
+
+var decodeConfig = &Config{ExchangePartitions: 4}
+
+func stringee(status string, at int64) []byte {
+	when := ""
+	if at > 0 {
+		when = fmt.Sprintf(`"timestamp_ms":%d,`, at)
+	}
+	return fmt.Appendf(nil, `{"call_status":%q,%s"call_id":"call-vn-1-A-1","event_id":"e-%s","project_id":1,
+		"from":{"number":"15550100001","type":"external"},"to":{"number":"agent1","type":"internal"}}`, status, when, status)
+}
+
+func rawRecord(offset, timestamp int64, value []byte) Record {
+	return Record{
+		Topic: "call.raw", Partition: 2, Offset: offset, Timestamp: timestamp, Key: []byte("key"), Value: value,
+		Headers: []call.Header{{Key: "provider", Value: []byte("stringee")}},
+	}
+}
+
+// The arrival of an event is the largest timestamp of its partition so far, be
+// it that of a record that was rejected or ignored.
+func TestArrival(t *testing.T) {
+	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+	const start = 1_772_442_000_000
+	for i, c := range []struct {
+		timestamp int64
+		value     []byte
+		want      int64
+	}{
+		{start, stringee("created", start), start},
+		{start + 50, nil, start + 50},
+		{start + 20, stringee("started", start+9), start + 50},
+		{start + 70, []byte("{"), start + 70},
+		{start + 60, stringee("ringing", start), start + 70},
+		{math.MaxInt64, stringee("answered", start), timestampMax},
+	} {
+		var fx Effects
+		task.Process(rawRecord(int64(i), c.timestamp, c.value), &fx)
+		p := task.Progress(false, 0)
+		if p.Arrival != c.want || p.Time != c.want-1 || p.Offset != int64(i)+1 {
+			t.Errorf("record %d: progress %+v, want arrival %d", i, p, c.want)
+		}
+		for _, e := range fx.Exchange {
+			if _, arrival, err := parseEvent(e.Value); arrival != c.want || err != nil {
+				t.Errorf("record %d: event arrives at %d, %v", i, arrival, err)
+			}
+			if e.Partition != Partition(e.Key, 4) || len(e.Key) != 17 {
+				t.Errorf("record %d: envelope %+v", i, e)
+			}
+		}
+	}
+	if d := cmp.Diff(Totals{Read: 6, Decoded: 4, Ignored: 1, Rejected: 1, Events: 4}, task.Totals()); d != "" {
+		t.Error(d)
+	}
+}
+
+// Idle time is what the broker's clock said before the fetch, and nothing less
+// than the partition's own time.
+func TestProgress(t *testing.T) {
+	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+	for _, c := range []struct {
+		idle        bool
+		heard, want int64
+	}{{false, 500, unheard}, {true, 0, unheard}, {true, 500, 500}} {
+		if got := task.Progress(c.idle, c.heard).Time; got != c.want {
+			t.Errorf("nothing read, idle %t, heard %d: %d, want %d", c.idle, c.heard, got, c.want)
+		}
+	}
+	task.Process(rawRecord(0, 1000, nil), &Effects{})
+	for _, c := range []struct {
+		idle        bool
+		heard, want int64
+	}{{false, 5000, 999}, {true, 500, 999}, {true, 5000, 5000}} {
+		if got := task.Progress(c.idle, c.heard).Time; got != c.want {
+			t.Errorf("idle %t, heard %d: %d, want %d", c.idle, c.heard, got, c.want)
+		}
+	}
+}
+
+// A raw file has no timestamps: an event arrives at the largest provider instant
+// so far, and waits until there is one.
+func TestRawFile(t *testing.T) {
+	task := NewDecodeTask(decodeConfig, Source{Topic: "file"}, 0)
+	const start = 1_772_442_000_000
+	var fx Effects
+	task.Process(rawRecord(0, 0, stringee("created", 0)), &fx)
+	if len(fx.Exchange) != 0 || task.Progress(false, 0).Time != unheard {
+		t.Fatalf("an event was sent with no time known: %+v", fx)
+	}
+	task.Process(rawRecord(1, 0, stringee("ringing", start+5)), &fx)
+	task.Process(rawRecord(2, 0, stringee("started", start)), &fx)
+	if len(fx.Exchange) != 3 {
+		t.Fatalf("%d events", len(fx.Exchange))
+	}
+	for i, e := range fx.Exchange {
+		if _, arrival, _ := parseEvent(e.Value); arrival != start+5 {
+			t.Errorf("event %d arrives at %d", i, arrival)
+		}
+	}
+
+	silent := NewDecodeTask(decodeConfig, Source{Topic: "file"}, 0)
+	fx.Reset()
+	silent.Process(rawRecord(0, 0, stringee("created", 0)), &fx)
+	silent.End(&fx)
+	if len(fx.Exchange) != 1 || silent.Progress(false, 0).Arrival != 0 {
+		t.Errorf("a file without instants: %d events, %+v", len(fx.Exchange), silent.Progress(false, 0))
+	}
+}
+
+func TestDecodeTaskState(t *testing.T) {
+	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+	if err := task.Restore(""); err != nil {
+		t.Fatal(err)
+	}
+	task.Process(rawRecord(4, 1000, nil), &Effects{})
+	task.Process(rawRecord(5, 900, stringee("created", 5)), &Effects{})
+	task.Commit()
+	before := task.Progress(false, 0)
+	task.Process(rawRecord(6, 2000, []byte("{")), &Effects{})
+	task.Process(rawRecord(7, 2000, nil), &Effects{})
+	task.Abort()
+	if d := cmp.Diff(before, task.Progress(false, 0)); d != "" {
+		t.Errorf("after an abort:\n%s", d)
+	}
+	if n := task.Ignored(); len(n) != 1 || n["null"] != 1 {
+		t.Errorf("ignored %v", n)
+	}
+
+	next := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+	if err := next.Restore(task.Metadata()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, next.Progress(false, 0)); d != "" {
+		t.Errorf("after a restore from %q:\n%s", task.Metadata(), d)
+	}
+	next.Abort()
+	if d := cmp.Diff(before, next.Progress(false, 0)); d != "" {
+		t.Errorf("after a restore and an abort:\n%s", d)
+	}
+	if err := next.Restore("2 1"); !errors.Is(err, ErrNewerState) {
+		t.Errorf("metadata of a newer program: %v", err)
+	}
+	if err := next.Restore("1 1 x"); err == nil {
+		t.Error("metadata that is none was taken")
+	}
+}
+
+// The largest state fits far below the 4,096 bytes that a broker takes.
+func TestMetadataSize(t *testing.T) {
+	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+	n := int64(math.MinInt64)
+	task.now = decodeState{n, n, Totals{n, n, n, n, n}}
+	if got := len(task.Metadata()); got > 256 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
+// A reject carries all that its record was.
+func TestReject(t *testing.T) {
+	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+	var fx Effects
+	r := rawRecord(3, 77, []byte("{"))
+	task.Process(r, &fx)
+	if len(fx.Outputs) != 1 || fx.Outputs[0].Sink != Rejects {
+		t.Fatalf("outputs %+v", fx.Outputs)
+	}
+	got := fx.Outputs[0].Value.(*call.Reject)
+	want := &call.Reject{
+		Reason: call.MalformedJSON, Detail: got.Detail, Source: call.Source{Topic: "call.raw", Partition: 2, Offset: 3},
+		Timestamp: 77, Key: r.Key, Value: r.Value, Headers: r.Headers,
+	}
+	if d := cmp.Diff(want, got); d != "" || string(fx.Outputs[0].Key) != "key" {
+		t.Error(d)
+	}
+}
+
+// A slice that the arena gave out is not written again.
+func TestArena(t *testing.T) {
+	var a arena
+	var kept [][]byte
+	for i := range 3000 {
+		b := a.room()
+		for range i % 200 {
+			b = append(b, byte(i))
+		}
+		kept = append(kept, a.keep(b))
+	}
+	large := a.keep(append(a.room(), make([]byte, 2*arenaChunk)...))
+	if len(large) != 2*arenaChunk {
+		t.Errorf("%d bytes", len(large))
+	}
+	for i, b := range kept {
+		if len(b) != i%200 || cap(b) != len(b) {
+			t.Fatalf("slice %d has %d bytes of %d", i, len(b), cap(b))
+		}
+		for _, c := range b {
+			if c != byte(i) {
+				t.Fatalf("slice %d was overwritten", i)
+			}
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package topology
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"callstitch/processor/call"
+	"callstitch/processor/stitch"
+)
+
+var stitchConfig = &Config{
+	ExchangePartitions: 2,
+	Stitch: stitch.Config{
+		Grace: time.Second, UnansweredTimeout: time.Minute, AnsweredTimeout: time.Minute, Retention: time.Hour, Partial: true,
+	},
+}
+
+// feed is a stitch task and what its runtime does.
+type feed struct {
+	t         *testing.T
+	task      *StitchTask
+	fx        Effects
+	offset    int64
+	changelog []Change
+}
+
+func newFeed(t *testing.T) *feed {
+	return &feed{t: t, task: NewStitchTask(stitchConfig, 0, map[string]int32{"call.raw": 1})}
+}
+
+func (f *feed) put(key, value []byte) {
+	f.t.Helper()
+	if err := f.task.Process(Record{Topic: "exchange", Offset: f.offset, Key: key, Value: value}, &f.fx); err != nil {
+		f.t.Fatal(err)
+	}
+	f.offset++
+}
+
+func (f *feed) tick(k Tick) { f.t.Helper(); f.put(nil, k.Envelopes(stitchConfig)[0].Value) }
+
+func (f *feed) time(at int64) {
+	f.t.Helper()
+	f.tick(Tick{
+		Progress: []Progress{{Source: part(0), Time: at}},
+		Clocks:   []Clock{{Task: 0, Time: at}, {Task: 1, Time: at}},
+	})
+}
+
+func (f *feed) commit() {
+	f.task.Finish(&f.fx)
+	for i, e := range f.fx.Exchange {
+		f.task.Sent(e, 100+int64(i))
+	}
+	f.changelog = append(f.changelog, f.fx.Changelog...)
+	f.task.Commit(f.offset)
+	f.fx.Reset()
+}
+
+// restored is another owner's task, from the changelog.
+func (f *feed) restored(ends []int64) *feed {
+	f.t.Helper()
+	next := newFeed(f.t)
+	for _, c := range f.changelog {
+		next.task.Load(c.Key, c.Value)
+	}
+	if err := next.task.Restored(ends); err != nil {
+		f.t.Fatal(err)
+	}
+	next.offset = f.offset
+	return next
+}
+
+// linked is an event of a leg of the task's partition with a link to another
+// partition, so that a message goes there.
+func linked(n int) (key, value []byte) {
+	for i := n; ; i++ {
+		e := &call.Event{
+			Tenant: "t", Provider: call.Sonetel, CallID: string(rune('a' + i)), Type: call.CallInitiated,
+			Time: call.Instant{At: 1000, Src: call.Reported, Precision: 1}, Source: call.Source{Topic: "call.raw"},
+			Links: []call.Link{{Kind: call.Flow, Value: string(rune('A' + i))}},
+		}
+		e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
+		e.ID = call.NewEventID(e.Leg, "x")
+		from := call.LegNode(e.Leg)
+		to := call.LinkNode(e.Tenant, e.Provider, e.Scope, call.Flow, e.Links[0].Value)
+		if Partition(from[:], 2) == 0 && Partition(to[:], 2) == 1 {
+			return from[:], appendEvent(nil, e, 1000)
+		}
+	}
+}
+
+// A message holds the task's clock until its partition's task is past it.
+func TestClockIsHeldByFlight(t *testing.T) {
+	f := newFeed(t)
+	f.time(500)
+	f.commit()
+	f.put(linked(0))
+	f.time(5000)
+	f.commit()
+	if got := f.task.Clock(); got != (Clock{Task: 0, Time: 999, Position: 3}) {
+		t.Errorf("clock %+v: want one held before 1000", got)
+	}
+	f.tick(Tick{Clocks: []Clock{{Task: 1, Time: 5000, Position: 100}}})
+	f.commit()
+	if got := f.task.Clock().Time; got != 999 {
+		t.Errorf("acknowledged by the position of the message itself: %d", got)
+	}
+	f.tick(Tick{Clocks: []Clock{{Task: 1, Time: 5000, Position: 101}}})
+	if got := f.task.Clock().Time; got != 999 {
+		t.Errorf("the clock of the open transaction was told: %d", got)
+	}
+	f.commit()
+	if got := f.task.Clock().Time; got != 5000 {
+		t.Errorf("clock %d, want 5000 once acknowledged", got)
+	}
+}
+
+// A new owner does not know what was in flight. It holds its clock where the
+// last one's was until every task is past the ends of the exchange at the
+// take-over: past the high watermarks, since what lies between a last stable
+// offset and them may be a committed message.
+func TestTakeOver(t *testing.T) {
+	f := newFeed(t)
+	f.time(500)
+	f.commit()
+	f.put(linked(0))
+	f.time(5000)
+	f.commit()
+
+	next := f.restored([]int64{3, 120})
+	if got := next.task.Clock(); got.Time != 999 || got.Position != 3 {
+		t.Errorf("clock %+v right after the take-over", got)
+	}
+	hear := func(position, want int64) {
+		t.Helper()
+		next.tick(Tick{Clocks: []Clock{{Task: 0, Time: 999, Position: 4}, {Task: 1, Time: 9000, Position: position}}})
+		next.commit()
+		if got := next.task.Clock().Time; got != want {
+			t.Errorf("with task 1 at %d the clock is %d, want %d", position, got, want)
+		}
+	}
+	hear(119, 999)
+	again := next.restored([]int64{4, 119})
+	if got := again.task.Clock().Time; got != 999 {
+		t.Errorf("after a second take-over the clock is %d", got)
+	}
+	hear(120, 5000)
+}
+
+// An event that is older than the clock causes messages that are not.
+func TestTrigIsBeyondTheClock(t *testing.T) {
+	f := newFeed(t)
+	f.time(7000)
+	f.put(linked(0))
+	f.task.Finish(&f.fx)
+	if len(f.fx.Exchange) == 0 {
+		t.Fatal("no message")
+	}
+	for _, e := range f.fx.Exchange {
+		if e.Trig != 7001 || e.From != 0 {
+			t.Errorf("envelope with trig %d from %d", e.Trig, e.From)
+		}
+	}
+}
+
+// An abort leaves nothing, and a restore brings back everything: both give the
+// clocks, counts, answers and position of the last commit.
+func TestAbortAndRestore(t *testing.T) {
+	f := newFeed(t)
+	f.tick(Tick{
+		Progress: []Progress{{Source: part(0), Time: 500, Offset: 4, Arrival: 501, Totals: Totals{Read: 4}}},
+		Clocks:   []Clock{{Task: 0, Time: 400}, {Task: 1, Time: 300}},
+	})
+	f.put(linked(0))
+	f.put(linked(0))
+	f.commit()
+	snapshot := func(task *StitchTask) []any {
+		topic, partition := task.HeldBy()
+		return []any{
+			task.Clock(), task.LegClock(), task.SessionClock(), task.Counts(), task.Position(), topic, partition,
+			contents(task.store), task.Answers(),
+		}
+	}
+	want := snapshot(f.task)
+
+	f.time(9000)
+	f.put(linked(3))
+	f.tick(Tick{Progress: []Progress{{Source: part(0), Time: 9000, Offset: 9, Arrival: 1, Totals: Totals{Read: 9}}}})
+	f.task.Finish(&f.fx)
+	f.task.Abort()
+	if d := cmp.Diff(want, snapshot(f.task)); d != "" {
+		t.Errorf("after an abort:\n%s", d)
+	}
+	next := f.restored(nil).task
+	got := snapshot(next)
+	want[0], got[0] = nil, nil // a new owner does not know the flight, and holds nothing back where it is told that there is none
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("after a restore:\n%s", d)
+	}
+	if c := want[3].(Counts); c.Accepted != 1 || c.Duplicate != 1 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+// Records that the state contains already are passed over, so that an offset
+// that was set back counts nothing twice.
+func TestReplayedRecords(t *testing.T) {
+	f := newFeed(t)
+	f.put(linked(0))
+	f.commit()
+	f.offset = 0
+	f.put(linked(0))
+	if f.task.Replayed() != 1 || f.task.Counts() != (Counts{Accepted: 1}) {
+		t.Errorf("replayed %d, counts %+v", f.task.Replayed(), f.task.Counts())
+	}
+}
+
+// Nothing processed, nothing to write.
+func TestFinishWithoutWork(t *testing.T) {
+	f := newFeed(t)
+	f.time(500)
+	f.commit()
+	if f.task.Finish(&f.fx) || len(f.fx.Changelog) > 0 || f.task.Pending() > 0 {
+		t.Errorf("changes %+v", f.fx.Changelog)
+	}
+}
+
+func TestUnreadableState(t *testing.T) {
+	for name, c := range map[string]struct {
+		key, value []byte
+		want       error
+	}{
+		"clocks of a newer program":  {[]byte{clocksKey}, []byte{clocksForm + 1}, ErrNewerState},
+		"account of a newer program": {sourceKey(accountKey, part(0)), []byte{accountForm + 1}, ErrNewerState},
+		"book of a newer program":    {sourceKey(bookKey, part(0)), []byte{bookForm + 1}, ErrNewerState},
+		"damaged position":           {[]byte{positionKey}, []byte{2}, call.ErrCorrupt},
+	} {
+		task := NewStitchTask(stitchConfig, 0, nil)
+		task.Load(c.key, c.value)
+		if err := task.Restored(nil); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	task := NewStitchTask(stitchConfig, 0, nil)
+	other := newClocks(3)
+	task.Load([]byte{clocksKey}, other.appendBinary(nil))
+	if err := task.Restored(nil); err == nil || !strings.Contains(err.Error(), "partitions") {
+		t.Errorf("state of another partition count: %v", err)
+	}
+}
