@@ -118,8 +118,8 @@ func (c *clocks) appendBinary(b []byte) []byte {
 
 func (c *clocks) parse(b []byte) error {
 	tasks := len(c.tasks)
-	if b[0] != clocksForm {
-		return fmt.Errorf("clocks of form %d: %w", b[0], ErrNewerState)
+	if len(b) == 0 || b[0] != clocksForm {
+		return fmt.Errorf("clocks: %w", ErrNewerState)
 	}
 	k := call.NewReader(b[1:])
 	c.visit(k)

@@ -144,7 +144,7 @@ func TestTakeOver(t *testing.T) {
 		}
 	}
 	hear(119, 999)
-	again := next.restored([]int64{4, 119})
+	again := next.restored([]int64{4, 120})
 	if got := again.task.Clock().Time; got != 999 {
 		t.Errorf("after a second take-over the clock is %d", got)
 	}

@@ -302,7 +302,7 @@ func (l *leg) see(e *call.Event) {
 	case call.CallBridged, call.CallHeld, call.CallResumed, call.ConferenceJoined:
 		l.marks |= picked
 	}
-	if e.Type == call.ConferenceJoined || e.Type == call.CallUnbridged && !failedBridge(e.HangupCause) {
+	if e.Type == call.ConferenceJoined || e.Type == call.ConferenceLeft || e.Type == call.CallUnbridged && !failedBridge(e.HangupCause) {
 		l.marks |= bridged
 	}
 	if e.PlatformAnswer {

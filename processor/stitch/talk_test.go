@@ -86,6 +86,10 @@ func TestTalkLeavesOutTheTimeBetweenTwoAgents(t *testing.T) {
 	if s := session(t, true, passedOn...); s.TalkMS != call.Some(15_000+34_000) || s.TransferCount != 1 {
 		t.Errorf("talk %v, %d transfers", s.TalkMS, s.TransferCount)
 	}
+	bystander := append(slices.Clone(passedOn), agent(call.CallRinging, 4.1, "z"), agent(call.ChannelEnded, 6, "z"))
+	if s := session(t, true, bystander...); s.TalkMS != call.Some(15_000+34_000) {
+		t.Errorf("another agent's telephone stops: talk %v", s.TalkMS)
+	}
 	takenOver := append(slices.Clone(passedOn[:4]), passedOn[6:]...)
 	if s := session(t, true, takenOver...); s.TalkMS != call.Some(55_000) {
 		t.Errorf("taken over at once: talk %v", s.TalkMS)

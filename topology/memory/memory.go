@@ -319,3 +319,12 @@ func (r *Runtime) Totals() call.Audit {
 		Conflicting: events.Conflicting, Late: events.Late, ClosedAt: max(r.latest(), 0),
 	}
 }
+
+// Nodes is the number of legs and links that are held in memory.
+func (r *Runtime) Nodes() (n int) {
+	for _, t := range r.tasks {
+		nodes, _, _ := t.Held()
+		n += nodes
+	}
+	return n
+}

@@ -199,7 +199,8 @@ func (w *bandwidthFeed) menu(l *bandwidthLeg) {
 	w.post(message{kind: tellsExtra}, l, append(b, '}'), &l.answered)
 }
 
-// conference is an inbound call that joins a conference for a while.
+// conference is an inbound call that joins a conference for a while. Whether
+// anybody else was in the room, its own events do not tell.
 func (w *bandwidthFeed) conference(start int64) {
 	a := w.platform(start)
 	a.answer(start + w.between(500, 4000))
@@ -211,7 +212,7 @@ func (w *bandwidthFeed) conference(start int64) {
 	w.member("conferenceMemberExit", a, id, until)
 	w.disconnect(a)
 	w.call.truth.ConferenceID = id
-	w.outcome("NO_ANSWER", "SYSTEM", "NORMAL")
+	w.outcome("UNKNOWN", "SYSTEM", "NORMAL")
 }
 
 // member writes a conference event of a call, which names no account.

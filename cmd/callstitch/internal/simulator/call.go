@@ -123,6 +123,7 @@ func (c *call) silence(after int64) {
 	c.forget()
 	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | ConferenceID
 	if c.truth.ConferenceID != "" {
+		c.unsure |= TalkMS
 		c.unsure |= AnsweredLegCount // a member has been answered, though nobody said so
 	}
 	if slices.ContainsFunc(c.legs, (*leg).personAnswered) {
@@ -268,6 +269,9 @@ func (c *call) tellLengths() {
 		return
 	}
 	t.TalkMS = lasting(c.talk())
+	if t.ConferenceID != "" {
+		t.TalkMS = length{} // with whom, if with anybody, is not told
+	}
 	if t.Started.known() {
 		t.TotalMS = lasting(t.Ended.at - t.Started.at)
 	}
