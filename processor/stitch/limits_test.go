@@ -1,0 +1,150 @@
+package stitch
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"callstitch/processor/call"
+)
+
+// legEvent is one event of a call, with a time of its own.
+func legEvent(callID string, n int, links ...call.Link) *call.Event {
+	at := int64(1_700_000_000_000) + int64(n)*1000
+	e := &call.Event{
+		IDKind: call.ExactID, Tenant: "t", Provider: call.Sonetel, CallID: callID, Type: call.CallUpdated, Links: links,
+		Time:    call.Instant{At: at, Src: call.EventTime, Precision: 1},
+		Started: call.Instant{At: 1_700_000_000_000, Src: call.Reported, Precision: 1},
+	}
+	e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
+	e.ID = call.NewEventID(e.Leg, fmt.Sprint(n))
+	return e
+}
+
+// TestLongCall holds that a call with more events than fit one chunk of ids
+// knows each of them again, in one transaction and over many.
+func TestLongCall(t *testing.T) {
+	for _, batch := range []int{1, 7, 1000} {
+		state := mapState{}
+		m := New(testConfig, state)
+		outcome := func(n int) Outcome {
+			o := m.Event(legEvent("c", n), 1_700_000_000_000, 1_700_000_000_000)
+			if n%batch == 0 {
+				m.Settle(Clocks{math.MinInt64, math.MinInt64}, 1)
+				m.Flush()
+				m.Take()
+			}
+			return o
+		}
+		const events = 3*idChunk + 5
+		for n := range events {
+			if o := outcome(n); o != Accepted {
+				t.Fatalf("batch %d: event %d: outcome %d, want accepted", batch, n, o)
+			}
+		}
+		for n := range events {
+			if o := outcome(n); o != Duplicate {
+				t.Fatalf("batch %d: event %d again: outcome %d, want duplicate", batch, n, o)
+			}
+		}
+		m.Settle(Clocks{math.MinInt64, math.MinInt64}, 1)
+		m.Flush()
+		chunks := 0
+		for key := range state {
+			if key[0] == keyIDs {
+				chunks++
+			}
+		}
+		if chunks != events/idChunk {
+			t.Errorf("batch %d: %d chunks of ids, want %d", batch, chunks, events/idChunk)
+		}
+	}
+}
+
+// TestFullLink holds that a link takes 64 legs, that the 65th is a session of its
+// own, and that both sides say so.
+func TestFullLink(t *testing.T) {
+	w := newNetwork(t, testConfig, 1, 3)
+	const legs = linkAskers + 1
+	for n := range legs {
+		w.event(legEvent(fmt.Sprint("c", n), n, call.Link{Kind: call.Flow, Value: "everybody"}), 1_700_000_000_000)
+	}
+	for w.step() {
+	}
+	w.advance(1_700_000_001_000)
+	sizes := map[int32]int{}
+	for _, s := range w.last() {
+		sizes[s.LegCount]++
+		if !s.Flags.Has(call.LinkOverflow) {
+			t.Errorf("a session of %d legs does not say that the link was full", s.LegCount)
+		}
+	}
+	if sizes[linkAskers] != 1 || sizes[1] != 1 || len(sizes) != 2 {
+		t.Errorf("sessions by leg count: got %v, want one of %d and one of 1", sizes, linkAskers)
+	}
+}
+
+// TestCrowd holds that a root keeps 1,000 members besides itself and counts the
+// rest, and that its record lists 64 legs.
+func TestCrowd(t *testing.T) {
+	w := newNetwork(t, testConfig, 1, 2)
+	const legs = rootMembers + 1 + 7
+	for n := range legs {
+		w.event(legEvent(fmt.Sprint("c", n), n, call.Link{Kind: call.Parent, Value: "root"}), 1_700_000_000_000)
+	}
+	w.event(legEvent("root", 0), 1_700_000_000_000)
+	for w.step() {
+	}
+	w.advance(1_700_000_001_000)
+	last := w.last()
+	if len(last) != 1 {
+		t.Fatalf("%d sessions, want 1", len(last))
+	}
+	s := last[0]
+	if s.LegCount != legs+1 || len(s.Legs) != 64 || !s.LegsTruncated {
+		t.Errorf("legs: counted %d, listed %d, truncated %t; want %d, 64, true", s.LegCount, len(s.Legs), s.LegsTruncated, legs+1)
+	}
+}
+
+// TestLate holds that what arrives after a leg's retention is published, flagged,
+// and changes no session; and that after the stub is gone it is a new session.
+func TestLate(t *testing.T) {
+	state := mapState{}
+	m := New(testConfig, state)
+	const start = int64(1_700_000_000_000)
+	const day = 24 * 60 * 60 * 1000
+	settle := func(at int64) Effects {
+		m.Settle(Clocks{at, at}, 10)
+		m.Flush()
+		return m.Take()
+	}
+	m.Event(legEvent("c", 0), start, start)
+	settle(start)
+	if fx := settle(start + 2*day); len(fx.Sessions) != 1 || fx.Sessions[0].CloseReason != call.ClosedTimeout {
+		t.Fatalf("got %d sessions at the time-out, want one", len(fx.Sessions))
+	}
+	late := legEvent("c", 1)
+	if o := m.Event(late, start+2*day, start+2*day); o != Late {
+		t.Fatalf("outcome %d, want late", o)
+	}
+	if fx := settle(start + 2*day); len(fx.Events) != 1 || !late.Flags.Has(call.LateAfterRetention) || len(fx.Sessions) != 0 {
+		t.Errorf("late event: %d events, flags %v, %d sessions", len(fx.Events), late.Flags.Words(), len(fx.Sessions))
+	}
+	settle(start + 10*day)
+	if len(state) != 0 {
+		t.Fatalf("the stub is still there: %d keys", len(state))
+	}
+	if o := m.Event(legEvent("c", 2), start+10*day, start+10*day); o != Accepted {
+		t.Errorf("outcome %d, want accepted: nothing is remembered", o)
+	}
+}
+
+// TestOlderSummary holds that a summary that was overtaken changes nothing.
+func TestOlderSummary(t *testing.T) {
+	var s memberSet
+	newer, older := &leg{callID: "newer"}, &leg{callID: "older"}
+	s.put(member{v: 2, leg: newer})
+	if s.put(member{v: 1, leg: older}) || s.all[0].leg != newer {
+		t.Error("an older summary replaced a newer one")
+	}
+}
