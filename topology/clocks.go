@@ -133,77 +133,81 @@ func (c *clocks) parse(b []byte) error {
 }
 
 // flight is the messages that a stitch task sent to others and that were not
-// acknowledged yet.
-type flight struct {
-	queues [][]sent // by exchange partition
-	open   []sent   // of the open transaction; offset -1 until the runtime tells it
-	told   int      // how many of open have an offset
+// acknowledged yet, by exchange partition.
+type flight []lane
+
+// lane is what is in flight to one partition, in the order of sending.
+type lane struct {
+	queue []sent  // of committed transactions, with ascending trigs
+	open  []int64 // trigs of the open transaction
+	at    []int64 // their offsets, as far as the runtime has told them
 }
 
-type sent struct {
-	partition    int32
-	offset, trig int64
+type sent struct{ offset, trig int64 }
+
+func (f flight) send(partition int32, trig int64) {
+	l := &f[partition]
+	l.open = append(l.open, trig)
 }
 
-func newFlight(tasks int32) flight { return flight{queues: make([][]sent, tasks)} }
-
-func (f *flight) send(partition int32, trig int64) {
-	f.open = append(f.open, sent{partition, -1, trig})
+// tell records the offset of the next open message to a partition.
+func (f flight) tell(partition int32, offset int64) {
+	l := &f[partition]
+	l.at = append(l.at, offset)
 }
 
-// acknowledge forgets what went to a partition below a position.
-func (f *flight) acknowledge(partition int32, position int64) {
-	q := f.queues[partition]
-	n := 0
-	for n < len(q) && q[n].offset < position {
-		n++
-	}
-	f.queues[partition] = q[n:]
-}
-
-// earliest is the smallest trig in flight, math.MaxInt64 where nothing is.
-func (f *flight) earliest() int64 {
-	least := int64(math.MaxInt64)
-	for _, s := range f.open {
-		least = min(least, s.trig)
-	}
-	for _, q := range f.queues {
-		if len(q) > 0 {
-			least = min(least, q[0].trig)
+// complete says whether every open message has its offset.
+func (f flight) complete() bool {
+	for i := range f {
+		if len(f[i].at) != len(f[i].open) {
+			return false
 		}
 	}
-	return least
+	return true
 }
 
-// commit queues what the open transaction sent. A queue keeps its trigs
-// ascending: a message before another one that was caused no later says nothing
-// more, for it is acknowledged no later.
-func (f *flight) commit() {
-	for _, s := range f.open {
-		q := f.queues[s.partition]
-		for len(q) > 0 && q[len(q)-1].trig >= s.trig {
-			q = q[:len(q)-1]
+// commit queues what the open transaction sent. A message before another one
+// that was caused no later need not be kept: it is acknowledged no later.
+func (f flight) commit() {
+	for i := range f {
+		l := &f[i]
+		for n, trig := range l.open {
+			for len(l.queue) > 0 && l.queue[len(l.queue)-1].trig >= trig {
+				l.queue = l.queue[:len(l.queue)-1]
+			}
+			l.queue = append(l.queue, sent{l.at[n], trig})
 		}
-		f.queues[s.partition] = append(q, s)
 	}
 	f.abort()
 }
 
-func (f *flight) abort() { f.open, f.told = f.open[:0], 0 }
-
-// tell records the offset of an open message.
-func (f *flight) tell(e Envelope, offset int64) {
-	for i := f.told; i < len(f.open); i++ {
-		s := &f.open[i]
-		if s.partition == e.Partition && s.trig == e.Trig && s.offset < 0 {
-			s.offset = offset
-			for f.told < len(f.open) && f.open[f.told].offset >= 0 {
-				f.told++
-			}
-			return
-		}
+// abort forgets what the open transaction sent.
+func (f flight) abort() {
+	for i := range f {
+		f[i].open, f[i].at = f[i].open[:0], f[i].at[:0]
 	}
 }
 
-// complete says whether every open message has its offset.
-func (f *flight) complete() bool { return f.told == len(f.open) }
+// acknowledge forgets what went to a partition below a position.
+func (f flight) acknowledge(partition int32, position int64) {
+	l := &f[partition]
+	n := 0
+	for n < len(l.queue) && l.queue[n].offset < position {
+		n++
+	}
+	l.queue = l.queue[n:]
+}
+
+// earliest is the smallest trig in flight, math.MaxInt64 where nothing is.
+func (f flight) earliest() int64 {
+	least := int64(math.MaxInt64)
+	for i := range f {
+		for _, trig := range f[i].open {
+			least = min(least, trig)
+		}
+		if len(f[i].queue) > 0 {
+			least = min(least, f[i].queue[0].trig)
+		}
+	}
+	return least
+}

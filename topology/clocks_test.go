@@ -2,6 +2,7 @@ package topology
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,12 +26,14 @@ func TestLegClock(t *testing.T) {
 	tell(part(0), 100, unheard)
 	tell(part(1), 50, 50)
 	tell(part(1), 200, 100)
-	tell(part(0), 90, 100)
+	tell(part(0), 250, 200)
+	tell(part(0), 90, 200) // what it vouched for stays
+	tell(part(1), 300, 250)
 
 	c.configure(map[string]int32{"call.raw": 3})
-	tell(part(0), 300, 100) // the new partition holds the clock where it is
-	tell(part(2), 30, 100)
-	tell(part(2), 250, 200)
+	tell(part(0), 400, 250) // the new partition holds the clock where it is
+	tell(part(2), 30, 250)
+	tell(part(2), 350, 300)
 	if held, _ := c.heldBy(); held.source != part(1) {
 		t.Errorf("held by %s, want %s", held.source, part(1))
 	}
@@ -75,19 +78,23 @@ func TestClocksBinary(t *testing.T) {
 func TestFlight(t *testing.T) {
 	const partitions = 3
 	rapid.Check(t, func(t *rapid.T) {
-		f := newFlight(partitions)
-		var all, fresh []sent
+		type message struct {
+			partition int32
+			sent
+		}
+		f := make(flight, partitions)
+		var all, fresh []message
 		var ends [partitions]int64
 		t.Repeat(map[string]func(*rapid.T){
 			"send": func(t *rapid.T) {
 				p, trig := rapid.Int32Range(0, partitions-1).Draw(t, "p"), rapid.Int64Range(1, 20).Draw(t, "trig")
 				f.send(p, trig)
-				fresh = append(fresh, sent{p, ends[p], trig})
+				fresh = append(fresh, message{p, sent{ends[p], trig}})
 				ends[p]++
 			},
 			"commit": func(t *rapid.T) {
 				for _, s := range fresh {
-					f.tell(Envelope{Partition: s.partition, Trig: s.trig}, s.offset)
+					f.tell(s.partition, s.offset)
 				}
 				if !f.complete() {
 					t.Fatal("not complete after every offset was told")
@@ -103,7 +110,7 @@ func TestFlight(t *testing.T) {
 				p := rapid.Int32Range(0, partitions-1).Draw(t, "p")
 				at := rapid.Int64Range(0, ends[p]).Draw(t, "position")
 				f.acknowledge(p, at)
-				var kept []sent
+				var kept []message
 				for _, s := range all {
 					if s.partition != p || s.offset >= at {
 						kept = append(kept, s)
@@ -113,7 +120,7 @@ func TestFlight(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				want := int64(math.MaxInt64)
-				for _, s := range append(append([]sent{}, all...), fresh...) {
+				for _, s := range append(slices.Clone(all), fresh...) {
 					want = min(want, s.trig)
 				}
 				if got := f.earliest(); got != want {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -47,7 +48,7 @@ type StitchTask struct {
 // all of them.
 func NewStitchTask(cfg *Config, partition int32, raw map[string]int32) *StitchTask {
 	t := &StitchTask{cfg: cfg, partition: partition, raw: raw, store: NewStore()}
-	t.flight = newFlight(cfg.ExchangePartitions)
+	t.flight = make(flight, cfg.ExchangePartitions)
 	t.machine = stitch.New(cfg.Stitch, t.store)
 	if err := t.resume(); err != nil {
 		panic(err) // an empty store cannot be corrupt
@@ -95,16 +96,21 @@ func (t *StitchTask) resume() error {
 	t.accounts, t.books = map[SourcePartition]*account{}, map[SourcePartition]*book{}
 	t.position, t.held = 0, unheard
 	t.local = t.local[:0]
-	for key, value := range t.store.All() {
-		if err := t.take(key, value); err != nil {
-			return err
+	var err error
+	t.machine.Rebuild(func(yield func(key, value []byte) bool) {
+		for key, value := range t.store.All() {
+			if key[0] < 'a' {
+				err = errors.Join(err, t.take(key, value))
+			} else if !yield(key, value) {
+				return
+			}
 		}
-	}
+	})
 	t.clocks.configure(t.raw)
-	t.machine.Rebuild(t.store.All())
-	return nil
+	return err
 }
 
+// take takes up a value of the task's own.
 func (t *StitchTask) take(key, value []byte) error {
 	switch key[0] {
 	case positionKey:
@@ -388,7 +394,7 @@ func (t *StitchTask) Answers() (due []Answer) {
 // Sent tells the offset that a message, an envelope whose From is this task,
 // got in the exchange: after its produce was acknowledged, before Commit, and
 // in the order of its partition.
-func (t *StitchTask) Sent(e Envelope, offset int64) { t.flight.tell(e, offset) }
+func (t *StitchTask) Sent(e Envelope, offset int64) { t.flight.tell(e.Partition, offset) }
 
 // Commit makes everything since the last Commit durable. Position is the next
 // exchange offset after the transaction.

@@ -195,6 +195,7 @@ func TestAbortAndRestore(t *testing.T) {
 	if d := cmp.Diff(want, snapshot(f.task)); d != "" {
 		t.Errorf("after an abort:\n%s", d)
 	}
+	f.task.Commit(f.offset) // with no message to be told the offset of
 	next := f.restored(nil).task
 	got := snapshot(next)
 	want[0], got[0] = nil, nil // a new owner does not know the flight, and holds nothing back where it is told that there is none
@@ -223,6 +224,8 @@ func TestReplayedRecords(t *testing.T) {
 func TestFinishWithoutWork(t *testing.T) {
 	f := newFeed(t)
 	f.time(500)
+	f.put(linked(0))
+	f.tick(Tick{Answers: []Answer{{Source: part(0), Task: 1, Offset: 4}}})
 	f.commit()
 	if f.task.Finish(&f.fx) || len(f.fx.Changelog) > 0 || f.task.Pending() > 0 {
 		t.Errorf("changes %+v", f.fx.Changelog)

@@ -26,6 +26,7 @@ type Machine struct {
 
 	effects Effects
 	legs    []*leg // scratch of evaluate
+	control Control
 }
 
 // New makes a machine over an empty or restored state; call Rebuild if it is
@@ -42,7 +43,11 @@ func (m *Machine) Event(e *call.Event, arrival, trig int64) Outcome {
 	if e.Time.Known() && e.Time.Src != call.Ingest {
 		e.LatenessMS = max(arrival-e.Time.At, 0)
 	}
-	if n.exp != 0 && arrival > n.exp {
+	late := n.exp != 0 && arrival > n.exp
+	if m.control.LateByTimer {
+		late = n.stub
+	}
+	if late {
 		return m.late(e)
 	}
 	if n.leg == nil {
@@ -55,7 +60,11 @@ func (m *Machine) Event(e *call.Event, arrival, trig int64) Outcome {
 	}
 	e.Late = n.leg.events > 0 && arrival > n.leg.holdsUntil(m.cfg)
 	m.remember(n, id)
+	earliest := n.leg.earliest
 	n.leg.fold(e, arrival)
+	if m.control.FirstEvent && earliest != 0 {
+		n.leg.earliest = earliest
+	}
 	m.effects.Events = append(m.effects.Events, e)
 	n.exp = max(n.exp, arrival+m.keep())
 	m.learned(n, e, arrival, trig)
@@ -190,6 +199,9 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig int64) {
 		members = append([]member{{id: n.id.Leg(), v: n.v, leg: n.leg, row: n.row}}, members...)
 	}
 	published, dropped := n.published, n.members.dropped
+	if m.control.ForgetPublished {
+		published = nil
+	}
 	m.dropMembers(n)
 	n.published, n.row, n.up = nil, rowMark{}, w
 	m.changed(n)
@@ -225,6 +237,8 @@ func (m *Machine) Receive(msg Message) error {
 		m.onFull(n, msg.Trig)
 	case witnessMessage:
 		m.onWitness(n, b, msg.Trig)
+	case shortCutMessage:
+		n.onShortCut(b)
 	}
 	return nil
 }
@@ -269,6 +283,9 @@ func (m *Machine) onAbsorb(n *node, b *body, trig int64) {
 	m.loadMembers(n)
 	for _, l := range b.members {
 		m.absorbMember(n, l)
+		if m.control.ShortCut && b.kind == absorbMessage {
+			m.sendShortCut(n, l, trig)
+		}
 	}
 	n.members.dropped += b.dropped
 	for _, p := range b.published {
@@ -356,7 +373,7 @@ func (m *Machine) flush(n *node) {
 		m.state.Put(key, nil)
 		m.live--
 		return
-	case n.changed:
+	case n.changed || n.spent && n.due != n.stored:
 		m.flushMembers(n)
 		m.state.Put(key, n.append(nil))
 	}

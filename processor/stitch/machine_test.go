@@ -277,3 +277,49 @@ func TestFirstPartials(t *testing.T) {
 		t.Errorf("revisions: got %s, want %s", got, want)
 	}
 }
+
+// TestTimerThatChangesNothing holds that a node whose timer fired in vain still
+// wakes for what comes later.
+func TestTimerThatChangesNothing(t *testing.T) {
+	m := New(testConfig, mapState{})
+	const start = int64(1_700_000_000_000)
+	flow := call.Link{Kind: call.Flow, Value: "f"}
+	event := func(n int, at int64) {
+		e := legEvent("c", n, flow)
+		if n == 0 {
+			e.Time.Src = call.Ingest // a copy of it is worth another look
+		} else {
+			e.Answered = e.Time
+		}
+		m.Event(e, at, at)
+	}
+	settle := func(session int64) int {
+		m.Settle(Clocks{session, session}, 10)
+		m.Flush()
+		fx := m.Take()
+		for _, msg := range fx.Messages {
+			if err := m.Receive(msg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Settle(Clocks{session, session}, 10)
+		m.Flush()
+		m.Take()
+		return len(fx.Sessions)
+	}
+	event(0, start)
+	settle(start - 1)
+	if n := settle(start + 10); n != 1 {
+		t.Fatalf("%d records of the first event, want 1", n)
+	}
+	event(0, start+20)
+	settle(start + 10)
+	if n := settle(start + 30); n != 0 {
+		t.Fatalf("%d records of a copy, want none", n)
+	}
+	event(1, start+40)
+	settle(start + 30)
+	if n := settle(start + 50); n != 1 {
+		t.Errorf("%d records of the second event, want 1", n)
+	}
+}

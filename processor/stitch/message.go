@@ -46,7 +46,7 @@ func (b *body) codec(c *call.Codec) {
 	c.Int64(&b.exp)
 	c.Int64(&b.gate)
 	switch b.kind {
-	case unionMessage:
+	case unionMessage, shortCutMessage:
 		c.Raw(b.root[:])
 		c.Raw(b.asker[:])
 	case summaryMessage:

@@ -234,7 +234,7 @@ func (l quietLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 // transactional producer under one name. The name is stable over restarts, so a
 // restart ends at once the transaction that a kill left open, and gets its tasks
 // back without a rebalance (P12, P24).
-func (c *Config) workerOptions(id string) []kgo.Opt {
+func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) []kgo.Opt {
 	return append(c.clientOptions(id),
 		kgo.ConsumerGroup(c.ApplicationID),
 		kgo.InstanceID(id),
@@ -252,16 +252,8 @@ func (c *Config) workerOptions(id string) []kgo.Opt {
 		kgo.UnknownTopicRetries(-1), // topics were checked at the start: one that is missing now is an outage (P30)
 		kgo.MaxBufferedBytes(maxBufferedProduce),
 		kgo.MaxBufferedRecords(maxTransactionRecords*4),
-		kgo.ProducerBatchMaxBytesFn(c.maxBatchBytes),
+		kgo.ProducerBatchMaxBytesFn(batchBytes),
 	)
-}
-
-// maxBatchBytes is the largest batch that a topic takes.
-func (c *Config) maxBatchBytes(topic string) int32 {
-	if topic == c.Topics.Rejects {
-		return rejectsMaxBytes
-	}
-	return 1_000_012 // the broker's default limit
 }
 
 // requireTransactionVersion fails on clusters whose transaction protocol can

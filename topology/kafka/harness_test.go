@@ -46,7 +46,7 @@ func testTopology(exchange int32) topology.Config {
 
 var testStitch = stitch.Config{
 	Grace: time.Second, UnansweredTimeout: 4 * time.Second, AnsweredTimeout: 12 * time.Second,
-	Retention: 10_000 * time.Hour, StubRetention: time.Minute, Partial: true, Legs: true, // the corpus lies months back
+	Retention: 24 * time.Hour, StubRetention: time.Minute, Partial: true, Legs: true,
 }
 
 // testConfig is a configuration for a broker at the given addresses.

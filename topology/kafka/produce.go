@@ -39,11 +39,51 @@ func (c RegistryConfig) open() (schemaRegistry, error) {
 }
 
 // encoder turns outputs into records. Schema ids are fetched once, at the start:
-// a registry that is down later changes nothing. It is safe for concurrent use.
+// a registry that is down later changes nothing. Each worker has its own.
 type encoder struct {
 	cfg         *Config
 	ids         map[schemas.Subject]int
 	rejectLimit int
+	chunk       []byte       // what is left of the memory that values are cut from
+	records     []kgo.Record // what is left of those to be handed out
+}
+
+// fork is an encoder for another worker.
+func (e *encoder) fork() *encoder {
+	return &encoder{cfg: e.cfg, ids: e.ids, rejectLimit: e.rejectLimit}
+}
+
+const (
+	// Values and records are cut out of chunks of this size, so that each costs no
+	// allocation of its own. A chunk is freed when its last record is.
+	valueChunk  = 64 << 10
+	recordChunk = 256
+)
+
+// next is a record that the producer may keep.
+func (e *encoder) next(topic string, partition int32, key, value []byte) *kgo.Record {
+	if len(e.records) == 0 {
+		e.records = make([]kgo.Record, recordChunk)
+	}
+	rec := &e.records[0]
+	e.records = e.records[1:]
+	rec.Topic, rec.Partition, rec.Key, rec.Value = topic, partition, key, value
+	return rec
+}
+
+// avro is the value of an output in Confluent's wire format.
+func (e *encoder) avro(id int, value any) ([]byte, error) {
+	if cap(e.chunk) < valueChunk/16 {
+		e.chunk = make([]byte, 0, valueChunk)
+	}
+	b, err := schemas.AppendAvro(schemas.AppendFrame(e.chunk, id), value)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) <= cap(e.chunk) {
+		e.chunk = b[len(b):]
+	}
+	return b[:len(b):len(b)], nil
 }
 
 // newEncoder fetches the schema ids of all output topics.
@@ -80,11 +120,11 @@ func (e *encoder) record(o topology.Output) (*kgo.Record, error) {
 	if !ok {
 		return nil, fmt.Errorf("encode %T for %s: it has no schema", o.Value, e.cfg.sinkTopic(o.Sink))
 	}
-	value, err := schemas.AppendAvro(schemas.AppendFrame(nil, e.ids[subject]), o.Value)
+	value, err := e.avro(e.ids[subject], o.Value)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T for %s: %w", o.Value, e.cfg.sinkTopic(o.Sink), err)
 	}
-	return &kgo.Record{Topic: e.cfg.sinkTopic(o.Sink), Key: o.Key, Value: value}, nil
+	return e.next(e.cfg.sinkTopic(o.Sink), 0, o.Key, value), nil
 }
 
 // Headers of a reject: those of Kafka Streams' dead letter queue (KIP-1034), so

@@ -114,7 +114,7 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 			return nil, fmt.Errorf("%w: %w", errBroken, err)
 		}
 	}
-	encoder, err := newEncoder(ctx, cfg, registry, found.rejectLimit)
+	encoder, err := newEncoder(ctx, cfg, registry, int(found.batchBytes(cfg.Topics.Rejects)))
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (p *process) run(ctx context.Context) error {
 	for n := range p.cfg.Workers {
 		id := p.id.worker(p.cfg.ApplicationID, n)
 		w := &worker{
-			cfg: p.cfg, id: id, raw: p.topics.raw, encoder: p.encoder, slots: slots,
+			cfg: p.cfg, id: id, topics: p.topics, encoder: p.encoder.fork(), slots: slots,
 			log: p.cfg.Log.With("worker", id), metrics: metrics, status: p.status,
 		}
 		p.status.expect(id)

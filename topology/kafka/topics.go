@@ -17,6 +17,12 @@ const (
 	// rejectsMaxBytes is what the rejects topic takes: a raw record of a source
 	// with raised limits, its headers and ours.
 	rejectsMaxBytes = 8 << 20
+	// recordMaxBytes is what topics of state and sessions take. A session of a
+	// thousand legs with the longest of ids passes the broker's default of 1 MiB,
+	// and a record that cannot be written would be tried for ever (P20).
+	recordMaxBytes = 4 << 20
+	// defaultMaxBytes is the broker's default.
+	defaultMaxBytes = 1_000_012
 	// keptRevisions is how long the older revisions of a session or leg, and
 	// sessions themselves, are kept in compacted topics by default.
 	keptRevisions = 7 * 24 * time.Hour
@@ -47,23 +53,26 @@ func (c *Config) topicSpecs() []topicSpec {
 	// timestamps the broker's, which is the only clock of idle partitions.
 	exchange := with(unlimited, "message.timestamp.type", "LogAppendTime")
 	changelog := map[string]string{"cleanup.policy": "compact"}
-	segment := strconv.Itoa(internalSegment)
+	internal := func(m map[string]string) map[string]string {
+		return with(with(m, "segment.bytes", strconv.Itoa(internalSegment)), "max.message.bytes", strconv.Itoa(recordMaxBytes))
+	}
+	published := with(compactedFor(keptRevisions), "max.message.bytes", strconv.Itoa(recordMaxBytes))
 	specs := []topicSpec{
 		{
 			name: c.ExchangeTopic(), partitions: c.ExchangePartitions, fixed: true,
-			create: with(exchange, "segment.bytes", segment), require: exchange,
+			create: internal(exchange), require: exchange,
 		},
 		{
 			name: c.ChangelogTopic(), partitions: c.ExchangePartitions, fixed: true,
-			create: with(changelog, "segment.bytes", segment), require: changelog,
+			create: internal(changelog), require: changelog,
 		},
 		{name: c.Topics.Events},
-		{name: c.Topics.Sessions, create: compactedFor(keptRevisions)},
+		{name: c.Topics.Sessions, create: published},
 		{name: c.Topics.Audit, create: map[string]string{"cleanup.policy": "compact"}},
 		{name: c.Topics.Rejects, create: map[string]string{"max.message.bytes": strconv.Itoa(rejectsMaxBytes)}},
 	}
 	if c.Stitch.Legs {
-		specs = append(specs, topicSpec{name: c.Topics.Legs, create: compactedFor(keptRevisions)})
+		specs = append(specs, topicSpec{name: c.Topics.Legs, create: published})
 	}
 	for i := range specs {
 		c.Output.apply(&specs[i])
@@ -107,8 +116,16 @@ func (s TopicSettings) apply(spec *topicSpec) {
 
 // topics is what was found at the start.
 type topics struct {
-	raw         map[string]int32 // partitions of each source topic
-	rejectLimit int              // bytes that the rejects topic takes in one record
+	raw      map[string]int32 // partitions of each source topic
+	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
+}
+
+// batchBytes is the largest batch to send to a topic.
+func (t topics) batchBytes(topic string) int32 {
+	if n, ok := t.maxBytes[topic]; ok {
+		return min(n, rejectsMaxBytes)
+	}
+	return defaultMaxBytes
 }
 
 // prepareTopics makes what is missing and checks what is there.
@@ -197,17 +214,17 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	if err != nil {
 		return topics{}, err
 	}
-	found := topics{raw: make(map[string]int32), rejectLimit: rejectsMaxBytes}
+	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32)}
 	var problems []error
 	for _, s := range specs {
 		problems = append(problems, s.compare(details[s.name], configs[s.name])...)
+		if n, err := strconv.ParseInt(configs[s.name]["max.message.bytes"], 10, 32); err == nil {
+			found.maxBytes[s.name] = int32(n)
+		}
 	}
 	for _, topic := range cfg.rawTopics() {
 		problems = append(problems, checkSource(details[topic], configs[topic])...)
 		found.raw[topic] = int32(len(details[topic].Partitions))
-	}
-	if n, err := strconv.Atoi(configs[cfg.Topics.Rejects]["max.message.bytes"]); err == nil {
-		found.rejectLimit = min(n, rejectsMaxBytes)
 	}
 	return found, errors.Join(problems...)
 }

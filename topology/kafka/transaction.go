@@ -65,13 +65,14 @@ func (tx *transaction) full(cfg *Config) bool {
 
 // produce hands the effects that are new to the producer.
 func (w *worker) produce(ctx context.Context, tx *transaction) {
+	exchange, changelog := w.cfg.ExchangeTopic(), w.cfg.ChangelogTopic()
 	for _, e := range tx.fx.Exchange[tx.exchange:] {
-		rec := &kgo.Record{Topic: w.cfg.ExchangeTopic(), Partition: e.Partition, Key: e.Key, Value: e.Value}
+		rec := w.encoder.next(exchange, e.Partition, e.Key, e.Value)
 		tx.sent = append(tx.sent, rec)
 		w.cl.Produce(ctx, rec, tx.acknowledged)
 	}
 	for _, c := range tx.fx.Changelog[tx.change:] {
-		rec := &kgo.Record{Topic: w.cfg.ChangelogTopic(), Partition: c.Partition, Key: c.Key, Value: c.Value}
+		rec := w.encoder.next(changelog, c.Partition, c.Key, c.Value)
 		tx.changelog[c.Partition] = rec
 		w.cl.Produce(ctx, rec, tx.acknowledged)
 	}

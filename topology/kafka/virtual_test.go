@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -82,6 +84,7 @@ func brokerErrors(t *testing.T, cluster *kfake.Cluster, cfg Config, key kmsg.Key
 		default:
 		}
 	}
+	awaitBooks(t, cfg, len(records), 2*time.Minute)
 	got.awaitCommitted(t, cfg, want, 2*time.Minute)
 }
 
@@ -293,4 +296,93 @@ func TestStartLatest(t *testing.T) {
 		startRun(t, cfg)
 		newCollector().awaitCommitted(t, cfg, want, time.Minute)
 	})
+}
+
+// TestOutage cuts all brokers off for longer than any time-out.
+func TestOutage(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		var down atomic.Bool
+		dial := dialOf(t, cfg)
+		m := &meddler{dial: dial, plan: func(kmsg.Key, bool) meddling {
+			if down.Load() {
+				return cut
+			}
+			return pass
+		}}
+		own := cfg
+		own.Client = []kgo.Opt{kgo.Dialer(m.DialContext)}
+		records := topologytest.Calls(16, 40, 20*time.Second).Shuffle(16, 4, 2*time.Second, 0.2)
+		want := inMemory(t, records).Canonical()
+		r := startRun(t, own)
+		time.Sleep(3 * time.Second)
+		feed(t, cfg, records[:len(records)/2])
+		down.Store(true)
+		time.Sleep(10 * time.Minute)
+		if s := r.status.Snapshot(); s.Ready() || !strings.Contains(s.Waiting, cfg.Brokers[0]) {
+			t.Errorf("in an outage the status is %v %q", s.State, s.Waiting)
+		}
+		down.Store(false)
+		feed(t, cfg, records[len(records)/2:])
+		newCollector().awaitCommitted(t, cfg, want, 2*time.Minute)
+		if !r.status.Snapshot().Ready() {
+			t.Errorf("after an outage the status is %+v", r.status.Snapshot())
+		}
+
+		down.Store(true) // and stop in the middle of one
+		time.Sleep(time.Second)
+		r.stop(t)
+	})
+}
+
+func TestNoBroker(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		cfg.Brokers = []string{"localhost:9999"}
+		begun := time.Now()
+		err := Run(t.Context(), cfg, nil)
+		if err == nil || !strings.Contains(err.Error(), "localhost:9999") {
+			t.Errorf("ended with %v", err)
+		}
+		if waited := time.Since(begun); waited < cfg.StartupTimeout || waited > cfg.StartupTimeout+20*time.Second {
+			t.Errorf("gave up after %v", waited)
+		}
+	})
+}
+
+// TestPurge expects the exchange to lose what all have consumed.
+func TestPurge(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		startRun(t, cfg)
+		time.Sleep(3 * purgeInterval)
+		for p := range cfg.ExchangePartitions {
+			i := cluster.PartitionInfo(cfg.ExchangeTopic(), p)
+			if i.LogStartOffset == 0 || i.HighWatermark-i.LogStartOffset > 500 {
+				t.Errorf("partition %d holds offsets from %d to %d", p, i.LogStartOffset, i.HighWatermark)
+			}
+		}
+	})
+}
+
+// TestSourcesWaitForTheExchange holds the exchange back until its lag is large:
+// the sources pause, and go on when it was worked off.
+func TestSourcesWaitForTheExchange(t *testing.T) {
+	w := &worker{cfg: &Config{}, parts: map[topicPartition]*partition{}}
+	cl, err := kgo.NewClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	w.cl = cl
+	tp := topicPartition{"call.raw", 1}
+	w.parts[tp] = &partition{topicPartition: tp, confirmed: true, decode: &topology.DecodeTask{}}
+	paused := func() bool { return len(cl.PauseFetchPartitions(nil)["call.raw"]) == 1 }
+	for _, step := range []struct {
+		lag  int64
+		want bool
+	}{{exchangeLagMax, false}, {exchangeLagMax + 1, true}, {exchangeLagLow, true}, {exchangeLagLow - 1, false}} {
+		w.lag = step.lag
+		w.balanceInput()
+		if paused() != step.want {
+			t.Errorf("at a lag of %d paused is %v", step.lag, paused())
+		}
+	}
 }

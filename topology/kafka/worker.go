@@ -26,7 +26,7 @@ const tickInterval = 500 * time.Millisecond
 type worker struct {
 	cfg     *Config
 	id      string // transactional id, group instance id and client id
-	raw     map[string]int32
+	topics  topics
 	encoder *encoder
 	slots   chan struct{} // restores of the process
 	log     *slog.Logger
@@ -148,7 +148,7 @@ func (w *worker) sessionOnce(ctx, hard context.Context) error {
 
 func (w *worker) open(hard context.Context) error {
 	ready := make(chan struct{}) // the callbacks use w.cl
-	session, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id),
+	session, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.topics.batchBytes),
 		kgo.WithContext(hard),
 		kgo.WithHooks(w.metrics.hooks()...),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
@@ -227,7 +227,7 @@ func (w *worker) receive(ctx context.Context) error {
 		p := &partition{topicPartition: a.topicPartition, epoch: -1, position: a.offset, stable: a.stable, changelogNext: a.last.changelog, newest: -1}
 		w.parts[a.topicPartition] = p
 		if a.topic == w.cfg.ExchangeTopic() {
-			p.restore = startRestore(ctx, &restore{cfg: w.cfg, slots: w.slots, raw: w.raw, of: a, log: w.log.With("partition", a.partition)})
+			p.restore = startRestore(ctx, &restore{cfg: w.cfg, slots: w.slots, raw: w.topics.raw, of: a, log: w.log.With("partition", a.partition)})
 			continue
 		}
 		task := topology.NewDecodeTask(&w.cfg.Config, w.cfg.source(a.topic), a.partition)
@@ -423,40 +423,38 @@ func (w *worker) gather(ctx, hard context.Context, tx *transaction, fetches kgo.
 // process hands records to their tasks, those of the exchange first: what is
 // further on its way goes before what is new.
 func (w *worker) process(tx *transaction, fetches kgo.Fetches) error {
+	var failed error
+	topic := w.cfg.ExchangeTopic()
 	for _, exchange := range []bool{true, false} {
-		for it := fetches.RecordIter(); !it.Done(); {
-			rec := it.Next()
-			if (rec.Topic == w.cfg.ExchangeTopic()) != exchange {
-				continue
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			if failed == nil && len(f.Records) > 0 && (f.Topic == topic) == exchange {
+				failed = w.processPartition(tx, f)
 			}
-			if err := w.processRecord(tx, rec); err != nil {
-				return err
-			}
-		}
+		})
 	}
-	return nil
+	return failed
 }
 
-func (w *worker) processRecord(tx *transaction, rec *kgo.Record) error {
-	p := w.parts[topicPartition{rec.Topic, rec.Partition}]
-	if p == nil || !p.active() || rec.Offset < p.position {
-		return fmt.Errorf("fetched %s-%d at %d, for which there is no task here", rec.Topic, rec.Partition, rec.Offset)
+func (w *worker) processPartition(tx *transaction, f kgo.FetchTopicPartition) error {
+	p := w.parts[topicPartition{f.Topic, f.Partition}]
+	if p == nil || !p.active() || f.Records[0].Offset < p.position {
+		return fmt.Errorf("fetched %s-%d at %d, for which there is no task here", f.Topic, f.Partition, f.Records[0].Offset)
 	}
 	tx.touch(p)
-	tx.records++
-	tx.bytes += len(rec.Key) + len(rec.Value)
-	p.position, p.epoch = rec.Offset+1, rec.LeaderEpoch
-	if rec.Attrs.IsControl() {
-		return nil
-	}
-	p.newest = rec.Timestamp.UnixMilli()
-	p.records++
-	if p.decode != nil {
-		p.decode.Process(fromKafka(rec), &tx.fx)
-		return nil
-	}
-	if err := p.stitch.Process(fromKafka(rec), &tx.fx); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
+	for _, rec := range f.Records {
+		tx.records++
+		tx.bytes += len(rec.Key) + len(rec.Value)
+		p.position, p.epoch = rec.Offset+1, rec.LeaderEpoch
+		if rec.Attrs.IsControl() {
+			continue
+		}
+		p.newest = rec.Timestamp.UnixMilli()
+		p.records++
+		if p.decode != nil {
+			p.decode.Process(fromKafka(rec), &tx.fx)
+		} else if err := p.stitch.Process(fromKafka(rec), &tx.fx); err != nil {
+			return fmt.Errorf("%w: %w", errBroken, err)
+		}
 	}
 	return nil
 }

@@ -273,14 +273,14 @@ func (r *Runtime) latest() int64 {
 // FINAL, and the book of every source partition is closed and checked. The
 // runtime is not used afterwards.
 func (r *Runtime) Close() error {
+	if len(r.order) == 0 {
+		return nil // not a single record
+	}
 	for _, t := range r.order {
 		t.End(&r.effects)
 	}
 	if err := r.commit(); err != nil {
 		return err
-	}
-	if len(r.order) == 0 {
-		return nil
 	}
 	c := r.cfg.Stitch
 	r.end = r.latest() + max(c.Grace, c.UnansweredTimeout, c.AnsweredTimeout).Milliseconds() + 1

@@ -237,3 +237,41 @@ func TestNothing(t *testing.T) {
 		t.Errorf("one null record: %q", lines)
 	}
 }
+
+// A session that was looked at, and had not changed, is looked at again when
+// something else comes: here a second, different hang-up after a repeated one.
+func TestReviewAfterReviewWithoutChange(t *testing.T) {
+	const start = 1_772_442_000_000
+	hangup := func(id, duration string) string {
+		return fmt.Sprintf(`{"messageType":"notification","notificationType":"callHungUpEvent","notification":{
+			"date":"2026-03-02 09:00:00","callId":%q,"callerFlowId":"f-%s","calleeFlowId":"g-%s","duration":%q}}`, id, id, id, duration)
+	}
+	last := topologytest.Last{}
+	r := memory.New(config(1, production, 1), func(o topology.Output) {
+		if s, ok := o.Value.(*call.Session); ok {
+			last.Put(s)
+		}
+	})
+	for i, m := range []struct {
+		second int64
+		value  string
+	}{
+		{0, hangup("1.1", "1")}, {60, hangup("2.1", "1")}, {61, hangup("1.1", "1")}, {120, hangup("3.1", "1")},
+		{121, hangup("1.1", "2")},
+	} {
+		err := r.Process(topology.Record{
+			Topic: "t", Offset: int64(i), Timestamp: start + m.second*1000, Value: []byte(m.value),
+			Headers: []call.Header{{Key: "provider", Value: []byte("sonetel")}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := last[call.NewLegID("default", call.Sonetel, "", "1.1")]
+	if s == nil || s.Revision != 2 || s.CloseReason != call.ClosedTimeout || !s.EndLost {
+		t.Errorf("the second hang-up, which tells of a transfer, did not reach the session: %+v", s)
+	}
+}

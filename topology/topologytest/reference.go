@@ -57,6 +57,26 @@ func (c *Corpus) Check(of *Result) error {
 	for _, i := range want {
 		return fmt.Errorf("no session has the legs %v", c.Calls[i].Legs)
 	}
+	return of.chains()
+}
+
+// chains follows every SUPERSEDED session to its survivor. Some session on the
+// way must have listed it.
+func (res *Result) chains() error {
+	for id, s := range res.Sessions {
+		listed := s.State != call.Superseded
+		for steps := 0; s.State == call.Superseded; steps++ {
+			next := res.Sessions[*s.SupersededBy]
+			if next == nil || steps > len(res.Sessions) {
+				return fmt.Errorf("session %s is superseded by %s, and no survivor follows", id, *s.SupersededBy)
+			}
+			s = next
+			listed = listed || res.merged[merge{id, s.ID}]
+		}
+		if !listed {
+			return fmt.Errorf("session %s was absorbed, and no survivor lists it", id)
+		}
+	}
 	return nil
 }
 

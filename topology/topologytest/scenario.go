@@ -85,11 +85,16 @@ var Short = stitch.Config{
 // Result is what a run has published.
 type Result struct {
 	Sessions Last
+	Rows     map[call.LegID]int32 // last revision of each leg's row
 	Events   []*call.Event
 	Rejects  []*call.Reject
 	Books    map[topology.SourcePartition]*call.Audit
 	Stats    Stats
+
+	merged map[merge]bool // every one that a survivor has ever listed
 }
+
+type merge struct{ absorbed, survivor call.LegID }
 
 // Stats tell how eventful a run was.
 type Stats struct {
@@ -311,7 +316,10 @@ func (g *game) commit(tx *transaction) error {
 }
 
 func newResult() *Result {
-	return &Result{Sessions: Last{}, Books: map[topology.SourcePartition]*call.Audit{}}
+	return &Result{
+		Sessions: Last{}, Rows: map[call.LegID]int32{}, Books: map[topology.SourcePartition]*call.Audit{},
+		merged: map[merge]bool{},
+	}
 }
 
 // take takes in an output that was committed.
@@ -323,7 +331,18 @@ func (res *Result) take(o topology.Output) error {
 		if last == nil && v.Revision != 1 || last != nil && v.Revision != last.Revision+1 {
 			return fmt.Errorf("session %s: revision %d (%s) does not follow %s", v.ID, v.Revision, v.State, told(last))
 		}
+		if last != nil && last.State == call.Final && v.State == call.Partial {
+			return fmt.Errorf("session %s: PARTIAL again after FINAL", v.ID)
+		}
 		res.Sessions.Put(v)
+		for _, id := range v.MergedSessionIDs {
+			res.merged[merge{id, v.ID}] = true
+		}
+	case *call.Leg:
+		if last := res.Rows[v.ID]; v.Revision != last+1 {
+			return fmt.Errorf("row of leg %s: revision %d does not follow %d", v.ID, v.Revision, last)
+		}
+		res.Rows[v.ID] = v.Revision
 	case *call.Event:
 		res.Events = append(res.Events, v)
 	case *call.Reject:

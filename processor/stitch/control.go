@@ -1,0 +1,30 @@
+package stitch
+
+import "callstitch/processor/call"
+
+// Control plants faults: each takes away one rule of the protocol, so that the
+// tests of package topology can show that its absence does not go unnoticed. No
+// configuration reaches it.
+type Control struct {
+	ForgetPublished bool // ABSORB does not say what was published
+	FirstEvent      bool // a leg's first instant is that of the event that came first, not the smallest
+	LateByTimer     bool // an event is late where the timer has freed its leg, whenever it arrived
+	NoGate          bool // sessions are published although messages may be in flight
+	ShortCut        bool // a root tells legs to come to it directly
+}
+
+// Plant makes the machine break rules.
+func (m *Machine) Plant(c Control) { m.control = c }
+
+// shortCutMessage is what a machine with a ShortCut sends to a leg.
+const shortCutMessage byte = 255
+
+func (m *Machine) sendShortCut(n *node, of member, trig int64) {
+	m.send(n, call.LegNode(of.id), trig, &body{kind: shortCutMessage, root: n.id})
+}
+
+func (n *node) onShortCut(b *body) {
+	if !n.root() && b.root.Less(n.up) {
+		n.up = b.root
+	}
+}

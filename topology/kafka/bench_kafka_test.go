@@ -1,0 +1,467 @@
+package kafka_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"callstitch/deploy/localkafka"
+	"callstitch/schemas"
+)
+
+var (
+	events   = flag.Int("events", 300_000, "raw records of a throughput round")
+	rounds   = flag.Int("rounds", 3, "throughput rounds of each subject")
+	seconds  = flag.Int("seconds", 6, "length of a latency run; 0: none")
+	soak     = flag.Int("soak", 0, "raw records of the run that watches memory; 0: none")
+	profiles = flag.String("profiles", "", "folder for CPU profiles of callstitch")
+	spec     = flag.String("subject", "", "be this subject; the benchmark starts itself with it")
+)
+
+// BenchmarkKafka compares callstitch with a plain pass-through of two hops on one
+// Apache Kafka on this machine, and prints what it finds as Markdown. Each
+// subject runs in a process of its own, in turn; figures are medians. It is not
+// for -count: `make bench-kafka` runs it, ARGS are its flags.
+func BenchmarkKafka(b *testing.B) {
+	if *spec != "" {
+		var s subject
+		if err := json.Unmarshal([]byte(*spec), &s); err != nil {
+			b.Fatal(err)
+		}
+		s.run(b)
+		return
+	}
+	l := newLaboratory(b)
+	fmt.Printf("\n%s; %d raw and %d exchange partitions, %d workers, commits every %v, lz4\n\n", machine(), rawPartitions, exchange, benchWorkers, interval)
+	l.throughput()
+	l.latency()
+	l.memory()
+}
+
+// laboratory is a broker, a registry, and the program that makes traffic.
+type laboratory struct {
+	b        *testing.B
+	brokers  []string
+	broker   int // pid
+	registry string
+	program  string
+	admin    *kadm.Client
+	runs     int
+}
+
+func newLaboratory(b *testing.B) *laboratory {
+	cluster := localkafka.ForTest(b, localkafka.Options{LongLived: true})
+	pid, err := os.ReadFile(filepath.Join(cluster.Dir(), "broker-1", "pid"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := &laboratory{b: b, brokers: cluster.Brokers(), program: filepath.Join(b.TempDir(), "callstitch")}
+	if l.broker, err = strconv.Atoi(strings.TrimSpace(string(pid))); err != nil {
+		b.Fatal(err)
+	}
+	registry := srfake.New()
+	b.Cleanup(registry.Close)
+	l.registry = registry.URL()
+	if out, err := exec.Command("go", "build", "-o", l.program, "callstitch/cmd/callstitch").CombinedOutput(); err != nil {
+		b.Fatalf("build the program that makes traffic: %v\n%s", err, out)
+	}
+	client := l.client()
+	b.Cleanup(client.Close)
+	l.admin = kadm.NewClient(client)
+	return l
+}
+
+func (l *laboratory) client(opts ...kgo.Opt) *kgo.Client {
+	l.b.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(l.brokers...), kgo.MetadataMinAge(100 * time.Millisecond), compression}, opts...)...)
+	if err != nil {
+		l.b.Fatal(err)
+	}
+	return cl
+}
+
+func (l *laboratory) create(topic string, partitions int32, configs ...string) {
+	l.b.Helper()
+	c := map[string]*string{"retention.ms": kadm.StringPtr("-1")}
+	for i := 0; i < len(configs); i += 2 {
+		c[configs[i]] = &configs[i+1]
+	}
+	resp, err := l.admin.CreateTopic(context.Background(), partitions, 1, c, topic)
+	if err == nil {
+		err = resp.Err
+	}
+	if err != nil {
+		l.b.Fatal(err)
+	}
+}
+
+// subject is a fresh application over a raw topic.
+func (l *laboratory) subject(plain bool, raw string) subject {
+	l.runs++
+	s := subject{
+		Plain: plain, App: fmt.Sprint("bench-", l.runs), Brokers: l.brokers, Registry: l.registry,
+		Raw: raw, Retention: 24 * time.Hour,
+	}
+	if plain {
+		l.create(s.exchange(), exchange)
+		l.create(s.out(), outPartitions)
+	}
+	return s
+}
+
+// clear deletes the topics of an application.
+func (l *laboratory) clear(s subject) {
+	l.b.Helper()
+	topics, err := l.admin.ListTopics(context.Background())
+	if err != nil {
+		l.b.Fatal(err)
+	}
+	for _, t := range topics.Names() {
+		if strings.HasPrefix(t, s.App+".") || strings.HasPrefix(t, s.App+"-") {
+			if _, err := l.admin.DeleteTopics(context.Background(), t); err != nil {
+				l.b.Fatal(err)
+			}
+		}
+	}
+}
+
+// traffic is what `callstitch simulate` prints.
+type traffic struct {
+	l     *laboratory
+	cmd   *exec.Cmd
+	out   io.Closer
+	lines *bufio.Scanner
+	bytes int64 // values so far
+	count int
+}
+
+// simulate starts traffic of so many calls a second of call time; it never ends.
+func (l *laboratory) simulate(callRate float64) *traffic {
+	l.b.Helper()
+	cmd := exec.Command(l.program, "simulate", "--calls=0", "--duplicates=0.12", "--rate="+fmt.Sprint(callRate))
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		l.b.Fatal(err)
+	}
+	t := &traffic{l: l, cmd: cmd, out: out, lines: bufio.NewScanner(out)}
+	t.lines.Buffer(nil, 4<<20)
+	return t
+}
+
+func (t *traffic) next(topic string) *kgo.Record {
+	t.l.b.Helper()
+	if !t.lines.Scan() {
+		t.l.b.Fatalf("the traffic ended: %v", t.lines.Err())
+	}
+	var line struct {
+		TS      int64
+		Key     string
+		Payload *string
+		Headers []string
+	}
+	if err := json.Unmarshal(t.lines.Bytes(), &line); err != nil {
+		t.l.b.Fatal(err)
+	}
+	r := &kgo.Record{Topic: topic, Key: []byte(line.Key), Timestamp: time.UnixMilli(line.TS)}
+	if line.Payload != nil {
+		r.Value = []byte(*line.Payload)
+	}
+	for i := 0; i+1 < len(line.Headers); i += 2 {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: line.Headers[i], Value: []byte(line.Headers[i+1])})
+	}
+	t.bytes += int64(len(r.Value))
+	t.count++
+	return r
+}
+
+func (t *traffic) mean() int64 { return t.bytes / int64(t.count) }
+
+func (t *traffic) close() {
+	t.out.Close()
+	t.cmd.Wait() // it ends because nobody reads
+}
+
+// fill makes a raw topic of n records.
+func (l *laboratory) fill(topic string, n int, callRate float64) (bytes int64) {
+	l.b.Helper()
+	l.create(topic, rawPartitions)
+	t := l.simulate(callRate)
+	defer t.close()
+	cl := l.client(kgo.MaxBufferedRecords(50_000))
+	defer cl.Close()
+	var failed error
+	for range n {
+		cl.Produce(context.Background(), t.next(topic), func(_ *kgo.Record, err error) {
+			if err != nil {
+				failed = err
+			}
+		})
+	}
+	if err := cl.Flush(context.Background()); err != nil || failed != nil {
+		l.b.Fatal(err, failed)
+	}
+	return t.mean()
+}
+
+// measured is a throughput round.
+type measured struct {
+	rate         float64 // raw records a second
+	self, broker float64 // CPU seconds per million raw records
+	peak         float64 // resident bytes
+	samples      []sample
+	app          string
+}
+
+// runLimit is how long a run may stand still.
+const runLimit = time.Minute
+
+// round runs a subject over a full raw topic, from its first fetch to its last
+// output; what is accounted for later is waited for, but not measured.
+func (l *laboratory) round(s subject, n int) measured {
+	l.b.Helper()
+	r := start(l.b, s, l.broker)
+	all := []sample{r.next(runLimit)}
+	last := 0
+	for at := all[0]; at.Read < int64(n); {
+		at = r.next(runLimit)
+		all = append(all, at)
+		if at.Done > all[last].Done {
+			last = len(all) - 1
+		}
+	}
+	peak := memory(r.cmd.Process.Pid, "VmHWM")
+	r.end()
+	l.clear(s)
+	a, z := all[0], all[last]
+	return measured{
+		rate: float64(n) / z.At.Sub(a.At).Seconds(),
+		self: (z.self - a.self).Seconds() * 1e6 / float64(n), broker: (z.broker - a.broker).Seconds() * 1e6 / float64(n),
+		peak: float64(peak), samples: all, app: s.App,
+	}
+}
+
+// callRate makes 1,800 records a second of call time, so that some minutes of
+// calls are under way at any moment of a round.
+const callRate = 300
+
+// throughput runs both subjects in turn. The first round warms the broker up
+// and does not count.
+func (l *laboratory) throughput() {
+	if *rounds == 0 {
+		return
+	}
+	const raw = "raw-throughput"
+	size := l.fill(raw, *events, callRate)
+	found := map[bool][]measured{}
+	for i := range *rounds + 1 {
+		for _, plain := range []bool{true, false} {
+			m := l.round(l.subject(plain, raw), *events)
+			if i > 0 {
+				found[plain] = append(found[plain], m)
+			}
+		}
+	}
+	base := median(found[true], func(m measured) float64 { return m.rate })
+	fmt.Printf("%d raw records of %d bytes, medians of %d rounds\n\n", *events, size, *rounds)
+	fmt.Println("| subject | events/s | CPU s per million events: self / broker | peak RSS MiB | ratio |")
+	fmt.Println("|---|---|---|---|---|")
+	for _, plain := range []bool{true, false} {
+		rate := median(found[plain], func(m measured) float64 { return m.rate })
+		fmt.Printf("| %s | %.0f | %.1f / %.1f | %.0f | %.2f |\n", title(plain), rate,
+			median(found[plain], func(m measured) float64 { return m.self }),
+			median(found[plain], func(m measured) float64 { return m.broker }),
+			median(found[plain], func(m measured) float64 { return m.peak })/(1<<20), rate/base)
+	}
+	fmt.Println()
+	l.written(found)
+}
+
+// written prints what each subject writes to the broker for an event.
+func (l *laboratory) written(found map[bool][]measured) {
+	fmt.Println("| subject | topic | records an event | bytes an event | compressed | records a batch |")
+	fmt.Println("|---|---|---|---|---|---|")
+	for _, plain := range []bool{true, false} {
+		m := found[plain][0]
+		last := m.samples[len(m.samples)-1].Written
+		for _, topic := range slices.Sorted(maps.Keys(last)) {
+			v, n := last[topic], float64(*events)
+			fmt.Printf("| %s | %s | %.2f | %.0f | %.0f | %.0f |\n", title(plain), strings.TrimLeft(strings.TrimPrefix(topic, m.app), ".-"),
+				float64(v.Records)/n, float64(v.Bytes)/n, float64(v.Sent)/n, float64(v.Records)/float64(v.Batches))
+		}
+	}
+	fmt.Println()
+}
+
+func title(plain bool) string {
+	if plain {
+		return "pass-through, two hops"
+	}
+	return "callstitch"
+}
+
+// delays are what a latency run found, in milliseconds, sorted by quantile.
+type delays struct {
+	values []float64
+	rss    int64 // at the end
+}
+
+// latencyRates are events a second.
+var latencyRates = []int{2_000, 10_000}
+
+func (l *laboratory) latency() {
+	if *seconds == 0 {
+		return
+	}
+	fmt.Printf("raw append → visible under read_committed, %d s at each rate\n\n", *seconds)
+	fmt.Println("| subject | rate | p50 ms | p99 ms | RSS MiB |")
+	fmt.Println("|---|---|---|---|---|")
+	for _, rate := range latencyRates {
+		for _, plain := range []bool{true, false} {
+			d := l.delay(plain, rate)
+			fmt.Printf("| %s | %d/s | %.0f | %.0f | %d |\n", title(plain), rate, quantile(d.values, 0.5), quantile(d.values, 0.99), d.rss>>20)
+		}
+	}
+	fmt.Println()
+}
+
+const (
+	warmUp = 3 * time.Second // of each latency run, not counted
+	pace   = 5 * time.Millisecond
+	// sampleEvery is which of the output's records are looked at, to leave the
+	// machine to the subject.
+	sampleEvery = 8
+)
+
+// delay sends records at a rate and watches the output.
+func (l *laboratory) delay(plain bool, rate int) (d delays) {
+	l.b.Helper()
+	raw := fmt.Sprint("raw-latency-", l.runs)
+	l.create(raw, rawPartitions, "message.timestamp.type", "LogAppendTime")
+	s := l.subject(plain, raw)
+	r := start(l.b, s, l.broker)
+	t := l.simulate(callRate)
+	defer t.close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		for range r.samples { // nobody else takes them
+		}
+	}()
+	found := make(chan []float64)
+	length := time.Duration(*seconds) * time.Second
+	cl := l.client(kgo.ProducerLinger(0))
+	defer cl.Close()
+	go func() { found <- l.watch(ctx, s) }()
+	begun := time.Now()
+	for sent := 0; time.Since(begun) < joinTime+warmUp+length; time.Sleep(pace) {
+		for due := int(time.Since(begun).Seconds() * float64(rate)); sent < due; sent++ {
+			rec := t.next(raw)
+			rec.Timestamp = time.Time{}
+			cl.Produce(ctx, rec, nil)
+		}
+	}
+	d.rss = memory(r.cmd.Process.Pid, "VmRSS")
+	cancel()
+	d.values = <-found
+	r.end()
+	l.clear(s)
+	l.clear(subject{App: raw})
+	return d
+}
+
+// joinTime is what a subject may need before it works.
+const joinTime = 4 * time.Second
+
+// watch reads the output as any consumer does until ctx ends. The last of what
+// it saw counts: the length of the run.
+func (l *laboratory) watch(ctx context.Context, s subject) (values []float64) {
+	cl := l.client(kgo.ConsumeTopics(s.out()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond), kgo.UnknownTopicRetries(-1))
+	defer cl.Close()
+	appended := s.appendTime()
+	from := time.Now().Add(joinTime + warmUp)
+	for ctx.Err() == nil {
+		fetches := cl.PollFetches(ctx)
+		now := time.Now()
+		n := 0
+		fetches.EachRecord(func(r *kgo.Record) {
+			if n++; n%sampleEvery == 0 && now.After(from) {
+				values = append(values, float64(now.UnixMilli()-appended(r.Value)))
+			}
+		})
+	}
+	return values
+}
+
+// appendTime reads, from an output value, when its raw record was appended.
+func (s *subject) appendTime() func([]byte) int64 {
+	if s.Plain {
+		return func(v []byte) int64 { return int64(binary.BigEndian.Uint64(v)) }
+	}
+	reader, err := schemas.NewReader(schemas.Events.Schema())
+	if err != nil {
+		panic(err) // the schema is ours
+	}
+	var text []byte
+	return func(v []byte) int64 {
+		_, avro, err := schemas.ParseFrame(v)
+		if err == nil {
+			text, err = reader.AppendJSON(text[:0], avro)
+		}
+		var event struct {
+			IngestedAt int64 `json:"ingested_at"`
+		}
+		if err == nil {
+			err = json.Unmarshal(text, &event)
+		}
+		if err != nil {
+			panic(err)
+		}
+		return event.IngestedAt
+	}
+}
+
+// soakRate lets a retention pass in some thousand calls.
+const soakRate = 0.3
+
+// memory runs callstitch over a traffic of days, in which as many calls are
+// forgotten as begin, and shows what it holds on the way.
+func (l *laboratory) memory() {
+	if *soak == 0 {
+		return
+	}
+	const raw = "raw-soak"
+	l.fill(raw, *soak, soakRate)
+	s := l.subject(false, raw)
+	s.Retention = time.Hour
+	all := l.round(s, *soak).samples
+	fmt.Printf("memory over %d raw records, retention %v\n\n", *soak, s.Retention)
+	fmt.Println("| events accepted | nodes held | RSS MiB |")
+	fmt.Println("|---|---|---|")
+	const lines = 10
+	for i := 1; i <= lines; i++ {
+		at := all[(len(all)-1)*i/lines]
+		fmt.Printf("| %d | %d | %d |\n", at.Done, at.Legs, at.rss>>20)
+	}
+	fmt.Println()
+}
