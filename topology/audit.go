@@ -197,6 +197,6 @@ func audit(p SourcePartition, of *page) *call.Audit {
 		Topic: p.Topic, Partition: p.Partition, NextOffset: of.offset,
 		Read: t.Read, Decoded: t.Decoded, Ignored: t.Ignored, Rejected: t.Rejected, Events: t.Events,
 		Accepted: n.Accepted, Duplicate: n.Duplicate, Conflicting: n.Conflicting, Late: n.Late,
-		ClosedAt: of.arrival,
+		ClosedAt: max(of.arrival, 0), // nothing is known of when where no record told
 	}
 }

@@ -178,6 +178,10 @@ func rejected(r Record, why *decode.Rejection) Output {
 // latest arrival: the next record may carry the same timestamp.
 func (t *DecodeTask) Progress(idle bool, heard int64) Progress {
 	p := Progress{Source: t.source, Time: unheard, Arrival: t.now.arrival, Offset: t.now.position, Totals: t.now.totals}
+	if len(t.early) > 0 {
+		// The book of these records is closed when their events are on the way.
+		p.Offset, p.Totals = 0, Totals{}
+	}
 	if p.Arrival != unheard {
 		p.Time = p.Arrival - 1
 		if t.control.vouchForLatest {

@@ -23,10 +23,21 @@ type Codec struct {
 var ErrCorrupt = errors.New("corrupt binary form")
 
 // NewReader reads from b. All strings of the value share one copy of b.
-func NewReader(b []byte) *Codec { return &Codec{Buf: b, Reading: true, text: string(b)} }
+func NewReader(b []byte) *Codec {
+	c := new(Codec)
+	c.Read(b)
+	return c
+}
 
 // NewWriter appends to b.
 func NewWriter(b []byte) *Codec { return &Codec{Buf: b} }
+
+// Read makes c a reader of b, and Write one that appends to b, whatever it was
+// before. They spare who visits much a codec for each value.
+func (c *Codec) Read(b []byte) { *c = Codec{Buf: b, Reading: true, text: string(b)} }
+
+// Write is described at Read.
+func (c *Codec) Write(b []byte) { *c = Codec{Buf: b} }
 
 func (c *Codec) fail() {
 	c.Err = ErrCorrupt

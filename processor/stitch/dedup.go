@@ -82,13 +82,9 @@ func knownIDFields(c *call.Codec, k *knownID) {
 	k.content = binary.BigEndian.Uint32(b[:])
 }
 
-func appendIDs(chunk []knownID) []byte {
-	c := call.NewWriter(nil)
-	call.List(c, &chunk, knownIDFields)
-	return c.Buf
-}
+func visitIDs(c *call.Codec, chunk *[]knownID) { call.List(c, chunk, knownIDFields) }
 
-func parseIDs(b []byte) (chunk []knownID) {
-	call.List(call.NewReader(b), &chunk, knownIDFields)
+func parseIDs(c *call.Codec) (chunk []knownID) {
+	visitIDs(c, &chunk)
 	return chunk
 }

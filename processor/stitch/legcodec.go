@@ -184,24 +184,38 @@ func corrupt(c *call.Codec) {
 	}
 }
 
-// dictionary holds the precedences visited so far, which begin with those of
+// dictionary holds the first precedences visited, which begin with those of
 // the timeline's first events; a known one is written as its number.
 type dictionary struct {
 	leg  *leg
-	keys []precedence
+	keys [dictionarySize]precedence
+	size int
+}
+
+// dictionarySize is more than a usual leg has; what does not fit is written in
+// full. It is part of the form.
+const dictionarySize = 16
+
+func (d *dictionary) known() []precedence { return d.keys[:d.size] }
+
+func (d *dictionary) learn(p precedence) {
+	if d.size < dictionarySize {
+		d.keys[d.size] = p
+		d.size++
+	}
 }
 
 func (d *dictionary) codec(c *call.Codec, p *precedence) {
 	// 0 is unsaid, then come the known ones, then a new one.
 	var n int64
 	if !c.Reading && p.standing != unsaid {
-		n = int64(slices.Index(d.keys, *p)) + 1
+		n = int64(slices.Index(d.known(), *p)) + 1
 		if n == 0 {
-			n = int64(len(d.keys)) + 1
+			n = int64(d.size) + 1
 		}
 	}
 	c.Int64(&n)
-	switch known := int64(len(d.keys)); {
+	switch known := int64(d.size); {
 	case n == 0:
 		*p = precedence{}
 	case n >= 1 && n <= known:
@@ -218,7 +232,7 @@ func (d *dictionary) codecNew(c *call.Codec, p *precedence) {
 	c.Byte(&p.rank)
 	d.leg.codecAt(c, &p.at)
 	codecShortID(c, &p.id)
-	d.keys = append(d.keys, *p)
+	d.learn(*p)
 }
 
 // codecPick visits a pick whose value is visited by value.
@@ -230,11 +244,10 @@ func codecPick[T any](c *call.Codec, d *dictionary, p *pick[T], value func(*call
 }
 
 func (l *leg) codecPicks(c *call.Codec, s shape) {
-	var buf [16]precedence
-	d := &dictionary{leg: l, keys: buf[:0]}
-	for i := range l.moments[:min(len(l.moments), len(buf)/2)] {
+	d := &dictionary{leg: l}
+	for i := range l.moments[:min(len(l.moments), dictionarySize/2)] {
 		m := &l.moments[i]
-		d.keys = append(d.keys, precedence{at: m.at, id: m.id, standing: dated, rank: rankOf(m.typ)})
+		d.learn(precedence{at: m.at, id: m.id, standing: dated, rank: rankOf(m.typ)})
 	}
 	codecPick(c, d, &l.direction, (*call.Codec).Direction)
 	codecPick(c, d, &l.from, (*call.Codec).Party)

@@ -25,7 +25,10 @@ type Machine struct {
 	live    int // nodes stored, stubs included
 
 	effects Effects
-	legs    []*leg // scratch of evaluate
+	legs    []*leg     // scratch of evaluate
+	codec   call.Codec // scratch of read and write
+	written []byte     // scratch of write
+	key     []byte     // scratch of nodeKey and chunkKey
 	control Control
 }
 
@@ -216,7 +219,7 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig int64) {
 // Receive takes a message at the node that it names. It fails only on a body
 // that no machine of this version has written.
 func (m *Machine) Receive(msg Message) error {
-	b, err := parseBody(msg.Body)
+	b, err := parseBody(m.read(msg.Body))
 	if err != nil {
 		return err
 	}
@@ -367,15 +370,14 @@ func (m *Machine) Flush() {
 }
 
 func (m *Machine) flush(n *node) {
-	key := nodeKey(n.id)
 	switch {
 	case n.gone:
-		m.state.Put(key, nil)
+		m.state.Put(m.nodeKey(n.id), nil)
 		m.live--
 		return
 	case n.changed || n.spent && n.due != n.stored:
 		m.flushMembers(n)
-		m.state.Put(key, n.append(nil))
+		m.state.Put(m.nodeKey(n.id), m.write(n.write))
 	}
 	if n.fresh {
 		m.live++
@@ -416,13 +418,32 @@ const (
 	keyMembers = 'm'
 )
 
-func nodeKey(id call.NodeID) []byte {
-	return append([]byte{keyNode}, id[:]...)
+// nodeKey is a node's key, valid until the next key.
+func (m *Machine) nodeKey(id call.NodeID) []byte {
+	m.key = append(append(m.key[:0], keyNode), id[:]...)
+	return m.key
 }
 
-func chunkKey(kind byte, id call.NodeID, number int) []byte {
-	key := append([]byte{kind}, id[:]...)
-	return binary.BigEndian.AppendUint16(key, uint16(number))
+// chunkKey is the key of a part of a node, valid until the next key.
+func (m *Machine) chunkKey(kind byte, id call.NodeID, number int) []byte {
+	m.key = append(append(m.key[:0], kind), id[:]...)
+	m.key = binary.BigEndian.AppendUint16(m.key, uint16(number))
+	return m.key
+}
+
+// write is the form that visit appends, in memory of its own and of its size:
+// states and messages keep it.
+func (m *Machine) write(visit func(*call.Codec)) []byte {
+	m.codec.Write(m.written[:0])
+	visit(&m.codec)
+	m.written = m.codec.Buf
+	return append(make([]byte, 0, len(m.written)), m.written...)
+}
+
+// read is a reader of b, valid until the next read or write.
+func (m *Machine) read(b []byte) *call.Codec {
+	m.codec.Read(b)
+	return &m.codec
 }
 
 // node finds the node, or makes it.
@@ -450,11 +471,11 @@ func (m *Machine) stored(id call.NodeID) *node {
 		}
 		return n
 	}
-	b := m.state.Get(nodeKey(id))
+	b := m.state.Get(m.nodeKey(id))
 	if b == nil {
 		return nil
 	}
-	n := parseNode(id, b)
+	n := parseNode(id, b, &m.codec)
 	m.nodes[id] = n
 	m.touched = append(m.touched, n)
 	return n
@@ -476,13 +497,13 @@ func (m *Machine) wake(n *node) {
 
 func (m *Machine) loadIDs(n *node) {
 	for number := len(n.ids.full); number < int(n.ids.chunks); number++ {
-		n.ids.full = append(n.ids.full, parseIDs(m.state.Get(chunkKey(keyIDs, n.id, number))))
+		n.ids.full = append(n.ids.full, parseIDs(m.read(m.state.Get(m.chunkKey(keyIDs, n.id, number)))))
 	}
 }
 
 func (m *Machine) remember(n *node, id knownID) {
 	if full, number := n.ids.add(id); full != nil {
-		m.state.Put(chunkKey(keyIDs, n.id, int(number)), appendIDs(full))
+		m.state.Put(m.chunkKey(keyIDs, n.id, int(number)), m.write(func(c *call.Codec) { visitIDs(c, &full) }))
 	}
 }
 
@@ -491,14 +512,15 @@ func (m *Machine) loadMembers(n *node) {
 		return
 	}
 	for number := range n.members.chunks() {
-		n.members.all = append(n.members.all, parseMembers(m.state.Get(chunkKey(keyMembers, n.id, number)))...)
+		n.members.all = append(n.members.all, parseMembers(m.read(m.state.Get(m.chunkKey(keyMembers, n.id, number))))...)
 	}
 }
 
 func (m *Machine) flushMembers(n *node) {
 	for number, dirty := range n.members.dirty {
 		if dirty {
-			m.state.Put(chunkKey(keyMembers, n.id, number), appendMembers(n.members.chunk(number)))
+			chunk := n.members.chunk(number)
+			m.state.Put(m.chunkKey(keyMembers, n.id, number), m.write(func(c *call.Codec) { visitMembers(c, &chunk) }))
 			n.members.dirty[number] = false
 		}
 	}
@@ -507,14 +529,14 @@ func (m *Machine) flushMembers(n *node) {
 // dropMembers forgets the members; the keys of chunks that were stored go too.
 func (m *Machine) dropMembers(n *node) {
 	for number := range n.members.chunks() {
-		m.state.Put(chunkKey(keyMembers, n.id, number), nil)
+		m.state.Put(m.chunkKey(keyMembers, n.id, number), nil)
 	}
 	n.members = memberSet{}
 }
 
 func (m *Machine) dropIDs(n *node) {
 	for number := range int(n.ids.chunks) {
-		m.state.Put(chunkKey(keyIDs, n.id, number), nil)
+		m.state.Put(m.chunkKey(keyIDs, n.id, number), nil)
 	}
 	n.ids = idSet{}
 }

@@ -87,13 +87,9 @@ func (s *memberSet) chunk(i int) []member {
 
 func (s *memberSet) chunks() int { return (int(s.count) + memberChunk - 1) / memberChunk }
 
-func appendMembers(members []member) []byte {
-	c := call.NewWriter(nil)
-	call.List(c, &members, memberFields)
-	return c.Buf
-}
+func visitMembers(c *call.Codec, members *[]member) { call.List(c, members, memberFields) }
 
-func parseMembers(b []byte) (members []member) {
-	call.List(call.NewReader(b), &members, memberFields)
+func parseMembers(c *call.Codec) (members []member) {
+	visitMembers(c, &members)
 	return members
 }

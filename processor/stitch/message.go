@@ -68,8 +68,7 @@ func (b *body) codec(c *call.Codec) {
 	}
 }
 
-func parseBody(raw []byte) (*body, error) {
-	c := call.NewReader(raw)
+func parseBody(c *call.Codec) (*body, error) {
 	b := new(body)
 	b.codec(c)
 	if c.Err != nil || len(c.Buf) != 0 {
@@ -81,7 +80,5 @@ func parseBody(raw []byte) (*body, error) {
 // send hands a message to the task, stamped with what the sender knows.
 func (m *Machine) send(from *node, to call.NodeID, trig int64, b *body) {
 	b.exp, b.gate = from.exp, from.gate
-	c := call.NewWriter(nil)
-	b.codec(c)
-	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: c.Buf})
+	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: m.write(b.codec)})
 }

@@ -100,9 +100,9 @@ const (
 // so that a restore decodes nothing more.
 const headerSize = 10
 
-// append writes the node's stored form, without members and ids that have keys
+// write appends the node's stored form, without members and ids that have keys
 // of their own.
-func (n *node) append(b []byte) []byte {
+func (n *node) write(c *call.Codec) {
 	var bits byte
 	if n.due.leg {
 		bits |= bitLegClock
@@ -116,15 +116,13 @@ func (n *node) append(b []byte) []byte {
 	if n.leg != nil {
 		bits |= bitLeg
 	}
-	b = append(b, nodeForm, bits)
-	b = binary.BigEndian.AppendUint64(b, uint64(n.due.at))
-	c := call.NewWriter(b)
+	c.Buf = append(c.Buf, nodeForm, bits)
+	c.Buf = binary.BigEndian.AppendUint64(c.Buf, uint64(n.due.at))
 	n.codec(c, bits)
-	return c.Buf
 }
 
-// parseNode reads append's form.
-func parseNode(id call.NodeID, b []byte) *node {
+// parseNode reads write's form, with a codec that may be used again.
+func parseNode(id call.NodeID, b []byte, c *call.Codec) *node {
 	due := header(b)
 	n := &node{id: id, due: due, stored: due}
 	bits := b[1]
@@ -132,7 +130,7 @@ func parseNode(id call.NodeID, b []byte) *node {
 	if bits&bitLeg != 0 {
 		n.leg = new(leg)
 	}
-	c := call.NewReader(b[headerSize:])
+	c.Read(b[headerSize:])
 	n.codec(c, bits)
 	if c.Err != nil || len(c.Buf) != 0 {
 		panic("stitch: stored node " + id.String() + " is damaged: delete the changelog topic and reprocess under a new application_id")

@@ -33,8 +33,8 @@ type Config struct {
 }
 
 // State is a machine's view of its task's store. Reads see the earlier writes
-// of the same transaction. The machine does not change key or value after Put,
-// nor what Get returned.
+// of the same transaction. The machine does not change a value after Put, nor
+// what Get returned; a key is valid only during the call.
 type State interface {
 	Get(key []byte) []byte // nil where the key is absent
 	Put(key, value []byte) // a nil value deletes

@@ -1,10 +1,6 @@
 package stitch
 
-import (
-	"container/heap"
-
-	"callstitch/processor/call"
-)
+import "callstitch/processor/call"
 
 // timer is when a node is looked at next: on the leg clock or the session clock.
 type timer struct {
@@ -25,30 +21,57 @@ type entry struct {
 	id call.NodeID
 }
 
+// less breaks ties by id, so that the order never depends on history.
+func (e *entry) less(o *entry) bool {
+	if e.at != o.at {
+		return e.at < o.at
+	}
+	return e.id.Less(o.id)
+}
+
+// entries is a binary heap: container/heap would allocate for each entry.
 type entries []entry
 
-func (e entries) Len() int { return len(e) }
-
-// Less breaks ties by id, so that the order never depends on history.
-func (e entries) Less(i, j int) bool {
-	if e[i].at != e[j].at {
-		return e[i].at < e[j].at
+func (e *entries) push(x entry) {
+	*e = append(*e, x)
+	h := *e
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !h[i].less(&h[parent]) {
+			return
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
 	}
-	return e[i].id.Less(e[j].id)
 }
-func (e entries) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *entries) Push(x any)   { *e = append(*e, x.(entry)) }
-func (e *entries) Pop() any {
-	last := (*e)[len(*e)-1]
-	*e = (*e)[:len(*e)-1]
-	return last
+
+// pop takes the first of at least one.
+func (e *entries) pop() entry {
+	h := *e
+	first, last := h[0], len(h)-1
+	h[0] = h[last]
+	h = h[:last]
+	*e = h
+	for i := 0; ; {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < last; child++ {
+			if h[child].less(&h[least]) {
+				least = child
+			}
+		}
+		if least == i {
+			return first
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
 }
 
 func (x *index) push(id call.NodeID, t timer) {
 	if t.leg {
-		heap.Push(&x.legClock, entry{t.at, id})
+		x.legClock.push(entry{t.at, id})
 	} else {
-		heap.Push(&x.sessionClock, entry{t.at, id})
+		x.sessionClock.push(entry{t.at, id})
 	}
 }
 
@@ -64,9 +87,9 @@ func popDue(e *entries, now int64) (id call.NodeID, ok bool) {
 	if len(*e) == 0 || (*e)[0].at > now {
 		return id, false
 	}
-	due := heap.Pop(e).(entry)
+	due := e.pop()
 	for len(*e) > 0 && (*e)[0] == due {
-		heap.Pop(e)
+		e.pop()
 	}
 	return due.id, true
 }

@@ -19,7 +19,8 @@ import (
 type assigned struct {
 	topicPartition
 	stable
-	last metadata // the parsed form of stable.metadata
+	last       metadata // the parsed form of stable.metadata
+	generation int32    // of the group
 }
 
 // mailbox carries assignments from franz-go's callbacks to the worker. The
@@ -115,7 +116,7 @@ func (w *worker) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFe
 					w.mailbox.fail(fmt.Errorf("%s-%d: %w", t.Topic, p.Partition, err))
 				}
 				tp := topicPartition{t.Topic, p.Partition}
-				w.fetched[tp] = assigned{tp, stable{p.Offset, text(p.Metadata)}, m}
+				w.fetched[tp] = assigned{topicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}
 			}
 		}
 	}
@@ -145,8 +146,12 @@ func (w *worker) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo
 		for _, tp := range added {
 			at := starts[tp].Offset
 			offsets[tp.topic][tp.partition] = kgo.NewOffset().At(at)
-			all = append(all, assigned{tp, stable{offset: at}, metadata{}})
+			all = append(all, assigned{topicPartition: tp, stable: stable{offset: at}})
 		}
+	}
+	_, generation := w.cl.GroupMetadata()
+	for i := range all {
+		all[i].generation = generation
 	}
 	w.mailbox.put(all...)
 	return offsets, nil

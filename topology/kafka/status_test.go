@@ -112,3 +112,19 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%d metrics are left after the run, %v", len(left), err)
 	}
 }
+
+func TestLostPartitions(t *testing.T) {
+	for name, c := range map[string]struct {
+		p    partition
+		want bool
+	}{
+		"not taken in yet":           {partition{generation: 3}, false},
+		"never taken in":             {partition{generation: 2}, true},
+		"taken in, and taken away":   {partition{generation: 3, confirmed: true}, true},
+		"taken in long ago, revoked": {partition{generation: 1, confirmed: true}, true},
+	} {
+		if got := c.p.lost(3); got != c.want {
+			t.Errorf("%s: lost is %v", name, got)
+		}
+	}
+}

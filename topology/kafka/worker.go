@@ -54,11 +54,12 @@ type worker struct {
 // partition is a partition that this worker was assigned, with its task.
 type partition struct {
 	topicPartition
-	epoch     int32
-	position  int64  // next offset, as of what was processed; control records count
-	stable    stable // what the group has committed
-	confirmed bool   // franz-go has taken it in too: from now on its absence means that it is lost
-	touched   bool   // by the open transaction
+	generation int32 // of the group, when it was assigned
+	epoch      int32
+	position   int64  // next offset, as of what was processed; control records count
+	stable     stable // what the group has committed
+	confirmed  bool   // franz-go has taken it in too: from now on its absence means that it is lost
+	touched    bool   // by the open transaction
 
 	decode        *topology.DecodeTask // one of the two is set once it is active
 	stitch        *topology.StitchTask
@@ -224,7 +225,10 @@ func (w *worker) receive(ctx context.Context) error {
 		if old := w.parts[a.topicPartition]; old != nil {
 			w.drop(old)
 		}
-		p := &partition{topicPartition: a.topicPartition, epoch: -1, position: a.offset, stable: a.stable, changelogNext: a.last.changelog, newest: -1}
+		p := &partition{
+			topicPartition: a.topicPartition, generation: a.generation, epoch: -1,
+			position: a.offset, stable: a.stable, changelogNext: a.last.changelog, newest: -1,
+		}
 		w.parts[a.topicPartition] = p
 		if a.topic == w.cfg.ExchangeTopic() {
 			p.restore = startRestore(ctx, &restore{cfg: w.cfg, slots: w.slots, raw: w.topics.raw, of: a, log: w.log.With("partition", a.partition)})
@@ -247,6 +251,7 @@ func (w *worker) reconcile() {
 		return
 	}
 	owned := w.cl.CommittedOffsets()
+	_, generation := w.cl.GroupMetadata()
 	for tp, p := range w.parts {
 		_, ok := owned[tp.topic][tp.partition]
 		switch {
@@ -255,11 +260,17 @@ func (w *worker) reconcile() {
 			if p.decode != nil {
 				w.resume(p)
 			}
-		case !ok && p.confirmed:
+		case !ok && p.lost(generation):
 			w.log.Info("partition revoked", "topic", tp.topic, "partition", tp.partition)
 			w.drop(p)
 		}
 	}
+}
+
+// lost says whether a partition that franz-go does not hold is gone, or only not
+// taken in yet: what was assigned in one generation is taken in before the next.
+func (p *partition) lost(generation int32) bool {
+	return p.confirmed || p.generation != generation
 }
 
 func (w *worker) drop(p *partition) {
