@@ -115,9 +115,9 @@ func (l *leg) repeat(e *call.Event) {
 }
 
 // identify says whose leg this is, before anything but another leg's event has
-// told of it. The account is not taken over: whether it comes depends on which
-// of the other leg's events was first.
-func (l *leg) identify(tenant string, p call.Provider, scope, _ string) {
+// told of it. No account comes along: which one would depend on which of the
+// other leg's events was first.
+func (l *leg) identify(tenant string, p call.Provider, scope string) {
 	l.tenant, l.provider, l.scope = tenant, p, scope
 }
 

@@ -343,7 +343,7 @@ func TestTheCauseWithMoreFactsWins(t *testing.T) {
 
 func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
 	var l leg
-	l.identify("default", call.Opentact, "", "acc")
+	l.identify("default", call.Opentact, "")
 	l.witness(&call.LegSnapshot{
 		CallID: "p", From: call.Party{Raw: "15550100001"}, Started: instant(call.Snapshot, 0), Alive: instant(call.Snapshot, 1),
 	}, 0)

@@ -7,7 +7,8 @@ import (
 	"callstitch/processor/call"
 )
 
-// codec visits the leg's binary form, both ways. Equal folds have equal forms.
+// codec visits the leg's binary form, both ways, all but the id: whatever holds a
+// leg goes by it, and sets it before it reads. Equal folds have equal forms.
 //
 // The form travels with every change of a leg, so it is small: a first number
 // says which parts follow, instants are differences to the earliest one, and
@@ -15,7 +16,6 @@ import (
 func (l *leg) codec(c *call.Codec) {
 	s := l.shape()
 	c.Int64((*int64)(&s))
-	c.Raw(l.id[:])
 	c.String(&l.tenant)
 	c.Provider(&l.provider)
 	c.String(&l.callID)

@@ -177,7 +177,7 @@ func (m *Machine) tell(n *node, e *call.Event, arrival, trig int64) {
 	n.told = []call.LegSnapshot{told}
 	to := call.LegNode(call.NewLegID(e.Tenant, e.Provider, e.Scope, told.CallID))
 	m.send(n, to, trig, &body{
-		kind: witnessMessage, tenant: e.Tenant, provider: e.Provider, scope: e.Scope, account: e.Account,
+		kind: witnessMessage, tenant: e.Tenant, provider: e.Provider, scope: e.Scope,
 		arrival: arrival, snapshot: told,
 	})
 }
@@ -334,7 +334,7 @@ func (m *Machine) onWitness(n *node, b *body, trig int64) {
 	if n.leg == nil {
 		n.leg = new(leg)
 	}
-	n.leg.identify(b.tenant, b.provider, b.scope, b.account)
+	n.leg.identify(b.tenant, b.provider, b.scope)
 	n.leg.witness(&b.snapshot, b.arrival)
 	m.grown(n, trig)
 }

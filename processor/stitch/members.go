@@ -36,7 +36,7 @@ func memberFields(c *call.Codec, m *member) {
 	c.Raw(m.id[:])
 	c.Int64(&m.v)
 	if c.Reading {
-		m.leg = new(leg)
+		m.leg = &leg{id: m.id}
 	}
 	m.leg.codec(c)
 	m.row.codec(c)

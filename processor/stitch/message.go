@@ -36,7 +36,6 @@ type body struct {
 	tenant   string // witness
 	provider call.Provider
 	scope    string
-	account  string
 	arrival  int64
 	snapshot call.LegSnapshot
 }
@@ -60,7 +59,6 @@ func (b *body) codec(c *call.Codec) {
 		c.String(&b.tenant)
 		c.Provider(&b.provider)
 		c.String(&b.scope)
-		c.String(&b.account)
 		c.Int64(&b.arrival)
 		c.Snapshot(&b.snapshot)
 	default:

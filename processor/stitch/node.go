@@ -128,7 +128,7 @@ func parseNode(id call.NodeID, b []byte, c *call.Codec) *node {
 	bits := b[1]
 	n.stub = bits&bitStub != 0
 	if bits&bitLeg != 0 {
-		n.leg = new(leg)
+		n.leg = &leg{id: id.Leg()}
 	}
 	c.Read(b[headerSize:])
 	n.codec(c, bits)

@@ -128,7 +128,7 @@ func (b *legBook) take(e *call.Event) {
 	}
 	if e.Snapshot != nil {
 		other := b.leg(call.NewLegID(e.Tenant, e.Provider, e.Scope, e.Snapshot.CallID))
-		other.identify(e.Tenant, e.Provider, e.Scope, e.Account)
+		other.identify(e.Tenant, e.Provider, e.Scope)
 		other.witness(e.Snapshot, e.IngestedAt)
 	}
 }

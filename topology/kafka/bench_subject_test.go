@@ -193,8 +193,7 @@ func (s *subject) passWorker(ctx context.Context, n int, m *meter) error {
 		kgo.SeedBrokers(s.Brokers...), kgo.ConsumerGroup(s.App), kgo.TransactionalID(fmt.Sprint(s.App, "-", n)),
 		kgo.ConsumeTopics(s.Raw, s.exchange()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(kgo.RangeBalancer()), // each topic's partitions evenly over the workers
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
-		kgo.FetchMaxWait(250*time.Millisecond), kgo.MaxBufferedRecords(80_000),
+		kgo.FetchMaxWait(250*time.Millisecond), kgo.MaxBufferedRecords(80_000), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.MetadataMinAge(250*time.Millisecond), compression, kgo.WithHooks(m),
 	)
 	if err != nil {

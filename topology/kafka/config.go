@@ -251,6 +251,7 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 		kgo.RecordPartitioner(partitioner{internal: [2]string{c.ExchangeTopic(), c.ChangelogTopic()}}),
 		kgo.UnknownTopicRetries(-1), // topics were checked at the start: one that is missing now is an outage (P30)
 		kgo.MaxBufferedBytes(maxBufferedProduce),
+		kgo.ProducerLinger(c.CommitInterval), // nobody sees a record before the flush of its transaction, so batches may fill until then
 		kgo.MaxBufferedRecords(maxTransactionRecords*4),
 		kgo.ProducerBatchMaxBytesFn(batchBytes),
 	)

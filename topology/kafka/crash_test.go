@@ -3,9 +3,11 @@ package kafka
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"callstitch/deploy/localkafka"
@@ -444,4 +447,85 @@ func TestElderExits(t *testing.T) {
 	}
 	feed(t, cfg, records[len(records)/2:])
 	awaitPublished(t, cfg, want, 60*time.Second)
+}
+
+var (
+	chaosSeed = flag.Uint64("chaos.seed", 1, "seed of TestChaos")
+	chaosTime = flag.Duration("chaos.time", 30*time.Second, "how long TestChaos goes on")
+)
+
+// TestChaos has three instances killed, stopped in order, frozen and started
+// again at random, while records come in; then it lets them work in peace, and
+// expects the truth and no transaction left open. A failure is repeated with
+// -chaos.seed, and searched for with -chaos.time.
+func TestChaos(t *testing.T) {
+	cfg := apache(t, 4)
+	rng := rand.New(rand.NewPCG(*chaosSeed, 1))
+	records := onTopic(cfg, topologytest.Calls(*chaosSeed, 200, 60*time.Second).Shuffle(*chaosSeed, 4, 2*time.Second, 0.2))
+	want := reference(t, records)
+	c := childConfig{Brokers: localkafka.Shared(t).Brokers(), Name: t.Name(), Workers: 2}
+	instances := map[string]*instance{"a": nil, "b": nil, "c": nil}
+	begun, fed, kills := time.Now(), 0, 0
+	for time.Since(begun) < *chaosTime {
+		due := int(float64(len(records)) * min(time.Since(begun).Seconds()/chaosTime.Seconds(), 1))
+		feed(t, cfg, records[fed:due])
+		fed = due
+		name := slices.Sorted(maps.Keys(instances))[rng.IntN(3)]
+		c.Instance = name
+		switch in := instances[name]; {
+		case in == nil:
+			instances[name] = startChild(t, c)
+		case rng.IntN(3) == 0:
+			signalTo(t, in, syscall.SIGSTOP)
+			time.Sleep(time.Duration(rng.IntN(8000)) * time.Millisecond)
+			signalTo(t, in, syscall.SIGCONT)
+		case rng.IntN(3) == 0:
+			signalTo(t, in, syscall.SIGTERM)
+			in.ends(15 * time.Second)
+			instances[name] = nil
+		default:
+			signalTo(t, in, syscall.SIGKILL)
+			in.ends(5 * time.Second)
+			instances[name] = nil
+			kills++
+		}
+		time.Sleep(time.Duration(rng.IntN(2500)) * time.Millisecond)
+	}
+	feed(t, cfg, records[fed:])
+	for name, in := range instances {
+		if in == nil {
+			c.Instance = name
+			instances[name] = startChild(t, c)
+		}
+	}
+	begun = time.Now()
+	awaitPublished(t, cfg, want, 60*time.Second)
+	t.Logf("after %d kills all sessions are there %v later", kills, time.Since(begun).Round(time.Millisecond))
+	awaitBooks(t, cfg, len(records), 30*time.Second)
+	for _, in := range instances {
+		signalTo(t, in, syscall.SIGTERM)
+	}
+	for name, in := range instances {
+		if in.ends(15*time.Second) || !in.cmd.ProcessState.Success() {
+			t.Errorf("instance %s did not stop in order:\n%s", name, in.log)
+		}
+	}
+	noOpenTransactions(t, cfg)
+}
+
+// noOpenTransactions expects every transaction of the application to be over
+// (O5).
+func noOpenTransactions(t *testing.T, cfg Config) {
+	t.Helper()
+	cl := client(t, cfg)
+	defer cl.Close()
+	listed, err := kadm.NewClient(cl).ListTransactions(t.Context(), nil, []string{"Ongoing", "PrepareCommit", "PrepareAbort"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range listed.TransactionalIDs() {
+		if strings.HasPrefix(id, cfg.ApplicationID+"-") {
+			t.Errorf("the transaction of %s is still open", id)
+		}
+	}
 }

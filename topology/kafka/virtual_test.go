@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
@@ -96,13 +98,33 @@ func (c *collector) awaitCommitted(t *testing.T, cfg Config, want []string, with
 	for {
 		// What was committed without this process knowing is only in the topic.
 		now := canonicalOf(published(t, cfg))
-		if fmt.Sprint(now) == fmt.Sprint(canonicalTexts(t, want)) {
+		if slices.Equal(now, canonicalTexts(t, want)) {
+			c.reportedOnlyWhatIsThere(t, cfg)
 			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("after %v: %s", within, difference(now, canonicalTexts(t, want)))
 		}
 		time.Sleep(time.Second)
+	}
+}
+
+// reportedOnlyWhatIsThere holds what OnCommit got against the topic.
+func (c *collector) reportedOnlyWhatIsThere(t *testing.T, cfg Config) {
+	t.Helper()
+	there := map[string]bool{}
+	for _, s := range decoded(t, cfg, cfg.Topics.Sessions, schemas.Sessions) {
+		there[fmt.Sprintf("%s/%v", s["session_id"], s["revision"])] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for revision := range c.revision {
+		if !there[revision] {
+			t.Errorf("revision %s was reported as committed, and is not in the topic", revision)
+		}
+	}
+	for _, p := range c.problems {
+		t.Error(p)
 	}
 }
 
@@ -385,4 +407,70 @@ func TestSourcesWaitForTheExchange(t *testing.T) {
 			t.Errorf("at a lag of %d paused is %v", step.lag, paused())
 		}
 	}
+}
+
+// TestTickCommitsEveryOffset expects partitions without any record to be
+// committed by this member all the same: a tick speaks for them, so a member
+// that lost one must not get it through.
+func TestTickCommitsEveryOffset(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		for tp, m := range committedMetadata(t, cfg) {
+			if m.owner != "app-one-0" {
+				t.Errorf("%s-%d was last committed by %q", tp.topic, tp.partition, m.owner)
+			}
+		}
+	})
+}
+
+func committedMetadata(t *testing.T, cfg Config) map[topicPartition]metadata {
+	t.Helper()
+	cl := client(t, cfg)
+	defer cl.Close()
+	offsets, err := kadm.NewClient(cl).FetchOffsets(t.Context(), cfg.ApplicationID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[topicPartition]metadata{}
+	offsets.Each(func(o kadm.OffsetResponse) {
+		m, err := parseMetadata(o.Metadata)
+		if err != nil {
+			t.Error(err)
+		}
+		all[topicPartition{o.Topic, o.Partition}] = m
+	})
+	if want := int(cfg.ExchangePartitions) + 4; len(all) != want {
+		t.Errorf("%d partitions have offsets, want %d", len(all), want)
+	}
+	return all
+}
+
+// TestLastOwnerIsFenced leaves a transaction of a dead owner open, which would
+// hold every reader of the exchange back for ten minutes.
+func TestLastOwnerIsFenced(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		r := startRun(t, instanceOf(cfg, "dead"))
+		time.Sleep(3 * time.Second)
+		if err := r.stop(t); err != nil {
+			t.Fatal(err)
+		}
+		dead := client(t, cfg, kgo.TransactionalID(testApp+"-dead-0"), kgo.TransactionTimeout(10*time.Minute),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		defer dead.Close()
+		if err := dead.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		sent := dead.ProduceSync(t.Context(), &kgo.Record{Topic: cfg.ExchangeTopic(), Value: []byte("never to be seen")})
+		if err := sent.FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		r = startRun(t, cfg)
+		time.Sleep(10 * time.Second)
+		for _, k := range r.status.Snapshot().Tasks {
+			if k.Topic == cfg.ExchangeTopic() && k.Partition == 0 && k.Position <= sent[0].Record.Offset {
+				t.Errorf("the task stands at %d behind the dead owner's record at %d", k.Position, sent[0].Record.Offset)
+			}
+		}
+	})
 }

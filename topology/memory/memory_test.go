@@ -256,7 +256,10 @@ func TestReviewAfterReviewWithoutChange(t *testing.T) {
 		second int64
 		value  string
 	}{
-		{0, hangup("1.1", "1")}, {60, hangup("2.1", "1")}, {61, hangup("1.1", "1")}, {120, hangup("3.1", "1")},
+		{0, hangup("1.1", "1")},
+		{60, hangup("2.1", "1")},
+		{61, hangup("1.1", "1")},
+		{120, hangup("3.1", "1")},
 		{121, hangup("1.1", "2")},
 	} {
 		err := r.Process(topology.Record{

@@ -98,6 +98,14 @@ func (s *stringeeFeed) agent() {
 	}
 }
 
+// anotherAgent draws a user who does not have an inbound call yet: where it rings
+// again at the one who had it, nobody was passed on.
+func (s *stringeeFeed) anotherAgent() {
+	for holder := s.to.number; s.to.number == holder; {
+		s.agent()
+	}
+}
+
 func (s *stringeeFeed) ring(at int64) {
 	s.agent()
 	if !s.leg.ringing.known() {
@@ -162,7 +170,7 @@ func (s *stringeeFeed) transfer(from, at int64) (answered, now int64) {
 	s.leg.talks = append(s.leg.talks, span{from, at})
 	s.status("agentEnded", at, tellsExtra, nil)
 	at += s.between(100, 900)
-	s.to = stringeeParty{s.extension("user"), s.to.alias, "internal"}
+	s.anotherAgent()
 	s.status("ringing", at, tellsExtra, nil)
 	at += s.around(5000)
 	s.status("answered", at, tellsAnswer, nil)
@@ -310,7 +318,8 @@ func (s *stringeeFeed) dtmf(at int64) {
 	s.post(message{at: at, kind: tellsExtra}, append(b, '}'))
 }
 
-// connectFailed writes the post about one leg to an agent that did not come up.
+// connectFailed writes the post about one leg to an agent that did not come up. It
+// has no timestamp: its start_time may be that of the call.
 func (s *stringeeFeed) connectFailed(at int64) {
 	b := s.object()
 	b = str(b, "call_status", "connect_failed")
@@ -320,5 +329,5 @@ func (s *stringeeFeed) connectFailed(at int64) {
 	b = s.from.append(b, "from")
 	b = s.to.append(b, "to")
 	b = num(b, "start_time", at)
-	s.post(message{at: at, kind: tellsExtra}, append(b, '}'))
+	s.post(message{at: at, kind: tellsExtra, ingest: true}, append(b, '}'))
 }

@@ -1,0 +1,174 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fenceLimit bounds the fencing of one owner: its transaction times out by
+// itself soon after.
+const fenceLimit = 5 * time.Second
+
+// fenceOwners fences the last owners of partitions that are no longer members of
+// the group. A live member is left alone: it has given the partition up, and
+// fencing it would stop the rest of its work for nothing.
+func (w *worker) fenceOwners(ctx context.Context, cl *kgo.Client, added map[string][]int32) error {
+	owners, err := w.lastOwners(ctx, cl, added)
+	if err != nil || len(owners) == 0 {
+		return err
+	}
+	live, err := liveMembers(ctx, cl, w.cfg.ApplicationID)
+	if err != nil {
+		return err
+	}
+	for owner := range owners {
+		if live[owner] {
+			continue
+		}
+		if err := fence(ctx, cl, owner, w.cfg.TransactionTimeout); err != nil {
+			return fmt.Errorf("fence %s: %w", owner, err)
+		}
+		w.log.Info("fenced the last owner of a partition", "owner", owner)
+	}
+	return nil
+}
+
+// lastOwners reads the owners in committed metadata. The fetch is not stable on
+// purpose: a stable one would wait for the very transaction to be ended.
+func (w *worker) lastOwners(ctx context.Context, cl *kgo.Client, of map[string][]int32) (map[string]bool, error) {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group = w.cfg.ApplicationID
+	req.Groups = append(req.Groups, group)
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return nil, fmt.Errorf("fetch offsets: %w", err)
+	}
+	wanted := make(map[topicPartition]bool)
+	for topic, partitions := range of {
+		for _, p := range partitions {
+			wanted[topicPartition{topic, p}] = true
+		}
+	}
+	owners := make(map[string]bool)
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				m, err := parseMetadata(text(p.Metadata))
+				if err == nil && wanted[topicPartition{t.Topic, p.Partition}] && m.owner != "" && m.owner != w.id {
+					owners[m.owner] = true
+				}
+			}
+		}
+	}
+	return owners, nil
+}
+
+// liveMembers are the instance ids in the group.
+func liveMembers(ctx context.Context, cl *kgo.Client, group string) (map[string]bool, error) {
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = []string{group}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return nil, fmt.Errorf("describe group %s: %w", group, err)
+	}
+	live := make(map[string]bool)
+	for _, g := range resp.Groups {
+		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
+			return nil, fmt.Errorf("describe group %s: %w", group, err)
+		}
+		for _, m := range g.Members {
+			live[text(m.InstanceID)] = true
+		}
+	}
+	return live, nil
+}
+
+// fence raises the epoch of a transactional id: its open transaction is aborted,
+// and whoever still uses it finds out.
+func fence(ctx context.Context, cl *kgo.Client, id string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, fenceLimit)
+	defer cancel()
+	for {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.TransactionalID = &id
+		req.TransactionTimeoutMillis = int32(timeout.Milliseconds())
+		resp, err := req.RequestWith(ctx, cl)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		// An abort that is under way answers CONCURRENT_TRANSACTIONS.
+		if err == nil || !kerr.IsRetriable(err) && !errors.Is(err, kerr.ConcurrentTransactions) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// memberOf is the member id under which an instance is in the group, "" if it is
+// not.
+func memberOf(ctx context.Context, cl *kgo.Client, group, instance string) (string, error) {
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = []string{group}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return "", fmt.Errorf("describe group %s: %w", group, err)
+	}
+	for _, g := range resp.Groups {
+		for _, m := range g.Members {
+			if text(m.InstanceID) == instance {
+				return m.MemberID, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// classify turns what ended a session into what it means.
+func (w *worker) classify(ctx context.Context, err error) error {
+	var group *kgo.ErrGroupSession
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kerr.FencedInstanceID):
+		return fmt.Errorf("%w: %s has joined the group from elsewhere: give each instance its own instance_id", ErrFenced, w.id)
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
+		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application", ErrLostOffsets, err)
+	case errors.Is(err, kerr.UnknownTopicID):
+		return fmt.Errorf("%w: %w: a topic was deleted and made anew while it was read; reset the application", ErrTopicMismatch, err) // P27
+	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch):
+		return w.fenced(ctx, err)
+	case errors.As(err, &group):
+		return fmt.Errorf("group %s: %w", w.cfg.ApplicationID, err)
+	}
+	return err
+}
+
+// fenced tells apart who raised this producer's epoch: a process under the same
+// name, which joins the group at once and then is there under another member id,
+// or the broker or a successor, because this worker had been silent for too long.
+// The first ends this process, the elder of the two; the second only its session.
+func (w *worker) fenced(ctx context.Context, cause error) error {
+	member, _ := w.cl.GroupMetadata()
+	deadline := time.Now().Add(w.cfg.SessionTimeout / 3)
+	for time.Now().Before(deadline) && ctx.Err() == nil {
+		now, err := memberOf(ctx, w.cl, w.cfg.ApplicationID, w.id)
+		if err == nil && now != "" && now != member {
+			return fmt.Errorf("%w: %s has joined the group from elsewhere: give each instance its own instance_id", ErrFenced, w.id)
+		}
+		if err == nil && now == "" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("the producer was fenced: %w", cause)
+}
