@@ -48,7 +48,7 @@ func reload(t interface{ Fatalf(string, ...any) }, l *leg) *leg {
 	w := call.NewWriter(nil)
 	l.codec(w)
 	r := call.NewReader(w.Buf)
-	read := new(leg)
+	read := &leg{id: l.id} // a leg's id is its node's, and kept there
 	read.codec(r)
 	if r.Err != nil || len(r.Buf) != 0 {
 		t.Fatalf("reading back: %v, %d bytes left", r.Err, len(r.Buf))
