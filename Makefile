@@ -25,11 +25,12 @@ help:
 build: ## the program, static: bin/callstitch
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/callstitch ./cmd/callstitch
 
-# The whole module comes last, so that the last lines are its tests'. Kafka is
-# fetched first: where it cannot be, this is said before the tests, not by them.
+# The whole module comes last, so that the last lines are its tests'. What they
+# need is fetched first: where it cannot be, this is said before the tests, not by them.
 .PHONY: test
-test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17 and Maven)
+test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat)
 	$(LOCAL) -fetch
+	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics
 	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
 	$(GO) test -tags synctests -run "$(VIRTUAL)" $(TESTFLAGS) ./topology/kafka
 	$(GO) test -timeout 20m $(TESTFLAGS) ./...
@@ -62,7 +63,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 .PHONY: bench
 bench: ## benchmarks into bench/new.txt, compared with bench/old.txt if there is one
 	@mkdir -p bench
-	$(GO) test -run '^$$' -bench . -benchmem -count 6 ./... | tee bench/new.txt
+	$(GO) test -run '^$$' -bench . -skip '^BenchmarkKafka$$' -benchmem -count 6 ./... | tee bench/new.txt
 	@if [ -f bench/old.txt ]; then $(TOOL) benchstat bench/old.txt bench/new.txt; fi
 
 .PHONY: demo
@@ -72,3 +73,7 @@ demo: ## everything in one process, nothing to install
 .PHONY: kafka
 kafka: ## Apache Kafka and a schema registry on this machine, until Ctrl-C
 	$(LOCAL) $(ARGS)
+
+.PHONY: bench-kafka
+bench-kafka: ## callstitch beside a two-hop pass-through on one Apache Kafka; prints Markdown
+	$(GO) test -run '^$$' -bench '^BenchmarkKafka$$' -benchtime 1x -timeout 60m ./topology/kafka $(ARGS)

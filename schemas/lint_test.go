@@ -136,6 +136,22 @@ func TestLint(t *testing.T) {
 	})
 }
 
+// A registry, and every tool that makes classes of schemas, knows a record by its
+// name: no two topics have one in common.
+func TestRecordNamesAreUnique(t *testing.T) {
+	owner := map[string]Subject{}
+	eachSubject(t, func(t *testing.T, s Subject) {
+		l := &linter{names: map[string]bool{}}
+		l.record(avro.MustParse(s.Schema()).Root(), "")
+		for name := range l.names {
+			if other, taken := owner[name]; taken {
+				t.Errorf("%s and %s both have a record %s", other, s, name)
+			}
+			owner[name] = s
+		}
+	})
+}
+
 func TestLintFindsBreaches(t *testing.T) {
 	const schema = `{"type":"record","name":"R","namespace":"callstitch.v1","doc":"d","fields":[%s]}`
 	for name, c := range map[string]struct{ field, want string }{

@@ -128,6 +128,10 @@ func (n node) properties(dir string, over map[string]string) []byte {
 		"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"log.dirs":                       filepath.Join(dir, "data"),
 
+		// Simulated traffic has its date in the past, where by default the broker
+		// deletes it within minutes.
+		"log.retention.ms": "-1",
+
 		// A client that misspells a topic should hear of it.
 		"auto.create.topics.enable": "false",
 

@@ -213,10 +213,13 @@ func (c *Cluster) RegistryURL() string {
 // Kill ends broker i as a crash does, with SIGKILL.
 func (c *Cluster) Kill(i int) error { return c.brokers[i].stop(0) }
 
+// Shutdown stops broker i in order, as an operator does, with SIGTERM.
+func (c *Cluster) Shutdown(i int) error { return c.brokers[i].stop(stopTimeout) }
+
 // Restart starts broker i again, with the same data and address, and returns
 // when it serves. If it runs it is first stopped in order.
 func (c *Cluster) Restart(ctx context.Context, i int) error {
-	if err := c.brokers[i].stop(stopTimeout); err != nil {
+	if err := c.Shutdown(i); err != nil {
 		return err
 	}
 	return c.brokers[i].start(ctx)

@@ -1,0 +1,10 @@
+WITH incoming AS (
+  SELECT tenant_id, total_ms, disposition = 'CANCELED' AS ringing, disposition = 'NO_ANSWER' AND hangup_cause = 'NORMAL' AS menu
+  FROM sessions WHERE record_state = 'FINAL' AND direction = 'INBOUND' AND provider <> 'sonetel'
+)
+SELECT tenant_id, count(*) AS calls, count(*) FILTER (WHERE ringing) AS while_ringing, count(*) FILTER (WHERE menu) AS in_the_menu,
+       round(100 * (while_ringing + in_the_menu) / calls, 1) AS percent,
+       round(quantileExactInclusive(0.5)(total_ms) FILTER (WHERE ringing OR menu), 2) AS median_wait_ms,
+       max(total_ms) FILTER (WHERE ringing OR menu) AS longest_wait_ms
+FROM incoming
+GROUP BY ALL ORDER BY tenant_id;

@@ -1,0 +1,7 @@
+SELECT provider, count(*) AS calls, count(*) FILTER (WHERE NOT complete) AS incomplete,
+       count(*) FILTER (WHERE start_lost) AS start_lost, count(*) FILTER (WHERE interim_lost) AS interim_lost,
+       count(*) FILTER (WHERE end_lost) AS end_lost, count(*) FILTER (WHERE talk_ms IS NULL) AS talk_time_unknown,
+       count(*) FILTER (WHERE has(quality_flags, 'TIMES_INFERRED')) AS times_inferred
+FROM sessions
+WHERE record_state = 'FINAL'
+GROUP BY ALL ORDER BY provider;
