@@ -24,7 +24,7 @@ func createSource(t testing.TB, cfg Config, partitions int32) {
 	t.Helper()
 	cl := client(t, cfg)
 	defer cl.Close()
-	resp, err := kadm.NewClient(cl).CreateTopic(t.Context(), partitions, 1, map[string]*string{"retention.ms": kadm.StringPtr("-1")}, cfg.Sources[0].Topic)
+	resp, err := kadm.NewClient(cl).CreateTopic(t.Context(), partitions, max(cfg.Output.ReplicationFactor, 1), map[string]*string{"retention.ms": kadm.StringPtr("-1")}, cfg.Sources[0].Topic)
 	if err == nil {
 		err = resp.Err
 	}
