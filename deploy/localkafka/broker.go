@@ -149,12 +149,6 @@ func (n node) properties(dir string, over map[string]string) []byte {
 		// A group forms at once, and may have a session of a second.
 		"group.initial.rebalance.delay.ms": "0",
 		"group.min.session.timeout.ms":     "1000",
-
-		// A killed broker's registration lapses after three seconds, not nine:
-		// until then the controller refuses the restarted one. Less would fence
-		// a broker that only waits for a busy machine.
-		"broker.session.timeout.ms":    "3000",
-		"broker.heartbeat.interval.ms": "500",
 	}
 	maps.Copy(props, over)
 	var b bytes.Buffer

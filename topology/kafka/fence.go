@@ -115,32 +115,13 @@ func fence(ctx context.Context, cl *kgo.Client, id string, timeout time.Duration
 	}
 }
 
-// memberOf is the member id under which an instance is in the group, "" if it is
-// not.
-func memberOf(ctx context.Context, cl *kgo.Client, group, instance string) (string, error) {
-	req := kmsg.NewPtrDescribeGroupsRequest()
-	req.Groups = []string{group}
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return "", fmt.Errorf("describe group %s: %w", group, err)
-	}
-	for _, g := range resp.Groups {
-		for _, m := range g.Members {
-			if text(m.InstanceID) == instance {
-				return m.MemberID, nil
-			}
-		}
-	}
-	return "", nil
-}
-
 // classify turns what ended a session into what it means.
 func (w *worker) classify(ctx context.Context, err error) error {
 	var group *kgo.ErrGroupSession
 	var loss *kgo.ErrDataLoss
 	switch {
 	case errors.Is(err, kerr.FencedInstanceID):
-		return fmt.Errorf("%w: %s has joined the group from elsewhere: give each instance its own instance_id", ErrFenced, w.id)
+		return w.namesake()
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
 		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application", ErrLostOffsets, err)
 	case errors.Is(err, kerr.UnknownTopicID):
@@ -154,21 +135,25 @@ func (w *worker) classify(ctx context.Context, err error) error {
 }
 
 // fenced tells apart who raised this producer's epoch: a process under the same
-// name, which joins the group at once and then is there under another member id,
-// or the broker or a successor, because this worker had been silent for too long.
-// The first ends this process, the elder of the two; the second only its session.
+// name, or the broker or a successor, because this worker had been silent for too
+// long. The first ends this process, the elder of the two; the second only its
+// session. A namesake joins the group right after, as the same static member, and
+// the next heartbeat says so. The member id in the group would not: this client
+// itself may be there under a new one, if the group had given it up meanwhile.
 func (w *worker) fenced(ctx context.Context, cause error) error {
-	member, _ := w.cl.GroupMetadata()
-	deadline := time.Now().Add(w.cfg.SessionTimeout / 3)
-	for time.Now().Before(deadline) && ctx.Err() == nil {
-		now, err := memberOf(ctx, w.cl, w.cfg.ApplicationID, w.id)
-		if err == nil && now != "" && now != member {
-			return fmt.Errorf("%w: %s has joined the group from elsewhere: give each instance its own instance_id", ErrFenced, w.id)
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.SessionTimeout/3)
+	defer cancel()
+	for ctx.Err() == nil {
+		fetches := w.cl.PollRecords(ctx, pollRecords) // of a session that ends here
+		for _, e := range fetches.Errors() {
+			if errors.Is(e.Err, kerr.FencedInstanceID) {
+				return w.namesake()
+			}
 		}
-		if err == nil && now == "" {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	return fmt.Errorf("the producer was fenced: %w", cause)
+}
+
+func (w *worker) namesake() error {
+	return fmt.Errorf("%w: %s has joined the group from elsewhere: give each instance its own instance_id", ErrFenced, w.id)
 }
