@@ -30,6 +30,22 @@ type Config struct {
 	Stitch             stitch.Config
 }
 
+// SourceOf is the source of a topic. One that is not among the sources is taken
+// as the first of them is.
+func (c *Config) SourceOf(topic string) Source {
+	for _, s := range c.Sources {
+		if s.Topic == topic {
+			return s
+		}
+	}
+	var s Source
+	if len(c.Sources) > 0 {
+		s = c.Sources[0]
+	}
+	s.Topic = topic
+	return s
+}
+
 // ExchangeTopic is the repartition topic, named as Kafka Streams names them.
 func (c *Config) ExchangeTopic() string { return c.ApplicationID + "-exchange-repartition" }
 

@@ -40,6 +40,8 @@ type StitchTask struct {
 
 	replayed int64 // records skipped because the state has them
 
+	trace func(Step) // nil where nobody asked
+
 	control control
 }
 
@@ -206,7 +208,11 @@ func (t *StitchTask) event(e *call.Event, arrival int64) {
 		trig = max(trig, t.clocks.leg+1)
 	}
 	source := SourcePartition{e.Source.Topic, e.Source.Partition}
-	t.account(source).count(t.machine.Event(e, arrival, trig))
+	outcome := t.machine.Event(e, arrival, trig)
+	t.account(source).count(outcome)
+	if t.trace != nil {
+		t.trace(Step{e, arrival, outcome})
+	}
 }
 
 func (t *StitchTask) tick(k *Tick, fx *Effects) error {

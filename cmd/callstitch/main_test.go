@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,7 +68,7 @@ func TestScript(t *testing.T) {
 }
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits": exits, "lines": countLines, "enlarge": enlarge, "crlf": crlf, "eventually": eventually,
+	"exits": exits, "lines": countLines, "enlarge": enlarge, "crlf": crlf, "eventually": eventually, "pick": pick, "without": without,
 }
 
 // exits runs a command that must end with a status: exits 2 callstitch nonsense.
@@ -129,4 +132,32 @@ func crlf(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := bytes.ReplaceAll([]byte(ts.ReadFile(args[0])), []byte("\n"), []byte("\r\n"))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o600))
+}
+
+// pick sets a variable to a field of the first line of a file, one JSON object a
+// line, that matches a pattern: pick ID session_id truth.ndjson '"leg_count":2'.
+// A slash leads to a field of a field.
+func pick(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: pick VARIABLE FIELD FILE PATTERN")
+	}
+	line := regexp.MustCompile("(?m)^.*" + args[3] + ".*$").FindString(ts.ReadFile(args[2]))
+	var value any
+	if err := json.Unmarshal([]byte(line), &value); err != nil {
+		ts.Fatalf("no line of %s matches %s: %v", args[2], args[3], err)
+	}
+	for name := range strings.SplitSeq(args[1], "/") {
+		object, _ := value.(map[string]any)
+		value = object[name]
+	}
+	ts.Setenv(args[0], fmt.Sprint(value))
+}
+
+// without drops the lines of a file that match a pattern: without FILE PATTERN.
+func without(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: without FILE PATTERN")
+	}
+	lines := regexp.MustCompile("(?m)^.*" + args[1] + ".*\n")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), lines.ReplaceAll([]byte(ts.ReadFile(args[0])), nil), 0o600))
 }

@@ -35,7 +35,7 @@ reason. It ends at the end of the topic, or with --follow goes on.`,
 		RunE: runs(func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) }),
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.from, "from", "earliest", "`WHERE` to begin: earliest, latest, -N of each partition, or an RFC 3339 instant")
+	f.StringVar(&o.from, "from", "earliest", "`WHERE` to begin: earliest, latest, an offset or -N of each partition, or an RFC 3339 instant")
 	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what is written later")
 	f.IntVarP(&o.count, "count", "n", 0, "end after `N` records; 0 does not count")
 	o.config = addConfigFlags(cmd, brokersFlag, registryFlag)

@@ -141,7 +141,7 @@ func (m *Machine) grown(n *node, trig int64) {
 
 // follow joins the leg to what a link of its event names.
 func (m *Machine) follow(n *node, e *call.Event, l call.Link, trig int64) {
-	y := linkedNode(e, l)
+	y := LinkedNode(e, l)
 	if y == n.id || slices.Contains(n.links, y) || len(n.links) == legLinks {
 		return
 	}
@@ -156,7 +156,8 @@ func (m *Machine) follow(n *node, e *call.Event, l call.Link, trig int64) {
 	m.union(n, a, y, n.id.Leg(), trig)
 }
 
-func linkedNode(e *call.Event, l call.Link) call.NodeID {
+// LinkedNode is the node that a link of an event leads to.
+func LinkedNode(e *call.Event, l call.Link) call.NodeID {
 	if l.Kind == call.Parent {
 		return call.LegNode(call.NewLegID(e.Tenant, e.Provider, e.Scope, l.Value))
 	}

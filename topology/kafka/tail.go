@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,10 +20,15 @@ type TailConfig struct {
 	Brokers []string
 	Client  []kgo.Opt
 	Topic   string
+	// Partitions are those to read; nil is all.
+	Partitions []int32
 	// From is where each partition begins: "earliest", "latest", "-N" for its
-	// last N offsets, or an RFC 3339 instant.
-	From   string
-	Follow bool // go on after the end that the topic has at the start
+	// last N offsets, "N" for that offset, or an RFC 3339 instant.
+	From string
+	// Until ends each partition before its first record with a Kafka timestamp of
+	// this or later; the zero time is the end that the topic has at the start.
+	Until  time.Time
+	Follow bool // go on after that end
 }
 
 // Tail reads the records of a topic and hands them to yield, in order within
@@ -35,16 +42,17 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 		return fmt.Errorf("make a client: %w", err)
 	}
 	defer cl.Close()
-	starts, ends, err := span(ctx, kadm.NewClient(cl), cfg.Topic, cfg.From)
+	starts, ends, err := span(ctx, kadm.NewClient(cl), &cfg)
 	if err != nil {
 		return fmt.Errorf("find offsets of topic %s at %v: %w", cfg.Topic, cfg.Brokers, err)
 	}
-	reader := &tailer{cfg: cfg, ends: ends}
+	reader := &tailer{cfg: cfg, ends: ends, open: map[int32]bool{}}
 	assign := make(map[int32]kgo.Offset, len(starts))
 	for p, at := range starts {
-		if cfg.Follow || at < ends[p] {
+		wanted := cfg.Partitions == nil || slices.Contains(cfg.Partitions, p)
+		if wanted && (cfg.Follow || at < ends[p]) {
 			assign[p] = kgo.NewOffset().At(at)
-			reader.open++
+			reader.open[p] = true
 		}
 	}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Topic: assign})
@@ -54,11 +62,11 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 type tailer struct {
 	cfg  TailConfig
 	ends map[int32]int64
-	open int // partitions that have not reached their end
+	open map[int32]bool // partitions that have not reached their end
 }
 
 func (t *tailer) read(ctx context.Context, cl *kgo.Client, yield func(topology.Record) error) error {
-	for t.open > 0 {
+	for len(t.open) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -79,13 +87,10 @@ func (t *tailer) read(ctx context.Context, cl *kgo.Client, yield func(topology.R
 // position.
 func (t *tailer) take(r *kgo.Record, yield func(topology.Record) error) error {
 	end := t.ends[r.Partition]
-	if !t.cfg.Follow && r.Offset >= end {
-		return nil
+	if !t.cfg.Follow && r.Offset >= end-1 {
+		delete(t.open, r.Partition) // the record before the end may be of an aborted transaction, and not be shown
 	}
-	if !t.cfg.Follow && r.Offset == end-1 {
-		t.open--
-	}
-	if r.Attrs.IsControl() {
+	if !t.cfg.Follow && r.Offset >= end || r.Attrs.IsControl() {
 		return nil
 	}
 	out := topology.Record{
@@ -97,38 +102,53 @@ func (t *tailer) take(r *kgo.Record, yield func(topology.Record) error) error {
 	return yield(out)
 }
 
-// span is where each partition of a topic is read from, and its committed end.
-func span(ctx context.Context, adm *kadm.Client, topic, from string) (starts, ends map[int32]int64, err error) {
+// span is where each partition of a topic is read from, and its end.
+func span(ctx context.Context, adm *kadm.Client, cfg *TailConfig) (starts, ends map[int32]int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
-	first, err := offsets(adm.ListStartOffsets(ctx, topic))
+	first, err := offsets(adm.ListStartOffsets(ctx, cfg.Topic))
 	if err != nil {
 		return nil, nil, err
 	}
-	if ends, err = offsets(adm.ListCommittedOffsets(ctx, topic)); err != nil {
+	if ends, err = offsets(adm.ListCommittedOffsets(ctx, cfg.Topic)); err != nil {
 		return nil, nil, err
 	}
 	if len(ends) == 0 {
 		return nil, nil, fmt.Errorf("the topic does not exist: check its name and topics.prefix")
 	}
-	switch back, notNumber := strconv.ParseInt(from, 10, 64); {
-	case from == "earliest":
-		return first, ends, nil
-	case from == "latest":
-		return ends, ends, nil
-	case notNumber == nil && back < 0:
-		starts = make(map[int32]int64, len(ends))
-		for p, end := range ends {
-			starts[p] = max(first[p], end+back)
-		}
-		return starts, ends, nil
+	if starts, err = begin(ctx, adm, cfg, first, ends); err != nil || cfg.Until.IsZero() {
+		return starts, ends, err
 	}
-	at, err := time.Parse(time.RFC3339, from)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%q is neither earliest, latest, -N, nor an RFC 3339 instant", from)
+	until, err := offsets(adm.ListOffsetsAfterMilli(ctx, cfg.Until.UnixMilli(), cfg.Topic))
+	for p := range ends {
+		ends[p] = min(ends[p], until[p])
 	}
-	starts, err = offsets(adm.ListOffsetsAfterMilli(ctx, at.UnixMilli(), topic))
 	return starts, ends, err
+}
+
+// begin is where From says that each partition begins.
+func begin(ctx context.Context, adm *kadm.Client, cfg *TailConfig, first, ends map[int32]int64) (map[int32]int64, error) {
+	switch cfg.From {
+	case "earliest":
+		return first, nil
+	case "latest":
+		return maps.Clone(ends), nil
+	}
+	if n, err := strconv.ParseInt(cfg.From, 10, 64); err == nil {
+		starts := make(map[int32]int64, len(ends))
+		for p, end := range ends {
+			starts[p] = max(first[p], n)
+			if n < 0 {
+				starts[p] = max(first[p], end+n)
+			}
+		}
+		return starts, nil
+	}
+	at, err := time.Parse(time.RFC3339, cfg.From)
+	if err != nil {
+		return nil, fmt.Errorf("%q is neither earliest, latest, -N, an offset, nor an RFC 3339 instant", cfg.From)
+	}
+	return offsets(adm.ListOffsetsAfterMilli(ctx, at.UnixMilli(), cfg.Topic))
 }
 
 func offsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {

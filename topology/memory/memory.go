@@ -17,6 +17,8 @@ type Config struct {
 	// PARTIAL revisions are published at commits: with 1 every record gets its
 	// chance of one.
 	BatchRecords int
+	// Trace is told what became of each event; nil for nobody.
+	Trace func(topology.Step)
 }
 
 const batchRecords = 1_000
@@ -68,7 +70,9 @@ func New(cfg Config, emit func(topology.Output)) *Runtime {
 		end:     math.MinInt64,
 	}
 	for p := range cfg.ExchangePartitions {
-		r.tasks = append(r.tasks, topology.NewStitchTask(&r.cfg.Config, p, r.topics))
+		t := topology.NewStitchTask(&r.cfg.Config, p, r.topics)
+		t.Trace(cfg.Trace)
+		r.tasks = append(r.tasks, t)
 	}
 	return r
 }
@@ -105,7 +109,7 @@ func (r *Runtime) source(topic string, partition int32) *topology.DecodeTask {
 	if t := r.sources[at]; t != nil {
 		return t
 	}
-	t := topology.NewDecodeTask(&r.cfg.Config, r.settings(topic), partition)
+	t := topology.NewDecodeTask(&r.cfg.Config, r.cfg.SourceOf(topic), partition)
 	r.sources[at] = t
 	r.order = append(r.order, t)
 	if _, ok := r.topics[topic]; !ok {
@@ -117,18 +121,36 @@ func (r *Runtime) source(topic string, partition int32) *topology.DecodeTask {
 	return t
 }
 
-func (r *Runtime) settings(topic string) topology.Source {
-	for _, s := range r.cfg.Sources {
-		if s.Topic == topic {
+// Commit ends the batch before it is full.
+func (r *Runtime) Commit() error {
+	if len(r.order) == 0 {
+		return nil // not a single record
+	}
+	return r.commit()
+}
+
+// Advance commits, and then says that time has come to an instant, in epoch ms
+// of arrival time, in every source partition: what is due by then is published.
+func (r *Runtime) Advance(to int64) error {
+	if err := r.Commit(); err != nil || len(r.order) == 0 {
+		return err
+	}
+	r.end = max(r.end, to)
+	return r.settle()
+}
+
+// Session is the session that a leg belongs to as of the last commit, whether
+// or not it may be published yet; nil where nothing is known of the leg, or no
+// longer.
+func (r *Runtime) Session(leg call.LegID) *call.Session {
+	for id := call.LegNode(leg); ; {
+		task := r.tasks[topology.Partition(id[:], r.cfg.ExchangePartitions)]
+		s, up := task.Look(id)
+		if s != nil || up == (call.NodeID{}) {
 			return s
 		}
+		id = up
 	}
-	var s topology.Source
-	if len(r.cfg.Sources) > 0 {
-		s = r.cfg.Sources[0]
-	}
-	s.Topic = topic
-	return s
 }
 
 // commit ends the batch: its events are stitched, and the clocks move as far as

@@ -82,8 +82,8 @@ func TestMask(t *testing.T) {
 		{call.Party{Raw: "7"}, "•"},
 		{call.Party{Raw: "anonymous"}, "•••••••us"},
 	} {
-		if got := mask(test.party); got != test.want {
-			t.Errorf("mask(%q): %q, want %q", test.party.Raw, got, test.want)
+		if got := Mask(test.party); got != test.want {
+			t.Errorf("Mask(%q): %q, want %q", test.party.Raw, got, test.want)
 		}
 	}
 }

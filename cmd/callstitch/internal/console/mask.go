@@ -10,9 +10,9 @@ import (
 // shown is how many characters of a number or name stay readable.
 const shown = 2
 
-// mask is a party for the page: of its digits and letters all but the last two
+// Mask is a party for the page: of its digits and letters all but the last two
 // become dots. The address of a SIP URI is not shown at all.
-func mask(p call.Party) string {
+func Mask(p call.Party) string {
 	text := p.E164
 	if text == "" {
 		text = p.Raw

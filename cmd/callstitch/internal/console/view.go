@@ -74,7 +74,7 @@ func viewSession(s *call.Session) sessionView {
 		ID: s.ID.String(), Tenant: s.Tenant, Provider: s.Provider.String(),
 		State: s.State.String(), Revision: s.Revision, Amended: s.Amended,
 		Disposition: s.Disposition.String(), Direction: s.Direction.String(),
-		From: mask(s.From), To: mask(s.To),
+		From: Mask(s.From), To: Mask(s.To),
 		StartedAt: instant(s.Started), RingingAt: instant(s.Ringing), AnsweredAt: instant(s.Answered),
 		EndedAt: instant(s.Ended), EndedSrc: s.Ended.Src.String(),
 		RingMS: number(s.RingMS), TalkMS: number(s.TalkMS), TotalMS: number(s.TotalMS),
@@ -94,7 +94,7 @@ func viewDetail(s *call.Session) detailView {
 	for _, l := range s.Legs {
 		v.Legs = append(v.Legs, legView{
 			ID: l.ID.String(), Role: l.Role.String(),
-			From: mask(call.Party{Raw: l.FromE164}), To: mask(call.Party{Raw: l.ToE164}),
+			From: Mask(call.Party{Raw: l.FromE164}), To: Mask(call.Party{Raw: l.ToE164}),
 			StartedAt: instant(l.Started), AnsweredAt: instant(l.Answered), EndedAt: instant(l.Ended),
 			Disposition: l.Disposition.String(), HangupCause: l.HangupCause.String(),
 		})
