@@ -423,9 +423,9 @@ func TestBrokersRestart(t *testing.T) {
 	o.end()
 }
 
-// TestOutage stops the only broker for longer than any time-out: the instance
+// TestBrokerIsAway stops the only broker for longer than any time-out: the instance
 // waits, says so, and goes on.
-func TestOutage(t *testing.T) {
+func TestBrokerIsAway(t *testing.T) {
 	o := newTrial(t, localkafka.Options{}, 1)
 	o.feedThird()
 	o.awaitWork()

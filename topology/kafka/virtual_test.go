@@ -192,6 +192,52 @@ func TestElderIsFenced(t *testing.T) {
 	})
 }
 
+// TestGivenUpIsNoNamesake has the group give a worker up and a successor fence it
+// while a broker holds what it produces: it joins again under a new member id,
+// which is no reason to think of another process.
+func TestGivenUpIsNoNamesake(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		records := topologytest.Calls(9, 40, 20*time.Second).Shuffle(9, 4, 2*time.Second, 0.2)
+		want := inMemory(t, records).Canonical()
+		one, two := startRun(t, cfg), startRun(t, instanceOf(cfg, "two"))
+		cl := client(t, cfg)
+		defer cl.Close()
+		id := testApp + "-" + cfg.InstanceID + "-0"
+		var held atomic.Pointer[chan struct{}]
+		cluster.ControlKey(kmsg.Produce.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if wait := held.Load(); wait != nil && text(req.(*kmsg.ProduceRequest).TransactionID) == id {
+				cluster.SleepControl(func() { <-*wait })
+			}
+			return nil, nil, false
+		})
+		const times = 12
+		for i := range times {
+			time.Sleep(5 * time.Second)
+			wait := make(chan struct{})
+			held.Store(&wait)
+			feed(t, cfg, records[i*len(records)/times:(i+1)*len(records)/times])
+			time.Sleep(time.Second)
+			if err := leaveGroup(t.Context(), cl, cfg.ApplicationID, id); err != nil {
+				t.Fatal(err)
+			}
+			if err := fence(t.Context(), cl, id, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(i) * 250 * time.Millisecond) // between leaving and being back
+			held.Store(nil)
+			close(wait)
+		}
+		time.Sleep(5 * time.Second)
+		newCollector().awaitCommitted(t, cfg, want, time.Minute)
+		for _, r := range []*run{one, two} {
+			if err := r.stop(t); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // endsWith waits for a run that must end with an error that says what to do.
 func endsWith(t *testing.T, cfg Config, want error, words ...string) {
 	t.Helper()
