@@ -35,7 +35,6 @@ type RegistryConfig struct {
 	// taken for Username and Password, and are not part of any error.
 	URL                string
 	Username, Password string      // basic authentication
-	Token              string      // bearer authentication
 	TLS                *tls.Config // nil: the system's roots
 }
 
@@ -69,9 +68,6 @@ func NewRegistry(cfg RegistryConfig) (*Registry, error) {
 	}
 	if cfg.Username != "" {
 		options = append(options, sr.BasicAuth(cfg.Username, cfg.Password))
-	}
-	if cfg.Token != "" {
-		options = append(options, sr.BearerToken(cfg.Token))
 	}
 	client, err := sr.NewClient(options...)
 	if err != nil {

@@ -255,10 +255,9 @@ func TestRegistryStopsWithContext(t *testing.T) {
 }
 
 func TestRegistryCredentials(t *testing.T) {
-	var user, password, authorization string
+	var user, password string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ = r.BasicAuth()
-		authorization = r.Header.Get("Authorization")
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
 	defer server.Close()
@@ -268,10 +267,6 @@ func TestRegistryCredentials(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "key:") {
 		t.Errorf("the error tells the password: %v", err)
-	}
-	_, _ = mustRegistry(t, RegistryConfig{URL: server.URL, Token: "t0ken"}).Lookup(t.Context(), Events, "e")
-	if authorization != "Bearer t0ken" {
-		t.Errorf("sent %s", authorization)
 	}
 }
 

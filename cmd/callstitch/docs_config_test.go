@@ -239,8 +239,7 @@ func TestDocumentedRejectReasons(t *testing.T) {
 	if diff := cmp.Diff(call.Vocabulary()["reject_reason"], documented); diff != "" {
 		t.Errorf("-program +documented:\n%s", diff)
 	}
-	header := rejectHeaders(&call.Reject{})
-	for _, h := range header {
+	for _, h := range topology.RejectHeaders(&call.Reject{}) {
 		if !strings.Contains(readPage(t, operationsPage), "`"+h.Key+"`") {
 			t.Errorf("%s does not describe the header %s", operationsPage, h.Key)
 		}

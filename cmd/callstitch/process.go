@@ -205,7 +205,7 @@ func (p *printer) print(o topology.Output) {
 	}
 	p.line = p.line[:0]
 	if reject, ok := o.Value.(*call.Reject); ok {
-		p.line = appendReject(p.line, p.topics.Rejects, o.Key, reject)
+		p.line = appendKeyed(p.line, p.topics.Rejects, o.Key, slices.Concat(reject.Headers, topology.RejectHeaders(reject)), reject.Value)
 	} else if p.emit == "all" {
 		p.line = appendWrapped(p.line, topicOf(p.topics, o.Sink), o)
 	} else {

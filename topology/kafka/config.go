@@ -77,7 +77,6 @@ type RegistryConfig struct {
 	AutoRegister bool
 
 	Username, Password string      // basic authentication
-	Token              string      // bearer authentication
 	TLS                *tls.Config // nil: the system's roots
 }
 

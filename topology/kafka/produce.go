@@ -34,7 +34,7 @@ type schemaRegistry interface {
 
 func (c RegistryConfig) open() (schemaRegistry, error) {
 	return schemas.NewRegistry(schemas.RegistryConfig{
-		URL: c.URL, Username: c.Username, Password: c.Password, Token: c.Token, TLS: c.TLS,
+		URL: c.URL, Username: c.Username, Password: c.Password, TLS: c.TLS,
 	})
 }
 
@@ -127,18 +127,11 @@ func (e *encoder) record(o topology.Output) (*kgo.Record, error) {
 	return e.next(e.cfg.sinkTopic(o.Sink), 0, o.Key, value), nil
 }
 
-// Headers of a reject: those of Kafka Streams' dead letter queue (KIP-1034), so
-// that its tools work, and ours.
+// Headers of a reject that did not fit.
 const (
-	headerTopic     = "__streams.errors.topic"
-	headerPartition = "__streams.errors.partition"
-	headerOffset    = "__streams.errors.offset"
-	headerException = "__streams.errors.exception"
-	headerMessage   = "__streams.errors.message"
-	headerReason    = "callstitch.reason"
-	headerLength    = "callstitch.length"  // of a value that was cut
-	headerSHA256    = "callstitch.sha256"  // of a value that was cut
-	headerDropped   = "callstitch.dropped" // key or headers that were dropped, for they did not fit
+	headerLength  = "callstitch.length"  // of a value that was cut
+	headerSHA256  = "callstitch.sha256"  // of a value that was cut
+	headerDropped = "callstitch.dropped" // key or headers that were dropped
 )
 
 const (
@@ -156,19 +149,17 @@ func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	if r.Timestamp > 0 {
 		rec.Timestamp = time.UnixMilli(r.Timestamp)
 	}
-	for _, h := range r.Headers {
-		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-	}
+	rec.Headers = appendHeaders(nil, r.Headers)
 	e.fit(rec)
-	rec.Headers = append(rec.Headers,
-		header(headerTopic, r.Source.Topic),
-		header(headerPartition, strconv.Itoa(int(r.Source.Partition))),
-		header(headerOffset, strconv.FormatInt(r.Source.Offset, 10)),
-		header(headerException, "callstitch.Rejected"),
-		header(headerMessage, r.Detail),
-		header(headerReason, r.Reason.String()),
-	)
+	rec.Headers = appendHeaders(rec.Headers, topology.RejectHeaders(r))
 	return rec
+}
+
+func appendHeaders(to []kgo.RecordHeader, headers []call.Header) []kgo.RecordHeader {
+	for _, h := range headers {
+		to = append(to, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return to
 }
 
 func header(key, value string) kgo.RecordHeader {

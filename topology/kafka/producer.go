@@ -48,12 +48,9 @@ func NewProducer(ctx context.Context, brokers []string, client []kgo.Opt) (*Prod
 // does not wait for the answer, but it waits while too much is unanswered. The
 // error is that of the first record that failed.
 func (p *Producer) Produce(ctx context.Context, r topology.Record) error {
-	rec := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}
+	rec := &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: appendHeaders(nil, r.Headers)}
 	if r.Timestamp != 0 {
 		rec.Timestamp = time.UnixMilli(r.Timestamp)
-	}
-	for _, h := range r.Headers {
-		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
 	p.client.Produce(ctx, rec, func(_ *kgo.Record, err error) {
 		if err != nil {
