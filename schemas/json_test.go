@@ -69,7 +69,7 @@ func TestNulls(t *testing.T) {
 		{
 			&call.Event{
 				Time: call.Instant{Src: call.Ingest}, ReportedAt: -1, From: call.Party{Kind: call.App}, To: call.Party{Raw: "7"},
-				Q850: call.Code{Src: call.CodeMapped}, ProviderDuration: call.Some(0),
+				Ending: call.Ending{Q850: call.Code{Src: call.CodeMapped}}, ProviderDuration: call.Some(0),
 			},
 			[]string{"from_raw", "to_e164", "started_at"},
 			[]string{"event_time", "event_time_precision_ms", "reported_at", "from_kind", "to_raw", "to_kind", "q850_cause", "provider_duration_s"},

@@ -34,8 +34,10 @@ func sampleEvent() any {
 		Started: sampleInstant(1_000, call.Reported), Ringing: sampleInstant(2_000, call.EventTime),
 		Answered: sampleInstant(3_000, call.Snapshot), Ended: sampleInstant(61_000, call.Derived),
 		Direction: call.Outbound, From: sampleCaller, To: sampleCallee,
-		HangupParty: call.ByCallee, HangupCause: call.CauseNormal, Q850: sampleQ850, SIPStatus: sampleSIP,
-		ProviderCause: "Normal call clearing", ProviderCauseCode: "200",
+		Ending: call.Ending{
+			HangupParty: call.ByCallee, HangupCause: call.CauseNormal, Q850: sampleQ850, SIPStatus: sampleSIP,
+			ProviderCause: "Normal call clearing", ProviderCauseCode: "200",
+		},
 		ProviderDuration: call.Some(60), ProviderTalk: call.Some(58),
 		AnsweredBy: call.Human, PlatformAnswer: true, Voicemail: true, AgentLeft: true,
 		Recording: call.RecordingFact{

@@ -109,6 +109,7 @@ var unpublished = map[string]string{
 	"Event.IDKind":             "a matter of dedup, not of the call",
 	"Event.Content":            "a hash for dedup",
 	"Event.Snapshot":           "evidence for another leg, which is published there",
+	"Event.QueuedAt":           "a session's queue_ms tells it",
 	"Event.Started.Precision":  "told for the event's own time only",
 	"Event.Ringing.Precision":  "as above",
 	"Event.Answered.Precision": "as above",

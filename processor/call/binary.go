@@ -305,6 +305,17 @@ func (c *Codec) Snapshot(s *LegSnapshot) {
 	c.Instant(&s.Answered)
 	c.Instant(&s.Ended)
 	c.Instant(&s.Alive)
+	c.Ending(&s.Ending)
+}
+
+// Ending visits why a leg ended.
+func (c *Codec) Ending(e *Ending) {
+	c.HangupParty(&e.HangupParty)
+	c.HangupCause(&e.HangupCause)
+	c.Code(&e.Q850)
+	c.Code(&e.SIPStatus)
+	c.String(&e.ProviderCause)
+	c.String(&e.ProviderCauseCode)
 }
 
 // Event visits an event as the exchange carries it. The leg id is derived, and
@@ -330,15 +341,11 @@ func (c *Codec) Event(e *Event) {
 	c.Instant(&e.Ringing)
 	c.Instant(&e.Answered)
 	c.Instant(&e.Ended)
+	c.Int64(&e.QueuedAt)
 	c.Direction(&e.Direction)
 	c.Party(&e.From)
 	c.Party(&e.To)
-	c.HangupParty(&e.HangupParty)
-	c.HangupCause(&e.HangupCause)
-	c.Code(&e.Q850)
-	c.Code(&e.SIPStatus)
-	c.String(&e.ProviderCause)
-	c.String(&e.ProviderCauseCode)
+	c.Ending(&e.Ending)
 	c.Maybe(&e.ProviderDuration)
 	c.Maybe(&e.ProviderTalk)
 	c.Answerer(&e.AnsweredBy)

@@ -44,6 +44,7 @@ type LegSnapshot struct {
 	Answered  Instant
 	Ended     Instant
 	Alive     Instant // when the leg was known to be alive
+	Ending
 }
 
 // RecordingFact is what an event says about one recording.
@@ -91,18 +92,14 @@ type Event struct {
 	Ringing  Instant
 	Answered Instant
 	Ended    Instant
+	QueuedAt int64 // when the call was queued, before it started, epoch ms; 0 is null
 
 	Direction Direction
 	From, To  Party
 
-	HangupParty       HangupParty
-	HangupCause       HangupCause
-	Q850              Code
-	SIPStatus         Code
-	ProviderCause     string
-	ProviderCauseCode string
-	ProviderDuration  Int // seconds, the provider's claim
-	ProviderTalk      Int // seconds, the provider's claim
+	Ending
+	ProviderDuration Int // seconds, the provider's claim
+	ProviderTalk     Int // seconds, the provider's claim
 
 	AnsweredBy     Answerer // what the provider says answered; AnswererUnknown where it does not
 	PlatformAnswer bool     // the answer on this leg is the platform's own (auto-answer, IVR), not a person's

@@ -16,6 +16,7 @@ func (s LegSnapshot) Join(o LegSnapshot) LegSnapshot {
 		Answered:  Earliest(s.Answered, o.Answered),
 		Ended:     Earliest(s.Ended, o.Ended),
 		Alive:     latest(s.Alive, o.Alive),
+		Ending:    joinEnding(s.Ending, o.Ending),
 	}
 }
 
@@ -31,6 +32,14 @@ func joinParty(a, b Party) Party {
 	default:
 		return b
 	}
+}
+
+// joinEnding takes the one that tells more, and any before none.
+func joinEnding(a, b Ending) Ending {
+	if a == (Ending{}) || b != (Ending{}) && CompareEndings(b, a) < 0 {
+		return b
+	}
+	return a
 }
 
 func joinDirection(a, b Direction) Direction {

@@ -97,11 +97,14 @@ func (d *draft) bandwidthCall(root value, known bandwidthEvent) {
 	e.Time = d.clock(root.either("eventTime", "event_time"), "eventTime", value.moment, call.EventTime)
 	e.ReportedAt = e.Time.At
 	d.settle()
+	e.Direction = bandwidthDirection(root)
 	if !known.recording {
 		e.Started = d.instant(root.either("startTime", "start_time"), value.moment, call.Reported)
 	}
+	if e.Direction == call.Outbound { // no other calls are queued
+		e.QueuedAt = d.instant(root.either("enqueuedTime", "enqueued_time"), value.moment, call.Reported).At
+	}
 	e.Answered = d.instant(root.either("answerTime", "answer_time"), value.moment, call.Reported)
-	e.Direction = bandwidthDirection(root)
 	e.Account = d.bandwidthAccount(root)
 	e.ConferenceID = d.id(root.either("conferenceId", "conference_id"))
 	d.parent(d.id(root.get("parentCallId")))
@@ -186,11 +189,11 @@ func (d *draft) bandwidthType(root value, typ string) {
 func (d *draft) bandwidthCause(root value) {
 	e := d.event
 	if status, ok := root.either("sipResponseCode", "sip_response_code").integer(); ok && status >= 100 && status < 700 {
-		d.endsWithStatus(int32(status))
+		endsWithStatus(&e.Ending, int32(status))
 	}
 	e.ProviderCause = d.text(root.get("cause"))
 	if e.ProviderCause != "" && (e.ProviderCause != "unknown" || !e.SIPStatus.Known()) {
-		d.endsWith(BandwidthScheme, e.ProviderCause)
+		endsWith(&e.Ending, BandwidthScheme, e.ProviderCause)
 	}
 }
 

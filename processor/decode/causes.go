@@ -288,8 +288,7 @@ func byName(rows []CauseRow) map[string]CauseRow {
 }
 
 // ends fills in what a cause row says. Codes that the provider reported stay.
-func (d *draft) ends(r CauseRow) {
-	e := d.event
+func ends(e *call.Ending, r CauseRow) {
 	e.HangupCause = r.Cause
 	if e.HangupParty == call.NoParty {
 		e.HangupParty = r.Party
@@ -311,32 +310,32 @@ func mapped(n int32) call.Code {
 
 // endsWith fills in what a code means; an unlisted one says no more than that
 // there was a cause.
-func (d *draft) endsWith(s Scheme, code string) {
+func endsWith(e *call.Ending, s Scheme, code string) {
 	if row, ok := causeByCode[causeCode{s, code}]; ok {
-		d.ends(row)
-	} else if d.event.HangupCause == call.NoCause {
-		d.event.HangupCause = call.CauseUnknown
+		ends(e, row)
+	} else if e.HangupCause == call.NoCause {
+		e.HangupCause = call.CauseUnknown
 	}
 }
 
 // endsWithNumber fills in a hangup cause number of FreeSWITCH: up to 127 they
 // are Q.850, beyond that its own.
-func (d *draft) endsWithNumber(n int64) {
+func endsWithNumber(e *call.Ending, n int64) {
 	code := strconv.FormatInt(n, 10)
 	if n >= 1 && n <= 127 {
-		d.event.Q850 = call.Code{N: int32(n), Src: call.CodeReported}
-		d.endsWith(Q850Scheme, code)
+		e.Q850 = call.Code{N: int32(n), Src: call.CodeReported}
+		endsWith(e, Q850Scheme, code)
 		return
 	}
-	d.event.ProviderCauseCode = code
-	d.endsWith(FreeSwitchScheme, code)
+	e.ProviderCauseCode = code
+	endsWith(e, FreeSwitchScheme, code)
 }
 
 // endsWithStatus fills in a SIP status.
-func (d *draft) endsWithStatus(status int32) {
-	d.event.SIPStatus = call.Code{N: status, Src: call.CodeReported}
-	d.endsWith(SIPScheme, strconv.Itoa(int(status)))
-	if d.event.HangupCause == call.CauseUnknown && status >= 400 {
-		d.event.HangupCause = call.CauseFailed
+func endsWithStatus(e *call.Ending, status int32) {
+	e.SIPStatus = call.Code{N: status, Src: call.CodeReported}
+	endsWith(e, SIPScheme, strconv.Itoa(int(status)))
+	if e.HangupCause == call.CauseUnknown && status >= 400 {
+		e.HangupCause = call.CauseFailed
 	}
 }

@@ -95,25 +95,25 @@ func TestReportedCodesStay(t *testing.T) {
 	mappedTo := func(n int32) call.Code { return call.Code{N: n, Src: call.CodeMapped} }
 	for _, tt := range []struct {
 		name      string
-		end       func(*draft)
+		end       func(*call.Ending)
 		q850, sip call.Code
 		cause     call.HangupCause
 	}{
-		{"Q.850 17", func(d *draft) { d.endsWithNumber(17) }, reported(17), mappedTo(486), call.CauseBusy},
-		{"Q.850 16", func(d *draft) { d.endsWithNumber(16) }, reported(16), call.Code{}, call.CauseNormal},
-		{"Q.850 8, unlisted", func(d *draft) { d.endsWithNumber(8) }, reported(8), call.Code{}, call.CauseUnknown},
-		{"FreeSWITCH 487", func(d *draft) { d.endsWithNumber(487) }, call.Code{}, mappedTo(487), call.CauseCanceled},
-		{"FreeSWITCH 0", func(d *draft) { d.endsWithNumber(0) }, call.Code{}, call.Code{}, call.CauseUnknown},
-		{"a number beyond all", func(d *draft) { d.endsWithNumber(-5) }, call.Code{}, call.Code{}, call.CauseUnknown},
-		{"SIP 486", func(d *draft) { d.endsWithStatus(486) }, mappedTo(17), reported(486), call.CauseBusy},
-		{"SIP 487", func(d *draft) { d.endsWithStatus(487) }, call.Code{}, reported(487), call.CauseCanceled},
-		{"SIP 499, unlisted", func(d *draft) { d.endsWithStatus(499) }, call.Code{}, reported(499), call.CauseFailed},
-		{"SIP 302", func(d *draft) { d.endsWithStatus(302) }, call.Code{}, reported(302), call.CauseUnknown},
+		{"Q.850 17", func(e *call.Ending) { endsWithNumber(e, 17) }, reported(17), mappedTo(486), call.CauseBusy},
+		{"Q.850 16", func(e *call.Ending) { endsWithNumber(e, 16) }, reported(16), call.Code{}, call.CauseNormal},
+		{"Q.850 8, unlisted", func(e *call.Ending) { endsWithNumber(e, 8) }, reported(8), call.Code{}, call.CauseUnknown},
+		{"FreeSWITCH 487", func(e *call.Ending) { endsWithNumber(e, 487) }, call.Code{}, mappedTo(487), call.CauseCanceled},
+		{"FreeSWITCH 0", func(e *call.Ending) { endsWithNumber(e, 0) }, call.Code{}, call.Code{}, call.CauseUnknown},
+		{"a number beyond all", func(e *call.Ending) { endsWithNumber(e, -5) }, call.Code{}, call.Code{}, call.CauseUnknown},
+		{"SIP 486", func(e *call.Ending) { endsWithStatus(e, 486) }, mappedTo(17), reported(486), call.CauseBusy},
+		{"SIP 487", func(e *call.Ending) { endsWithStatus(e, 487) }, call.Code{}, reported(487), call.CauseCanceled},
+		{"SIP 499, unlisted", func(e *call.Ending) { endsWithStatus(e, 499) }, call.Code{}, reported(499), call.CauseFailed},
+		{"SIP 302", func(e *call.Ending) { endsWithStatus(e, 302) }, call.Code{}, reported(302), call.CauseUnknown},
 	} {
-		d := draft{event: &call.Event{}}
-		tt.end(&d)
-		if d.event.Q850 != tt.q850 || d.event.SIPStatus != tt.sip || d.event.HangupCause != tt.cause {
-			t.Errorf("%s: Q.850 %v, SIP %v, %s", tt.name, d.event.Q850, d.event.SIPStatus, d.event.HangupCause)
+		var e call.Ending
+		tt.end(&e)
+		if e.Q850 != tt.q850 || e.SIPStatus != tt.sip || e.HangupCause != tt.cause {
+			t.Errorf("%s: Q.850 %v, SIP %v, %s", tt.name, e.Q850, e.SIPStatus, e.HangupCause)
 		}
 	}
 }

@@ -106,6 +106,8 @@ func describe(b *strings.Builder, prefix string, v reflect.Value) {
 			describe(b, name+".", field.Elem())
 		case call.RecordingFact:
 			describe(b, name+".", field)
+		case call.Ending:
+			describe(b, prefix, field)
 		case uint64:
 			fmt.Fprintf(b, "%s: %016x\n", name, x)
 		case int64:

@@ -153,6 +153,7 @@ func (d *draft) opentactParent(parent value) {
 		Answered:  snapshot("answer_on"),
 		Ended:     or(snapshot("hangup_on"), snapshot("destroy_on")),
 		Alive:     snapshot("modified_on"),
+		Ending:    d.opentactCause(parent),
 	}
 }
 
@@ -223,12 +224,7 @@ func (d *draft) opentactEnd(m opentactMessage) {
 	if m.root.get("uuid").given() || m.root.get("call").isObject() {
 		e.ProviderDuration = m.leg.get("duration").seconds() // before 2024 its unit is not known
 	}
-	e.ProviderCause = d.text(m.leg.get("q850_cause_string"))
-	if n, ok := m.leg.get("q850_cause").integer(); ok {
-		d.endsWithNumber(n)
-	} else if row, ok := causeByName[e.ProviderCause]; ok {
-		d.ends(row)
-	}
+	e.Ending = d.opentactCause(m.leg)
 	e.Voicemail = tookVoicemail(m.leg.get("logs"))
 	for i, record := range m.leg.get("records").elements() {
 		switch {
@@ -238,6 +234,17 @@ func (d *draft) opentactEnd(m opentactMessage) {
 			d.opentactFurtherRecording(m, record)
 		}
 	}
+}
+
+// opentactCause reads why a call ended, from the call or from a copy of it.
+func (d *draft) opentactCause(leg value) (e call.Ending) {
+	e.ProviderCause = d.text(leg.get("q850_cause_string"))
+	if n, ok := leg.get("q850_cause").integer(); ok {
+		endsWithNumber(&e, n)
+	} else if row, ok := causeByName[e.ProviderCause]; ok {
+		ends(&e, row)
+	}
+	return e
 }
 
 // maxRecordings bounds the events that one message can make; a call has one

@@ -16,7 +16,8 @@ const (
 // address reads a caller or callee that is written as one string (or, as
 // Opentact does with its own numbers, as a JSON number) and tells what it is by
 // its form. certain says whether bare digits are a number in international
-// form at this provider.
+// form at this provider; with a 0 in front they never are, since no country code
+// begins so.
 func (d *draft) address(v value, certain func(digits string) bool) call.Party {
 	b := v.bytes()
 	if v.kind() == '0' {
@@ -26,33 +27,72 @@ func (d *draft) address(v value, certain func(digits string) bool) call.Party {
 	if len(b) == 0 {
 		return call.Party{}
 	}
-	if isNumber(string(b)) && certain(string(b)) {
+	if isNumber(string(b)) && b[0] != '0' && certain(string(b)) {
 		international := d.copyWith("+", b)
 		return call.Party{Raw: international[1:], E164: international, Kind: call.PSTN}
 	}
 	raw := d.copy(b)
-	if raw[0] == '+' && isNumber(raw[1:]) {
+	if isE164(raw) {
 		return call.Party{Raw: raw, E164: raw, Kind: call.PSTN}
 	}
 	return call.Party{Raw: raw, Kind: kindOf(raw)}
 }
 
-// kindOf tells what an address is that is no number in international form.
+// isE164 says whether s is a plus and 8 to 15 digits, as E.164 has them.
+func isE164(s string) bool { return s[0] == '+' && isNumber(s[1:]) && s[1] != '0' }
+
+// kindOf tells what an address is that is no number in international form. What
+// names nobody, and what may be a short code, an extension or a feature code, is
+// unknown.
 func kindOf(raw string) call.PartyKind {
-	switch {
-	case isSIP(raw):
-		return call.SIP
-	case isNumber(raw):
+	scheme, rest, _ := strings.Cut(raw, ":")
+	switch strings.ToLower(scheme) {
+	case "sip", "sips":
+		if user, _, _ := strings.Cut(rest, "@"); links(user) {
+			return call.SIP
+		}
+		return call.PartyUnknown // sip:anonymous@anonymous.invalid, as RFC 3323 has it
+	case "tel":
+		raw = rest
+	}
+	switch n, dialled := dialledDigits(raw); {
+	case dialled && n >= minDigits && n <= maxDigits:
 		return call.PSTN
-	case !links(raw) || allDigits(strings.TrimPrefix(raw, "+")):
+	case dialled, !links(strings.TrimPrefix(raw, "+")):
 		return call.PartyUnknown
 	}
 	return call.User
 }
 
-func isSIP(s string) bool {
-	scheme, _, found := strings.Cut(s, ":")
-	return found && (strings.EqualFold(scheme, "sip") || strings.EqualFold(scheme, "sips"))
+// dialledDigits counts the digits of what can be dialled, however it is spaced, and
+// not those of an extension behind it; false where it cannot. It makes no number
+// out of them: what a national or trunk prefix stands for is not certain.
+func dialledDigits(s string) (n int, dialled bool) {
+	s = strings.TrimPrefix(s, "+")
+	for i, c := range []byte(s) {
+		switch {
+		case c >= '0' && c <= '9':
+			n++
+		case strings.IndexByte(" -.()/*#", c) >= 0:
+		default:
+			return n, n > 0 && isExtension(strings.ToLower(s[i:]))
+		}
+	}
+	return n, n > 0
+}
+
+// isExtension says whether s is what follows a number to reach somebody behind it:
+// parameters of a tel URI, or digits after a comma, x or ext.
+func isExtension(s string) bool {
+	if s[0] == ';' {
+		return true
+	}
+	for _, mark := range [...]string{",", "x", "ext"} {
+		if after, found := strings.CutPrefix(s, mark); found && strings.Trim(after, "., 0123456789") == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // isNumber says whether s has the digits of a telephone number, and no more.
@@ -63,6 +103,9 @@ func isNumber(s string) bool {
 func allDigits(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
+
+// always is for providers whose bare digits are numbers in international form.
+func always(string) bool { return true }
 
 // never is for providers whose bare digits may be national numbers or
 // extensions.

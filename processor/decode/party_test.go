@@ -7,7 +7,6 @@ import (
 )
 
 func TestAddress(t *testing.T) {
-	always := func(string) bool { return true }
 	for _, tt := range []struct {
 		json    string
 		certain func(string) bool
@@ -21,12 +20,35 @@ func TestAddress(t *testing.T) {
 		{`"84555010012"`, isNorthAmerican, call.Party{Raw: "84555010012", Kind: call.PSTN}},
 		{`"+1234567"`, always, call.Party{Raw: "+1234567"}},
 		{`"+1234567890123456"`, always, call.Party{Raw: "+1234567890123456"}},
-		{`"+1 555 010 0123"`, never, call.Party{Raw: "+1 555 010 0123", Kind: call.User}},
+		{`"+05550100123"`, always, call.Party{Raw: "+05550100123", Kind: call.PSTN}},
+		{`"0015550100123"`, always, call.Party{Raw: "0015550100123", Kind: call.PSTN}},
+		{`"0015550100123"`, isNorthAmerican, call.Party{Raw: "0015550100123", Kind: call.PSTN}},
+		{`"05550100123"`, never, call.Party{Raw: "05550100123", Kind: call.PSTN}},
+		{`"+1 555 010 0123"`, never, call.Party{Raw: "+1 555 010 0123", Kind: call.PSTN}},
+		{`"+44 (0)20 7946 0123"`, never, call.Party{Raw: "+44 (0)20 7946 0123", Kind: call.PSTN}},
+		{`"(555) 010-0123"`, never, call.Party{Raw: "(555) 010-0123", Kind: call.PSTN}},
+		{`"+15550100123;ext=5"`, never, call.Party{Raw: "+15550100123;ext=5", Kind: call.PSTN}},
+		{`"15550100123x5"`, always, call.Party{Raw: "15550100123x5", Kind: call.PSTN}},
+		{`"15550100123 ext. 5"`, always, call.Party{Raw: "15550100123 ext. 5", Kind: call.PSTN}},
+		{`"15550100123,,5"`, always, call.Party{Raw: "15550100123,,5", Kind: call.PSTN}},
+		{`"tel:+1-555-010-0123;ext=5"`, never, call.Party{Raw: "tel:+1-555-010-0123;ext=5", Kind: call.PSTN}},
+		{`"tel:911"`, never, call.Party{Raw: "tel:911"}},
+		{`"*67"`, never, call.Party{Raw: "*67"}},
+		{`"#31#"`, never, call.Party{Raw: "#31#"}},
+		{`"+911"`, always, call.Party{Raw: "+911"}},
+		{`"+"`, always, call.Party{Raw: "+"}},
+		{`"12345678 people"`, never, call.Party{Raw: "12345678 people", Kind: call.User}},
+		{`"12345678-ab"`, never, call.Party{Raw: "12345678-ab", Kind: call.User}},
 		{`"201"`, always, call.Party{Raw: "201"}},
 		{`"sip:agent@example.com"`, never, call.Party{Raw: "sip:agent@example.com", Kind: call.SIP}},
 		{`"SIPS:agent@example.com"`, never, call.Party{Raw: "SIPS:agent@example.com", Kind: call.SIP}},
+		{`"sip:+15550100123@sip.example.com"`, always, call.Party{Raw: "sip:+15550100123@sip.example.com", Kind: call.SIP}},
+		{`"sip:anonymous@anonymous.invalid"`, never, call.Party{Raw: "sip:anonymous@anonymous.invalid"}},
+		{`"sip:@example.com"`, never, call.Party{Raw: "sip:@example.com"}},
 		{`"user_example_com_1001"`, never, call.Party{Raw: "user_example_com_1001", Kind: call.User}},
 		{`"Anonymous"`, never, call.Party{Raw: "Anonymous"}},
+		{`"unknown"`, never, call.Party{Raw: "unknown"}},
+		{`"+anonymous"`, never, call.Party{Raw: "+anonymous"}},
 		{`"Restricted"`, never, call.Party{Raw: "Restricted"}},
 		{`""`, always, call.Party{}},
 		{`null`, always, call.Party{}},

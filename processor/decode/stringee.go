@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"strings"
 
 	"callstitch/processor/call"
@@ -76,6 +77,7 @@ func (d *draft) stringeeStatus(root value, status string) {
 	d.attribute("actor", d.id(root.get("actor")))
 	d.attribute("client_custom_data", d.text(root.get("clientCustomData")))
 	d.attribute("project_id", d.idOrNumber(root.get("project_id")))
+	d.attribute("to_alias", d.stringeeAlias(root.get("to")))
 
 	var known bool
 	if e.Type, known = stringeeStatuses[status]; !known {
@@ -126,11 +128,11 @@ func (d *draft) stringeeCause() {
 	switch {
 	case e.ProviderCause == "":
 	case len(code) == 3 && allDigits(code) && code >= "100" && code < "700":
-		d.endsWithStatus(int32(digits([]byte(code))))
+		endsWithStatus(&e.Ending, int32(digits([]byte(code))))
 	case e.ProviderCause == "USER_END_CALL" && e.ProviderTalk.Known && e.ProviderTalk.N == 0:
 		e.HangupCause = call.CauseCanceled
 	default:
-		d.endsWith(StringeeScheme, e.ProviderCause)
+		endsWith(&e.Ending, StringeeScheme, e.ProviderCause)
 	}
 }
 
@@ -165,7 +167,7 @@ func (d *draft) stringeeParties(root value) {
 func (d *draft) stringeeParty(end value) call.Party {
 	certain := never
 	if end.get("type").is("external") {
-		certain = func(digits string) bool { return digits[0] != '0' }
+		certain = always
 	}
 	party := d.address(end.get("number"), certain)
 	switch {
@@ -175,6 +177,16 @@ func (d *draft) stringeeParty(end value) call.Party {
 		party.Kind = call.User
 	}
 	return party
+}
+
+// stringeeAlias is the callee's other name, where it has one: of an inbound call
+// the hotline that was dialled, while the number is the agent's who is rung.
+func (d *draft) stringeeAlias(end value) string {
+	alias := end.get("alias")
+	if bytes.Equal(alias.bytes(), end.get("number").bytes()) {
+		return ""
+	}
+	return d.id(alias)
 }
 
 // stringeeDirection goes by the two ends where they differ, else by how the

@@ -113,7 +113,8 @@ func pending(legs []*leg) bool {
 
 // outlived says whether another leg than l has ended that can be the one that
 // goes on: it started later, or ended later than l's second hang-up, or there
-// are two others, the one passed on and the one it was passed to.
+// are two others, the one passed on and the one it was passed to. The leg that
+// the consulting party left ends with l; its end may only be heard later.
 func outlived(l *leg, second int64, legs []*leg) bool {
 	others := 0
 	for _, x := range legs {
@@ -122,12 +123,19 @@ func outlived(l *leg, second int64, legs []*leg) bool {
 		}
 		others++
 		later := x.started.Known() && l.started.Known() && x.started.At > l.started.At ||
-			second != 0 && x.end().Known() && x.end().At > second
+			second != 0 && x.end().Known() && x.end().At > second && !leftBy(x, l)
 		if later || others == 2 {
 			return true
 		}
 	}
 	return false
+}
+
+// leftBy says whether x is a call of the party who made the consultation l, and
+// not with the one consulted: the call that was passed on.
+func leftBy(x, l *leg) bool {
+	party := func(p call.Party) bool { return sameParty(x.from.value, p) || sameParty(x.to.value, p) }
+	return party(l.from.value) && !party(l.to.value)
 }
 
 // look fills the picture.
@@ -178,7 +186,7 @@ func (l *leg) deniesTalk() bool {
 	if !l.talk.known() || l.talk.value != 0 {
 		return false
 	}
-	switch l.why().cause {
+	switch l.why().HangupCause {
 	case call.NoCause, call.CauseNormal, call.CauseCanceled, call.CauseTransferred, call.CauseUnknown:
 		return false // less than a second of talk is claimed as none
 	default:
@@ -309,9 +317,14 @@ func (p *picture) firstAnswered() int {
 	return best
 }
 
+// answeredBefore puts consultations last, and before them the legs to which a
+// transfer connected a person: whoever passed the call on had answered it.
 func (m *peer) answeredBefore(o *peer) bool {
 	if m.consult != o.consult {
 		return o.consult
+	}
+	if a, b := m.answered(), o.answered(); a != b {
+		return a
 	}
 	a, b := m.joined(), o.joined()
 	return a != b && sooner(b, a) == a
@@ -349,8 +362,8 @@ func (p *picture) conclude(s *call.Session) {
 	s.Disposition, explains = p.outcome()
 	if explains >= 0 && p.peers[explains].ended() {
 		why := p.peers[explains].why()
-		s.HangupParty, s.HangupCause = why.party, why.cause
-		s.Q850, s.SIPStatus, s.ProviderCause = why.q850, why.sip, why.provider
+		s.HangupParty, s.HangupCause = why.HangupParty, why.HangupCause
+		s.Q850, s.SIPStatus, s.ProviderCause = why.Q850, why.SIPStatus, why.ProviderCause
 	}
 	if p.final {
 		s.CloseReason = call.ClosedNormal
@@ -406,6 +419,7 @@ func (p *picture) measure(s *call.Session) {
 	s.RingMS = p.ring(s)
 	s.TalkMS = p.talk()
 	s.HoldMS = p.hold()
+	s.QueueMS = p.queue()
 	if p.over {
 		s.TotalMS = between(s.Started, s.Ended, &p.flags)
 	}
@@ -471,7 +485,7 @@ func (p *picture) count(s *call.Session) {
 		s.DuplicateCount += m.duplicates
 		s.LateEventCount += m.late
 		s.OutOfOrderCount += m.outOfOrder
-		s.Flags |= m.flags
+		s.Flags |= m.flags | m.skew()
 		if m.answered() || m.person {
 			s.AnsweredLegCount++
 		}
@@ -494,6 +508,9 @@ func (p *picture) count(s *call.Session) {
 	s.Flags |= arrivalRemarks(s.LateEventCount, s.OutOfOrderCount)
 	s.ParticipantCount = p.participants()
 	s.CorrelationMethods = p.methods()
+	if p.weak(s.CorrelationMethods) {
+		s.Flags |= call.CorrelationWeak
+	}
 }
 
 func arrivalRemarks(late, outOfOrder int32) (f call.Flags) {
@@ -620,7 +637,7 @@ func (p *picture) listLegs(s *call.Session, shown []peer) {
 // ending is why the leg ended. One that a transfer ended without a word of the
 // provider's was transferred.
 func (m *peer) ending() call.HangupCause {
-	if cause := m.why().cause; cause != call.NoCause || !m.passedOn || !m.ended() {
+	if cause := m.why().HangupCause; cause != call.NoCause || !m.passedOn || !m.ended() {
 		return cause
 	}
 	return call.CauseTransferred

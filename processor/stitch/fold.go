@@ -41,21 +41,21 @@ type leg struct {
 	answeredBy call.Answerer
 	flags      call.Flags
 
+	queued     int64 // when the provider queued the call; no instant of the leg's life
 	earliest   int64 // plain minimum of every instant
 	firstEvent int64
 	newest     int64 // largest event time that is not a Kafka timestamp
 	alive      int64 // last proof that the call went on
 
-	direction      pick[call.Direction]
-	from, to       pick[call.Party]
-	account        pick[string]
-	parentCallID   pick[string]
-	conferenceID   pick[string]
-	transferType   pick[call.TransferType]
-	transferTarget pick[string]
-	duration       pick[int64] // seconds, the provider's claim
-	talk           pick[int64]
-	cause          pick[ending]
+	direction    pick[call.Direction]
+	from, to     pick[call.Party]
+	account      pick[string]
+	parentCallID pick[string]
+	conferenceID pick[string]
+	transferType pick[call.TransferType]
+	duration     pick[int64] // seconds, the provider's claim
+	talk         pick[int64]
+	cause        pick[call.Ending]
 
 	attributes []attribute // by key
 	moments    []moment    // by compareMoments
@@ -135,6 +135,7 @@ func (l *leg) witness(s *call.LegSnapshot, arrival int64) {
 		l.marks |= hungUp
 		l.hangup = call.Earliest(l.hangup, s.Ended)
 		l.earliest = smallest(l.earliest, s.Ended.At)
+		l.blame(precedence{standing: copied}, s.Ending)
 	}
 	if s.Alive.Known() {
 		l.alive = max(l.alive, s.Alive.At)
@@ -254,6 +255,7 @@ func (l *leg) merge(e *call.Event) {
 	l.flags |= e.Flags
 	l.see(e)
 	l.live(e.Started, e.Ringing, e.Answered)
+	l.queued = smallest(l.queued, e.QueuedAt)
 	l.say(by, e.Direction, e.From, e.To)
 	l.mention(by, e)
 	if e.Type.Terminal() || e.Ended.Known() {
@@ -373,7 +375,6 @@ func (l *leg) mention(by precedence, e *call.Event) {
 	offerText(&l.account, by, e.Account)
 	offerText(&l.parentCallID, by, e.ParentCallID)
 	offerText(&l.conferenceID, by, e.ConferenceID)
-	offerText(&l.transferTarget, by, e.TransferTarget)
 	if e.TransferType != call.NoTransfer {
 		l.transferType.offer(by, e.TransferType, cmp.Compare[call.TransferType])
 	}
@@ -418,7 +419,7 @@ func (l *leg) close(e *call.Event) {
 	if e.ProviderTalk.Known {
 		l.talk.offer(by, e.ProviderTalk.N, cmp.Compare[int64])
 	}
-	l.blame(by, e)
+	l.blame(by, e.Ending)
 	if e.Provider == call.Sonetel && e.IDKind == call.SemanticID && e.Type == call.CallEnded {
 		addHangup(&l.hangups, hangup{e.Ended.At, e.Content})
 	}
@@ -438,9 +439,8 @@ func endStanding(e *call.Event) standing {
 }
 
 // blame takes the group of fields that say why the leg ended.
-func (l *leg) blame(by precedence, e *call.Event) {
-	group := ending{e.HangupParty, e.HangupCause, e.Q850, e.SIPStatus, e.ProviderCause, e.ProviderCauseCode}
-	if group == (ending{}) {
+func (l *leg) blame(by precedence, group call.Ending) {
+	if group == (call.Ending{}) {
 		return
 	}
 	held := &l.cause
@@ -448,26 +448,37 @@ func (l *leg) blame(by precedence, e *call.Event) {
 		held.by, held.value = by, group
 		return
 	}
-	// A miss yields to every other end. Then the richer group wins.
-	missed, other := e.Type == call.CallMissed, held.by.rank == uint8(call.CallMissed)
+	// A miss yields to every other end, and a copy's to any. Then the richer
+	// group wins.
+	c := cmp.Or(cmp.Compare(by.yields(), held.by.yields()), cmp.Compare(held.value.Facts(), group.Facts()))
 	switch {
-	case missed != other:
-		if other {
-			held.by, held.value = by, group
-		}
-	case group.facts() != held.value.facts():
-		if group.facts() > held.value.facts() {
-			held.by, held.value = by, group
-		}
+	case c < 0:
+		held.by, held.value = by, group
+	case c == 0:
+		held.offer(by, group, call.CompareEndings)
+	}
+}
+
+// copied is the standing of an end that another leg's copy tells.
+const copied = standing(call.Snapshot)
+
+// yields orders ends by whose they are: the leg's own, a user's who missed the
+// call, a copy's.
+func (p precedence) yields() int {
+	switch {
+	case p.standing == copied:
+		return 2
+	case p.rank == uint8(call.CallMissed):
+		return 1
 	default:
-		held.offer(by, group, compareEndings)
+		return 0
 	}
 }
 
 // why is the ending that counts: a miss does not explain an answered call.
-func (l *leg) why() ending {
+func (l *leg) why() call.Ending {
 	if l.cause.by.rank == uint8(call.CallMissed) && l.answered() {
-		return ending{}
+		return call.Ending{}
 	}
 	return l.cause.value
 }

@@ -213,6 +213,10 @@ func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
 			CallID: "x", Direction: call.Inbound, From: call.Party{Raw: party.Draw(t, "parent's from")},
 			Started: instant(call.Snapshot, moment("parent's start")), Alive: instant(call.Snapshot, moment("parent alive")),
 		}
+		if some("parent's end") {
+			e.Snapshot.Ended = instant(call.Snapshot, moment("parent's end at"))
+			e.Snapshot.HangupCause = rapid.SampledFrom([]call.HangupCause{call.NoCause, call.CauseNormal, call.CauseBusy}).Draw(t, "parent's cause")
+		}
 	}
 	if e.Type == call.CallEnded && some("once") {
 		e.IDKind, e.ID = call.SemanticID, call.NewEventID(e.Leg, "once")
@@ -335,8 +339,8 @@ func TestTheCauseWithMoreFactsWins(t *testing.T) {
 		for _, e := range order {
 			l.fold(e, 0)
 		}
-		if why := l.why(); why.cause != call.CauseBusy || why.q850.N != 17 {
-			t.Errorf("cause %v, Q.850 %v", why.cause, why.q850)
+		if why := l.why(); why.HangupCause != call.CauseBusy || why.Q850.N != 17 {
+			t.Errorf("cause %v, Q.850 %v", why.HangupCause, why.Q850)
 		}
 	}
 }
@@ -356,6 +360,39 @@ func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
 	}
 	if at, _ := l.first(); at != second(0) {
 		t.Errorf("first instant %d, want the copy's %d", at, second(0))
+	}
+}
+
+// What a copy says of the end counts until the leg's own events say anything of it,
+// however little that is, in any order.
+func TestTheCauseOfACopyYieldsToTheLegsOwn(t *testing.T) {
+	copies := []*call.LegSnapshot{
+		{CallID: "p", Ended: instant(call.Snapshot, 9), Ending: call.Ending{HangupCause: call.CauseBusy, Q850: call.Code{N: 17, Src: call.CodeReported}}},
+		{CallID: "p", Ended: instant(call.Snapshot, 8), Ending: call.Ending{HangupCause: call.CauseNormal, Q850: call.Code{N: 16, Src: call.CodeReported}}},
+	}
+	own := happened(call.Opentact, "p", call.CallEnded, 10, because(call.CauseUnknown, 0))
+	for _, swapped := range []bool{false, true} {
+		if swapped {
+			copies[0], copies[1] = copies[1], copies[0]
+		}
+		var l leg
+		l.identify("default", call.Opentact, "")
+		for _, s := range copies {
+			l.witness(s, 0)
+		}
+		if why := l.why(); why.HangupCause != call.CauseNormal || why.Q850.N != 16 {
+			t.Errorf("copies tell %v, Q.850 %v", why.HangupCause, why.Q850)
+		}
+		l.fold(own, 0)
+		l.witness(copies[0], 0)
+		if why := l.why(); why.HangupCause != call.CauseUnknown || why.Q850.Known() {
+			t.Errorf("the leg's own event tells %v, Q.850 %v", why.HangupCause, why.Q850)
+		}
+	}
+	alive := &call.LegSnapshot{CallID: "p", Alive: instant(call.Snapshot, 1), Ending: call.Ending{HangupCause: call.CauseBusy}}
+	var l leg
+	if l.witness(alive, 0); l.why() != (call.Ending{}) || l.ended() {
+		t.Errorf("a copy without an end ends the leg: %v", l.why())
 	}
 }
 

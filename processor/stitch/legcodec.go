@@ -42,7 +42,7 @@ const (
 const (
 	hasScope      shape = 1 << (rarePartsAt + iota)
 	hasConference       // conferenceID
-	hasTransfer         // transferType, transferTarget
+	hasTransfer         // transferType
 	hasClaims           // duration, talk
 	hasCause
 	hasAttributes
@@ -50,6 +50,7 @@ const (
 	hasTies
 	hasHangups
 	hasFaults // duplicates, late, outOfOrder
+	hasQueue
 )
 
 func (l *leg) shape() (s shape) {
@@ -66,13 +67,14 @@ func (l *leg) shape() (s shape) {
 	}
 	part(hasScope, l.scope != "")
 	part(hasConference, l.conferenceID.known())
-	part(hasTransfer, l.transferType.known() || l.transferTarget.known())
+	part(hasTransfer, l.transferType.known())
 	part(hasClaims, l.duration.known() || l.talk.known())
 	part(hasCause, l.cause.known())
 	part(hasAttributes, len(l.attributes) > 0)
 	part(hasRecordings, len(l.recordings) > 0)
 	part(hasTies, len(l.ties) > 0)
 	part(hasHangups, len(l.hangups) > 0)
+	part(hasQueue, l.queued != 0)
 	part(hasFaults, l.duplicates|l.late|l.outOfOrder != 0)
 	return s
 }
@@ -111,6 +113,9 @@ func (l *leg) codecInstants(c *call.Codec, s shape) {
 	l.codecAt(c, &l.firstEvent)
 	l.codecAt(c, &l.newest)
 	l.codecAt(c, &l.alive)
+	if s.has(hasQueue) {
+		l.codecAt(c, &l.queued)
+	}
 }
 
 // codecAt visits an instant as one more than its distance from the earliest; 0
@@ -259,14 +264,13 @@ func (l *leg) codecPicks(c *call.Codec, s shape) {
 	}
 	if s.has(hasTransfer) {
 		codecPick(c, d, &l.transferType, (*call.Codec).TransferType)
-		codecPick(c, d, &l.transferTarget, (*call.Codec).String)
 	}
 	if s.has(hasClaims) {
 		codecPick(c, d, &l.duration, (*call.Codec).Int64)
 		codecPick(c, d, &l.talk, (*call.Codec).Int64)
 	}
 	if s.has(hasCause) {
-		codecPick(c, d, &l.cause, codecEnding)
+		codecPick(c, d, &l.cause, (*call.Codec).Ending)
 	}
 	if s.has(hasAttributes) {
 		call.List(c, &l.attributes, d.codecAttribute)
@@ -274,15 +278,6 @@ func (l *leg) codecPicks(c *call.Codec, s shape) {
 	if s.has(hasRecordings) {
 		call.List(c, &l.recordings, d.codecRecording)
 	}
-}
-
-func codecEnding(c *call.Codec, e *ending) {
-	c.HangupParty(&e.party)
-	c.HangupCause(&e.cause)
-	c.Code(&e.q850)
-	c.Code(&e.sip)
-	c.String(&e.provider)
-	c.String(&e.providerCode)
 }
 
 func (d *dictionary) codecAttribute(c *call.Codec, a *attribute) {

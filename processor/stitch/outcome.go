@@ -131,7 +131,7 @@ func severity(d call.Disposition) int {
 // elsewhere says whether the dial stopped because another one was answered.
 func (m *peer) elsewhere() bool {
 	why := m.why()
-	return why.q850.N == q850NonSelectedUser || why.provider == "LOSE_RACE" || why.provider == "PICKED_OFF"
+	return why.Q850.N == q850NonSelectedUser || why.ProviderCause == "LOSE_RACE" || why.ProviderCause == "PICKED_OFF"
 }
 
 // q850NonSelectedUser is the cause of a dial that stopped because another
@@ -141,7 +141,7 @@ const q850NonSelectedUser = 26
 // failure is the disposition of a leg that no person answered.
 func (m *peer) failure() call.Disposition {
 	why := m.why()
-	switch why.cause {
+	switch why.HangupCause {
 	case call.CauseBusy:
 		return call.Busy
 	case call.CauseRejected:

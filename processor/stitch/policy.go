@@ -41,6 +41,7 @@ var policies = []policy{
 	{"hangup", "earliest of best evidence", "destroyed and a second hang-up come after the end and do not move it"},
 	{"miss", "earliest of best evidence", "apart from hangup, because a call missed by one user may be answered by another"},
 	{"marks", "union", "what was seen at all, also where its time is not known"},
+	{"queued", "smallest", "the call waits from when it was queued first"},
 	{"earliest", "smallest", "names the session, so it must not depend on evidence that comes later"},
 	{"firstEvent", "smallest", "span of the evidence"},
 	{"newest", "largest", "span of the evidence; a Kafka timestamp does not count, as a copy may lower it"},
@@ -53,10 +54,9 @@ var policies = []policy{
 	{"parentCallID", "first by (time, state rank, event id)", "a leg has one parent"},
 	{"conferenceID", "first by (time, state rank, event id)", "a leg may change rooms; the first one is kept"},
 	{"transferType", "first by (time, state rank, event id)", "the first passing-on that says its kind"},
-	{"transferTarget", "first by (time, state rank, event id)", "the first passing-on that says its target"},
 	{"duration", "first by (end's evidence and time, state rank, event id)", "the claim belongs to the end that counts"},
 	{"talk", "first by (end's evidence and time, state rank, event id)", "the claim belongs to the end that counts"},
-	{"cause", "one group: most facts, then first by (end's evidence and time, state rank, event id)", "cause, code and party of different events must not be mixed"},
+	{"cause", "one group: own before a copy's, most facts, then first by (end's evidence and time, state rank, event id)", "cause, code and party of different events must not be mixed"},
 	{"attributes", "for each key first by (time, state rank, event id); the 32 smallest keys", "a tag may be rewritten mid-call"},
 	{"moments", "for each event the smallest time; the 64 first by (lifecycle before the rest, time, type, event id)", "keypad input must not push out the answers"},
 	{"recordings", "for each id: largest status, duration and channels, smallest instants, first URL and format; the 16 smallest ids", "a recording only grows"},
@@ -134,48 +134,6 @@ func (p *pick[T]) known() bool { return p.by.standing != unsaid }
 
 func compareParties(a, b call.Party) int {
 	return cmp.Or(strings.Compare(a.Raw, b.Raw), strings.Compare(a.E164, b.E164), cmp.Compare(a.Kind, b.Kind))
-}
-
-// ending is why and by whom a leg ended, all of one event.
-type ending struct {
-	party        call.HangupParty
-	cause        call.HangupCause
-	q850, sip    call.Code
-	provider     string
-	providerCode string
-}
-
-// facts counts what an ending tells; a reported code counts double, because
-// everything else can be mapped from it.
-func (e *ending) facts() int {
-	n := 0
-	if e.q850.Src == call.CodeReported {
-		n += 2
-	}
-	if e.sip.Src == call.CodeReported {
-		n += 2
-	}
-	if e.cause != call.NoCause && e.cause != call.CauseUnknown {
-		n++
-	}
-	if e.party != call.NoParty && e.party != call.ByUnknown {
-		n++
-	}
-	return n
-}
-
-// compareEndings puts the ending with more facts first.
-func compareEndings(a, b ending) int {
-	return cmp.Or(
-		cmp.Compare(b.facts(), a.facts()),
-		cmp.Compare(a.cause, b.cause), cmp.Compare(a.party, b.party),
-		compareCodes(a.q850, b.q850), compareCodes(a.sip, b.sip),
-		strings.Compare(a.provider, b.provider), strings.Compare(a.providerCode, b.providerCode),
-	)
-}
-
-func compareCodes(a, b call.Code) int {
-	return cmp.Or(cmp.Compare(a.Src, b.Src), cmp.Compare(a.N, b.N))
 }
 
 // moment is one entry of a leg's timeline.

@@ -21,7 +21,7 @@ func row(s *call.Session, l *leg, final bool) *call.Leg {
 		Revision: s.Revision, Generation: s.Generation, EmittedAt: s.EmittedAt,
 		Direction: l.direction.value, From: l.from.value, To: l.to.value, AnsweredBy: l.answeredBy,
 		Disposition: sum.Disposition, Started: l.started, Ringing: l.ringing, Answered: l.answer, Ended: sum.Ended,
-		HangupParty: why.party, HangupCause: cmp.Or(why.cause, sum.HangupCause), Q850: why.q850, SIPStatus: why.sip, ProviderCause: why.provider,
+		HangupParty: why.HangupParty, HangupCause: cmp.Or(why.HangupCause, sum.HangupCause), Q850: why.Q850, SIPStatus: why.SIPStatus, ProviderCause: why.ProviderCause,
 		StartLost: l.startLost(), InterimLost: l.interimLost(), EndLost: final && !l.ended(), ConferenceID: l.conferenceID.value,
 		EventCount: l.events, DuplicateCount: l.duplicates, LateEventCount: l.late, OutOfOrderCount: l.outOfOrder,
 		FirstEventAt: l.firstEvent, LastEventAt: l.lastEvent(), Attributes: l.extras(),
@@ -34,7 +34,7 @@ func row(s *call.Session, l *leg, final bool) *call.Leg {
 		r.AnsweredBy = call.System
 	}
 	r.Complete = l.ended() && !r.StartLost && !r.InterimLost
-	r.Flags = l.flags | arrivalRemarks(l.late, l.outOfOrder) | inferred(r.Started, r.Answered, r.Ended)
+	r.Flags = l.flags | l.skew() | arrivalRemarks(l.late, l.outOfOrder) | inferred(r.Started, r.Answered, r.Ended)
 	m.measure(r)
 	return r
 }

@@ -125,7 +125,7 @@ func (m *peer) mayHaveTalked() bool {
 	if m.platform && m.marks&bridged != 0 {
 		return true
 	}
-	return !m.person && !m.answered() && m.ended() && m.failure() == call.DispositionUnknown && m.why().cause == call.NoCause
+	return !m.person && !m.answered() && m.ended() && m.failure() == call.DispositionUnknown && m.why().HangupCause == call.NoCause
 }
 
 // legTalk is how long the leg was up after an answer, whoever answered: what a
@@ -142,6 +142,16 @@ func (m *peer) legTalk(flags *call.Flags) call.Int {
 	default:
 		return between(joined, m.end, flags)
 	}
+}
+
+// queue is how long the call that began the session waited to be made, null where
+// the provider does not tell.
+func (p *picture) queue() call.Int {
+	o := &p.peers[p.origin]
+	if o.queued == 0 {
+		return call.Int{}
+	}
+	return between(call.Instant{At: o.queued, Src: call.Reported}, o.started, &p.flags)
 }
 
 // hold is the union of hold intervals, null where no hold was seen. A hold that

@@ -120,8 +120,9 @@ func endTogether(a, b *peer) bool {
 	return a.end.Known() && b.end.Known() && d < switchTolerance && d > -switchTolerance
 }
 
-// fromConsultations takes each consultation as an attended transfer: it left the leg of the party who consulted, and goes on as
-// the leg towards the one consulted.
+// fromConsultations takes each consultation as an attended transfer: it left the
+// leg of the party who consulted, and goes on as the leg towards the one consulted.
+// Where that one had not answered yet, it is a blonde transfer.
 func (p *picture) fromConsultations(seen []peer) {
 	for i := range seen {
 		c := &seen[i]
@@ -147,10 +148,20 @@ func (p *picture) fromConsultations(seen []peer) {
 			if t.at == 0 {
 				t.at = seen[to].started.At
 			}
+			if c.rangOn(&seen[to]) {
+				t.typ = call.Blonde
+			}
 			seen[to].takeOver(c.end, t.at)
 		}
 		p.transfers = append(p.transfers, t)
 	}
+}
+
+// rangOn says whether the consultation was given up while the one to be consulted
+// was still rung, and answered later, on leg to. An answer at the moment of the
+// transfer says nothing: that of the consultation may be lost.
+func (m *peer) rangOn(to *peer) bool {
+	return !m.answered() && m.marks&initiated != 0 && m.end.Known() && to.answer.Known() && to.answer.At > m.end.At+switchTolerance
 }
 
 // firstPeer is the first leg that fits and is no consultation, -1 for none.
@@ -283,12 +294,12 @@ func (p *picture) fromCauses(seen []peer) {
 	for i := range seen {
 		m := &seen[i]
 		why := m.why()
-		if why.cause != call.CauseTransferred || why.provider == bowOut {
+		if why.HangupCause != call.CauseTransferred || why.ProviderCause == bowOut {
 			continue
 		}
 		t := transfer{
 			at: m.end.At, from: i, to: p.successor(seen, i), consult: -1,
-			typ: m.passing(why.provider), result: call.Completed, transferor: p.farEnd(i),
+			typ: m.passing(why.ProviderCause), result: call.Completed, transferor: p.farEnd(i),
 		}
 		if t.to >= 0 {
 			if p.reached(t.to) {
@@ -372,22 +383,27 @@ func (p *picture) fromAgents(seen []peer) {
 }
 
 // fromEvents takes what a platform's own transfer events say. Such an event
-// confirms a transfer that was inferred from the same leg.
+// confirms a transfer that was inferred from the same leg, and says when it was. In
+// raw files without a clock it leaves no moment, but still its word.
 func (p *picture) fromEvents(seen []peer) {
 	for i := range seen {
 		m := &seen[i]
 		if !m.passed() {
+			if m.transferType.known() {
+				p.confirm(i, call.Instant{}, call.Completed)
+			}
 			continue
 		}
 		for k := range m.moments {
 			e := &m.moments[k]
+			at := call.Instant{At: e.at, Src: e.src, Precision: 1}
 			switch e.typ {
 			case call.TransferCompleted:
-				p.confirm(i, e.at, call.Completed)
+				p.confirm(i, at, call.Completed)
 			case call.TransferFailed:
-				p.confirm(i, e.at, call.TransferNotCompleted)
+				p.confirm(i, at, call.TransferNotCompleted)
 			case call.TransferStarted:
-				p.confirm(i, e.at, call.ResultUnknown)
+				p.confirm(i, at, call.ResultUnknown)
 			}
 		}
 	}
@@ -400,20 +416,26 @@ func (m *peer) passed() bool {
 	})
 }
 
-func (p *picture) confirm(i int, at int64, result call.TransferResult) {
+func (p *picture) confirm(i int, at call.Instant, result call.TransferResult) {
 	for k := range p.transfers {
 		t := &p.transfers[k]
 		if t.from != i && t.consult != i && t.to != i {
 			continue
 		}
 		t.inferred = false
+		if at.Known() {
+			t.at = at.At
+			if t.consult >= 0 && t.to >= 0 {
+				p.peers[t.to].takenOver = at
+			}
+		}
 		if result != call.ResultUnknown {
 			t.result = result
 		}
 		return
 	}
 	p.transfers = append(p.transfers, transfer{
-		at: at, from: i, to: p.successor(p.peers[:min(len(p.peers), legsMax)], i), consult: -1,
+		at: at.At, from: i, to: p.successor(p.peers[:min(len(p.peers), legsMax)], i), consult: -1,
 		typ: p.peers[i].passing(""), result: result,
 	})
 }

@@ -138,6 +138,10 @@ func TestWhatTellsThatTheOtherLegWentOn(t *testing.T) {
 		{"a leg that ended before", []*call.Event{heard("X", call.CallEnded, 30, 0, "C", "A", "f1", "f2")}, true},
 		{"a leg that started later and ended", []*call.Event{heard("X", call.CallEnded, 40, 21, "C", "B", "f1", "f3")}, false},
 		{"a leg that ended later", []*call.Event{heard("X", call.CallEnded, 41, 0, "C", "B", "f1", "f3")}, false},
+		{"the leg that was left, heard late", []*call.Event{heard("X", call.CallEnded, 41, 0, "C", "A", "f1", "f2")}, true},
+		{"a call of the same party, and then one that goes on", []*call.Event{
+			heard("X", call.CallEnded, 41, 0, "A", "C", "f1", "f2"), heard("Y", call.CallEnded, 42, 0, "B", "C", "f1", "f3"),
+		}, false},
 		{"a leg that started later and is open", []*call.Event{heard("X", call.CallAnswered, 41, 21, "C", "B", "f1", "f3")}, true},
 		{"two others that ended", []*call.Event{
 			heard("X", call.CallEnded, 30, 0, "C", "A", "f1", "f2"), heard("Y", call.CallEnded, 31, 0, "C", "B", "f1", "f3"),

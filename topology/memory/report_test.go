@@ -133,6 +133,12 @@ func (r *report) session(s *call.Session) {
 	r.line("  %d legs, %d answered, %d transfers, %d participants, joined by %s",
 		s.LegCount, s.AnsweredLegCount, s.TransferCount, s.ParticipantCount, list(s.CorrelationMethods))
 	r.line("  %s%s", counts(s), words(s.Flags))
+	if s.LegsTruncated {
+		r.line("  lists %d of its legs", len(s.Legs))
+	}
+	if s.TimelineTruncated {
+		r.line("  lists %d moments, and there were more", len(s.Timeline))
+	}
 	if len(s.MergedSessionIDs) > 0 {
 		r.line("  absorbed %s", list(names(r, s.MergedSessionIDs)))
 	}
@@ -183,7 +189,8 @@ func (r *report) listRevisions() {
 		return cmp.Or(bytes.Compare(a.ID[:], b.ID[:]), cmp.Compare(a.Revision, b.Revision))
 	})
 	for _, s := range r.revisions {
-		r.line("revision %d of %s: %s %s %s%s at %s", s.Revision, r.name(s.ID), s.State, s.ChangeReason, s.Disposition, closing(s), r.time(s.EmittedAt))
+		r.line("revision %d%s of %s: %s %s %s%s at %s", s.Revision, generation(s.Generation), r.name(s.ID), s.State, s.ChangeReason, s.Disposition,
+			closing(s), r.time(s.EmittedAt))
 	}
 }
 
@@ -193,12 +200,19 @@ func (r *report) listRows() {
 		return cmp.Or(cmp.Compare(a.Started.At, b.Started.At), bytes.Compare(a.ID[:], b.ID[:]))
 	})
 	for _, l := range rows {
-		r.line("row of %s in %s: %s %s %s from %s to %s, answered by %s", r.name(l.ID), r.name(l.SessionID), l.Role, l.Direction,
-			l.Disposition, party(l.From), party(l.To), l.AnsweredBy)
+		r.line("row%s of %s in %s: %s %s %s from %s to %s, answered by %s", generation(l.Generation), r.name(l.ID), r.name(l.SessionID), l.Role,
+			l.Direction, l.Disposition, party(l.From), party(l.To), l.AnsweredBy)
 		r.line("  ringing %s, ring %s, talk %s, total %s, provider %s s and %s s of talk", r.instant(l.Ringing), ms(l.RingMS), ms(l.TalkMS),
 			ms(l.TotalMS), number(l.ProviderDuration), number(l.ProviderTalk))
 		r.line("  account %s, hangup %s by %s; %s%s", dash(l.Account), dash(l.HangupCause.String()), dash(l.HangupParty.String()), lost(l.StartLost, l.InterimLost, l.EndLost, l.Complete), words(l.Flags))
 	}
+}
+
+func generation(n int32) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" in generation %d", n)
 }
 
 func (r *report) below(parent *call.LegID) string {

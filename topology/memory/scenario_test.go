@@ -36,7 +36,7 @@ var update = flag.Bool("update", false, "rewrite the expected half of the scenar
 // written here. "repeat" sends the N-th record once more. "each N" before "at"
 // makes N records, with their number in place of $n. "show" adds to the report:
 // timeline, revisions, rows. "hide" takes from it: events, legs, details.
-// "set" configures: link_by_tag, partial.
+// "set" configures: link_by_tag, partial, generation (to 2).
 //
 // Every story must also come out the same from another number of partitions.
 //
@@ -156,7 +156,7 @@ func (s *story) add(t *testing.T, rest string) {
 	t.Helper()
 	clock, rest, _ := strings.Cut(rest, " ")
 	provider, text, _ := strings.Cut(rest, " ")
-	rec := topology.Record{Topic: "call.raw", Offset: int64(len(s.records)), Timestamp: s.moment(t, clock)}
+	rec := topology.Record{Topic: "call.raw", Partition: 1, Offset: int64(len(s.records)), Timestamp: s.moment(t, clock)}
 	if provider != "-" {
 		rec.Headers = append(rec.Headers, call.Header{Key: "provider", Value: []byte(provider)})
 	}
@@ -241,6 +241,23 @@ func rawValue(t *testing.T, text string) []byte {
 func (s *story) play(t *testing.T, partitions int32) string {
 	t.Helper()
 	out := newReport(s)
+	s.run(t, partitions, out.take)
+	if !out.book.Balanced() {
+		t.Error("the book does not balance")
+	}
+	return out.String()
+}
+
+func (s *story) generation() int32 {
+	if slices.Contains(s.set, "generation") {
+		return 2
+	}
+	return 0
+}
+
+// run plays the story and hands on what comes out.
+func (s *story) run(t *testing.T, partitions int32, take func(topology.Output)) {
+	t.Helper()
 	r := memory.New(memory.Config{
 		Config: topology.Config{
 			ApplicationID:      "scenario",
@@ -249,11 +266,11 @@ func (s *story) play(t *testing.T, partitions int32) string {
 			Stitch: stitch.Config{
 				Grace: 30 * time.Second, UnansweredTimeout: 5 * time.Minute, AnsweredTimeout: 4 * time.Hour,
 				Retention: 24 * time.Hour, StubRetention: 72 * time.Hour,
-				Legs: true, Partial: slices.Contains(s.set, "partial"),
+				Legs: true, Partial: slices.Contains(s.set, "partial"), Generation: s.generation(),
 			},
 		},
 		BatchRecords: 1,
-	}, out.take)
+	}, take)
 	for _, rec := range s.records {
 		if err := r.Process(rec); err != nil {
 			t.Fatal(err)
@@ -262,8 +279,4 @@ func (s *story) play(t *testing.T, partitions int32) string {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !out.book.Balanced() {
-		t.Error("the book does not balance")
-	}
-	return out.String()
 }

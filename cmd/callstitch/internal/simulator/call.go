@@ -20,6 +20,9 @@ type leg struct {
 	from, to party
 
 	started, ringing, answered, ended moment
+	// missed is when a user missed the call. That ends it only if nobody answers
+	// and no other end is told.
+	missed moment
 
 	// origin marks a leg whose far end is the platform itself: its answer is
 	// the platform's, and no person was called on it.
@@ -150,7 +153,7 @@ func (c *call) forget() {
 		}
 	}
 	for _, l := range c.legs {
-		for _, m := range [...]*moment{&l.started, &l.ringing, &l.answered, &l.ended, &l.machine} {
+		for _, m := range [...]*moment{&l.started, &l.ringing, &l.answered, &l.ended, &l.missed, &l.machine} {
 			if !shown[m] {
 				*m = moment{}
 			}
@@ -182,6 +185,9 @@ func (c *call) tell() {
 	t.LegCount = int64(len(c.legs))
 	for _, l := range c.legs {
 		t.CallIDs = append(t.CallIDs, l.id)
+		if l.endedByMiss() {
+			l.ended = l.missed
+		}
 		c.tellLeg(l)
 	}
 	slices.Sort(t.CallIDs)
@@ -193,6 +199,12 @@ func (c *call) tell() {
 	}
 	c.tellLengths()
 	c.tellLoss()
+}
+
+// endedByMiss says whether that a user missed the call is all that is told of its
+// end.
+func (l *leg) endedByMiss() bool {
+	return l.missed.known() && !l.answered.known() && !l.ended.known()
 }
 
 func (c *call) tellEvents() {
@@ -333,6 +345,9 @@ func (c *call) tellLoss() {
 		if m.lost {
 			c.truth.Lossy = true
 			lost |= restsOn[m.kind]
+			if m.leg.missed.known() && (m.kind == tellsAnswer || m.clock == &m.leg.missed) {
+				lost |= restsOn[tellsEnd] // of the two, the answer decides whether the miss was the end
+			}
 			continue
 		}
 		for _, l := range m.anchors {

@@ -123,7 +123,7 @@ func (s sonetelFeed) unanswered(l *sonetelLeg) {
 		return
 	}
 	if s.chance(0.3) { // missed by a user, and then over
-		s.event("missedCallEvent", l, at, tellsExtra, nil)
+		s.miss(l, at)
 		s.hangUp(l, at+s.between(1, 200))
 	} else {
 		l.ended = planned(at)
@@ -137,7 +137,13 @@ func (s sonetelFeed) unanswered(l *sonetelLeg) {
 func (s sonetelFeed) missedBy(l *sonetelLeg, at int64) {
 	rung := *l
 	rung.callee.user = s.user().user
-	s.event("missedCallEvent", &rung, at, tellsExtra, nil)
+	s.miss(&rung, at)
+}
+
+// miss tells that a user missed the call, of which more is to come.
+func (s sonetelFeed) miss(l *sonetelLeg, at int64) {
+	l.missed = planned(at)
+	s.event("missedCallEvent", l, at, tellsExtra, &l.missed)
 }
 
 // fallback is a second call of the same flow, to another user, after the first
