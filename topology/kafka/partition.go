@@ -132,10 +132,11 @@ func (w *worker) finishRestores() error {
 		}
 		select {
 		case r := <-p.restore.result:
+			p.restore = nil // it gives one result, and close waits for those that are out
 			if r.err != nil {
 				return fmt.Errorf("restore %s-%d: %w", p.topic, p.partition, r.err)
 			}
-			p.restore, p.stitch, p.changelogNext = nil, r.task, r.changelog
+			p.stitch, p.changelogNext = r.task, r.changelog
 			p.duplicates = r.task.Counts().Duplicate
 			w.metrics.restored.Add(float64(r.records))
 			w.log.Info("task restored", "partition", p.partition, "records", r.records, "took", r.took.Round(time.Millisecond))
