@@ -151,6 +151,50 @@ func TestTakeOver(t *testing.T) {
 	hear(120, 5000)
 }
 
+// A partition that was added to a source holds the leg clock where it is until
+// it is heard.
+func TestSourceGrows(t *testing.T) {
+	f := newFeed(t)
+	f.time(500)
+	f.task.Sources(map[string]int32{"call.raw": 2})
+	f.time(9000)
+	if got := f.task.LegClock(); got != 500 {
+		t.Errorf("leg clock %d before the new partition was heard, want 500", got)
+	}
+	f.tick(Tick{Progress: []Progress{{Source: part(1), Time: 7000}}})
+	if got := f.task.LegClock(); got != 7000 {
+		t.Errorf("leg clock %d, want 7000", got)
+	}
+}
+
+// Two tasks that process the same say the same in the same order, however many
+// source partitions they keep accounts of: a changelog does not depend on who
+// wrote it.
+func TestEqualTasks(t *testing.T) {
+	const partitions = 40
+	told := func() (changelog []Change, answers []Answer) {
+		f := &feed{t: t, task: NewStitchTask(stitchConfig, 0, map[string]int32{"call.raw": partitions})}
+		var k Tick
+		for p := range int32(partitions) {
+			k.Progress = append(k.Progress, Progress{Source: part(p), Time: 500, Offset: 4, Totals: Totals{Read: 4}})
+		}
+		f.tick(k)
+		f.commit()
+		return f.changelog, f.task.Answers()
+	}
+	changelog, answers := told()
+	again, answersAgain := told()
+	if d := cmp.Diff(changelog, again); d != "" {
+		t.Errorf("changelogs (-one +other):\n%s", d)
+	}
+	if d := cmp.Diff(answers, answersAgain); d != "" {
+		t.Errorf("answers (-one +other):\n%s", d)
+	}
+	if len(answers) != partitions {
+		t.Errorf("%d answers, want one for each of %d partitions", len(answers), partitions)
+	}
+}
+
 // An event that is older than the clock causes messages that are not.
 func TestTrigIsBeyondTheClock(t *testing.T) {
 	f := newFeed(t)

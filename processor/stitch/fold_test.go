@@ -100,6 +100,9 @@ func compareBooks(t *rapid.T, want, got *legBook) {
 		if !bytes.Equal(canonical(l), canonical(g)) {
 			t.Fatalf("leg %s:\n%+v\nafter another order:\n%+v", l.callID, l, g)
 		}
+		if g.arrival != got.arrival[id] {
+			t.Fatalf("leg %s: arrival %d, the largest that came was %d", l.callID, g.arrival, got.arrival[id])
+		}
 	}
 	a := compose(storyConfig, call.LegID{}, want.all(), 0, true)
 	legs := got.all()

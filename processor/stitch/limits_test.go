@@ -22,7 +22,8 @@ func legEvent(callID string, n int, links ...call.Link) *call.Event {
 }
 
 // TestLongCall holds that a call with more events than fit one chunk of ids
-// knows each of them again, in one transaction and over many.
+// knows each of them again, in one transaction and over many, and that they go
+// with it.
 func TestLongCall(t *testing.T) {
 	for _, batch := range []int{1, 7, 1000} {
 		state := mapState{}
@@ -57,6 +58,14 @@ func TestLongCall(t *testing.T) {
 		}
 		if chunks != events/idChunk {
 			t.Errorf("batch %d: %d chunks of ids, want %d", batch, chunks, events/idChunk)
+		}
+		for _, days := range []int64{2, 10} { // the leg expires, then its stub
+			at := int64(1_700_000_000_000) + days*24*60*60*1000
+			m.Settle(Clocks{at, at}, 1)
+			m.Flush()
+		}
+		if len(state) != 0 {
+			t.Errorf("batch %d: %d keys are left of a leg that is forgotten", batch, len(state))
 		}
 	}
 }
@@ -103,6 +112,63 @@ func TestCrowd(t *testing.T) {
 	s := last[0]
 	if s.LegCount != legs+1 || len(s.Legs) != 64 || !s.LegsTruncated {
 		t.Errorf("legs: counted %d, listed %d, truncated %t; want %d, 64, true", s.LegCount, len(s.Legs), s.LegsTruncated, legs+1)
+	}
+}
+
+// TestCrowdIsHandedOver holds that legs which a root counted without keeping them
+// are counted on by the smaller leg that becomes the root.
+func TestCrowdIsHandedOver(t *testing.T) {
+	w := newNetwork(t, testConfig, 1, 2)
+	const legs = rootMembers + 8
+	event := func(callID string) *call.Event {
+		return legEvent(callID, 0, call.Link{Kind: call.Parent, Value: "root"})
+	}
+	least := call.LegNode(call.NewLegID("t", call.Sonetel, "", "root"))
+	for n := range legs {
+		e := event(fmt.Sprint("c", n))
+		if id := call.LegNode(e.Leg); id.Less(least) {
+			least = id
+		}
+		w.event(e, 1_700_000_000_000)
+	}
+	w.event(legEvent("root", 0), 1_700_000_000_000)
+	for w.step() {
+	}
+	smaller := event("s0")
+	for n := 1; !call.LegNode(smaller.Leg).Less(least); n++ {
+		smaller = event(fmt.Sprint("s", n))
+	}
+	w.event(smaller, 1_700_000_000_500)
+	for w.step() {
+	}
+	w.advance(1_700_000_001_000)
+	last := w.last()
+	if len(last) != 1 {
+		t.Fatalf("%d sessions, want 1", len(last))
+	}
+	if last[0].LegCount != legs+2 {
+		t.Errorf("%d legs are counted, want %d", last[0].LegCount, legs+2)
+	}
+}
+
+// TestLateIsByArrival holds that an event is late, or after its leg's end, by its
+// arrival alone: trig also tells how far the clock was, which a replay does not
+// repeat.
+func TestLateIsByArrival(t *testing.T) {
+	m := New(testConfig, mapState{})
+	const start, ahead = int64(1_700_000_000_000), int64(2 * 60 * 60 * 1000)
+	m.Event(legEvent("c", 0), start, start)
+	e := legEvent("c", 1)
+	if m.Event(e, start+1000, start+ahead); e.Late {
+		t.Error("an event in its leg's time is late because its trig is not")
+	}
+	expires := start + 1000 + m.keep()
+	if o := m.Event(legEvent("c", 2), expires, expires+ahead); o != Accepted {
+		t.Errorf("outcome %d at the end of the retention, want accepted", o)
+	}
+	expires += m.keep()
+	if o := m.Event(legEvent("c", 3), expires+1, expires+1); o != Late {
+		t.Errorf("outcome %d after the retention, want late", o)
 	}
 }
 

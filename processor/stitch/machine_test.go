@@ -323,3 +323,118 @@ func TestTimerThatChangesNothing(t *testing.T) {
 		t.Errorf("%d records of the second event, want 1", n)
 	}
 }
+
+// settled is what a machine publishes at the clocks.
+func settled(m *Machine, leg, session int64) Effects {
+	m.Settle(Clocks{leg, session}, 10)
+	m.Flush()
+	return m.Take()
+}
+
+// TestFinalWaitsForMessages holds that a session whose time is over by the leg
+// clock is not FINAL while a message may be in flight that changes it.
+func TestFinalWaitsForMessages(t *testing.T) {
+	m := New(testConfig, mapState{})
+	const start = int64(1_700_000_000_000)
+	closes := start + testConfig.UnansweredTimeout.Milliseconds()
+	m.Event(legEvent("c", 0), start, start)
+	for _, at := range []struct {
+		session int64
+		want    call.RecordState
+	}{{closes - 1, call.Partial}, {closes, call.Final}} {
+		fx := settled(m, closes, at.session)
+		if len(fx.Sessions) != 1 || fx.Sessions[0].State != at.want {
+			t.Fatalf("session clock %d ms before the close: %d records, want one that is %s", closes-at.session, len(fx.Sessions), at.want)
+		}
+	}
+}
+
+// TestConflictWaitsForMessages holds that the mark which a conflict leaves on a
+// session with links is published like any other change, once no message that
+// was caused before it is in flight.
+func TestConflictWaitsForMessages(t *testing.T) {
+	m := New(testConfig, mapState{})
+	const start = int64(1_700_000_000_000)
+	event := func(content uint64) *call.Event {
+		e := legEvent("c", 0, call.Link{Kind: call.Flow, Value: "f"})
+		e.Content = content
+		return e
+	}
+	m.Event(event(1), start, start)
+	if fx := settled(m, start, start); len(fx.Sessions) != 1 {
+		t.Fatalf("%d records of the event, want 1", len(fx.Sessions))
+	}
+	if o := m.Event(event(2), start+500, start+500); o != Conflicting {
+		t.Fatalf("outcome %d, want conflicting", o)
+	}
+	if fx := settled(m, start+499, start+499); len(fx.Sessions) != 0 {
+		t.Errorf("%d records before the session clock has passed the conflict", len(fx.Sessions))
+	}
+	if fx := settled(m, start+500, start+500); len(fx.Sessions) != 1 || !fx.Sessions[0].Flags.Has(call.IDConflict) {
+		t.Errorf("%d records of the conflict, want one with its mark", len(fx.Sessions))
+	}
+}
+
+// TestAbsorbedAfterItsMember holds that a root which has a member already, and
+// hears only then that it was published as a session, ends that session although
+// nothing else changes.
+func TestAbsorbedAfterItsMember(t *testing.T) {
+	m := New(testConfig, mapState{})
+	const start = int64(1_700_000_000_000)
+	root, other := legEvent("a", 0), legEvent("b", 0)
+	if bytes.Compare(root.Leg[:], other.Leg[:]) > 0 {
+		root, other = other, root
+	}
+	receive := func(b *body) Effects {
+		t.Helper()
+		if err := m.Receive(Message{To: call.LegNode(root.Leg), Trig: start, Body: m.write(b.codec)}); err != nil {
+			t.Fatal(err)
+		}
+		return settled(m, start, start)
+	}
+	m.Event(root, start, start)
+	settled(m, start, start)
+	joined := member{id: other.Leg, v: 1, leg: new(leg)}
+	joined.leg.fold(other, start)
+	if fx := receive(&body{kind: summaryMessage, members: []member{joined}}); len(fx.Sessions) != 1 || fx.Sessions[0].LegCount != 2 {
+		t.Fatalf("%d records of the member, want one of two legs", len(fx.Sessions))
+	}
+	fx := receive(&body{kind: absorbMessage, published: []publication{{id: other.Leg, revision: 3, state: call.Partial}}})
+	if len(fx.Sessions) != 2 {
+		t.Fatalf("%d records, want the last of the absorbed session and one of its survivor", len(fx.Sessions))
+	}
+	if s := fx.Sessions[0]; s.ID != other.Leg || s.State != call.Superseded || s.Revision != 4 || *s.SupersededBy != root.Leg {
+		t.Errorf("session %s is %s in revision %d, want it SUPERSEDED in 4", s.ID, s.State, s.Revision)
+	}
+	if s := fx.Sessions[1]; s.ID != root.Leg || !slices.Equal(s.MergedSessionIDs, []call.LegID{other.Leg}) {
+		t.Errorf("session %s lists %v, want what it absorbed", s.ID, s.MergedSessionIDs)
+	}
+}
+
+// TestSlowMessageFindsItsLeg holds that a leg past its retention is still there
+// for an hour: what was sent to it in time may be slow.
+func TestSlowMessageFindsItsLeg(t *testing.T) {
+	m := New(testConfig, mapState{})
+	const start = int64(1_700_000_000_000)
+	e := legEvent("c", 0)
+	m.Event(e, start, start)
+	settled(m, start, start)
+	last := start + m.keep() + expirySlack
+	if fx := settled(m, last, last); len(fx.Sessions) != 1 || fx.Sessions[0].State != call.Final {
+		t.Fatalf("%d records at the time-out, want one that is FINAL", len(fx.Sessions))
+	}
+	told := body{
+		kind: witnessMessage, tenant: e.Tenant, provider: e.Provider, scope: e.Scope, arrival: start,
+		snapshot: call.LegSnapshot{CallID: e.CallID, From: call.Party{Raw: "+15550100001"}},
+	}
+	if err := m.Receive(Message{To: call.LegNode(e.Leg), Trig: start, Body: m.write(told.codec)}); err != nil {
+		t.Fatal(err)
+	}
+	fx := settled(m, last, last)
+	if len(fx.Sessions) != 1 {
+		t.Fatalf("%d records of the message, want 1", len(fx.Sessions))
+	}
+	if s := fx.Sessions[0]; s.Revision != 3 || s.EventCount != 1 || s.From.Raw != "+15550100001" {
+		t.Errorf("revision %d of %d events from %q, want the third, of the event and the message", s.Revision, s.EventCount, s.From.Raw)
+	}
+}

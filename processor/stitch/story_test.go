@@ -100,12 +100,17 @@ func claiming(seconds int64) tell {
 // legBook folds events as a node does: it accepts an id once, merges a second
 // content of a SEMANTIC one, and counts repeats.
 type legBook struct {
-	legs map[call.LegID]*leg
-	seen map[call.EventID]uint64
+	legs    map[call.LegID]*leg
+	seen    map[call.EventID]uint64
+	arrival map[call.LegID]int64 // the largest of what its leg has taken in
 }
 
 func newLegBook() *legBook {
-	return &legBook{map[call.LegID]*leg{}, map[call.EventID]uint64{}}
+	return &legBook{map[call.LegID]*leg{}, map[call.EventID]uint64{}, map[call.LegID]int64{}}
+}
+
+func (b *legBook) arrived(id call.LegID, e *call.Event) {
+	b.arrival[id] = max(b.arrival[id], e.IngestedAt)
 }
 
 func (b *legBook) leg(id call.LegID) *leg {
@@ -121,15 +126,19 @@ func (b *legBook) take(e *call.Event) {
 	case !known:
 		b.seen[e.ID] = e.Content
 		l.fold(e, e.IngestedAt)
+		b.arrived(e.Leg, e)
 	case content == e.Content:
 		l.repeat(e)
 	case e.IDKind == call.SemanticID:
 		l.variant(e, e.IngestedAt)
+		b.arrived(e.Leg, e)
 	}
 	if e.Snapshot != nil {
-		other := b.leg(call.NewLegID(e.Tenant, e.Provider, e.Scope, e.Snapshot.CallID))
+		id := call.NewLegID(e.Tenant, e.Provider, e.Scope, e.Snapshot.CallID)
+		other := b.leg(id)
 		other.identify(e.Tenant, e.Provider, e.Scope)
 		other.witness(e.Snapshot, e.IngestedAt)
+		b.arrived(id, e)
 	}
 }
 

@@ -31,6 +31,7 @@ var (
 	rounds   = flag.Int("rounds", 3, "throughput rounds of each subject")
 	seconds  = flag.Int("seconds", 6, "length of a latency run; 0: none")
 	soak     = flag.Int("soak", 0, "raw records of the run that watches memory; 0: none")
+	codec    = flag.String("codec", "snappy", "compression of everything that writes: snappy, which is franz-go's own choice and callstitch's, or lz4")
 	profiles = flag.String("profiles", "", "folder for CPU profiles of callstitch")
 	spec     = flag.String("subject", "", "be this subject; the benchmark starts itself with it")
 )
@@ -49,7 +50,7 @@ func BenchmarkKafka(b *testing.B) {
 		return
 	}
 	l := newLaboratory(b)
-	fmt.Printf("\n%s; %d raw and %d exchange partitions, %d workers, commits every %v, lz4\n\n", machine(), rawPartitions, exchange, benchWorkers, interval)
+	fmt.Printf("\n%s; %d raw and %d exchange partitions, %d workers, commits every %v, %s\n\n", machine(), rawPartitions, exchange, benchWorkers, interval, *codec)
 	l.throughput()
 	l.latency()
 	l.memory()
@@ -90,7 +91,7 @@ func newLaboratory(b *testing.B) *laboratory {
 
 func (l *laboratory) client(opts ...kgo.Opt) *kgo.Client {
 	l.b.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(l.brokers...), kgo.MetadataMinAge(100 * time.Millisecond), compression}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(l.brokers...), kgo.MetadataMinAge(100 * time.Millisecond), compression()}, opts...)...)
 	if err != nil {
 		l.b.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func start(b *testing.B, s subject, broker int) *running {
 	if err != nil {
 		b.Fatal(err)
 	}
-	args := []string{"-test.run=^$", "-test.bench=^BenchmarkKafka$", "-test.benchtime=1x", "-test.timeout=0", "-subject=" + string(spec)}
+	args := []string{"-test.run=^$", "-test.bench=^BenchmarkKafka$", "-test.benchtime=1x", "-test.timeout=0", "-codec=" + *codec, "-subject=" + string(spec)}
 	if *profiles != "" && !s.Plain {
 		args = append(args, "-test.cpuprofile="+filepath.Join(*profiles, s.App+".prof"))
 	}

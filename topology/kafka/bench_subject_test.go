@@ -123,7 +123,12 @@ func (s *subject) run(b *testing.B) {
 }
 
 // compression is the same for everything that writes.
-var compression = kgo.ProducerBatchCompression(kgo.Lz4Compression())
+func compression() kgo.Opt {
+	if *codec == "lz4" {
+		return kgo.ProducerBatchCompression(kgo.Lz4Compression())
+	}
+	return kgo.ProducerBatchCompression(kgo.SnappyCompression())
+}
 
 func (s *subject) callstitch(ctx context.Context, m *meter) error {
 	status := new(kafka.Status)
@@ -136,7 +141,7 @@ func (s *subject) callstitch(ctx context.Context, m *meter) error {
 				Rejects: s.App + ".rejects", Audit: s.App + ".audit",
 			},
 		},
-		Brokers: s.Brokers, Client: []kgo.Opt{compression, kgo.WithHooks(m)},
+		Brokers: s.Brokers, Client: []kgo.Opt{compression(), kgo.WithHooks(m)},
 		Registry: kafka.RegistryConfig{URL: s.Registry, AutoRegister: true},
 		Workers:  benchWorkers, CommitInterval: interval, InstanceID: s.App,
 		OnCommit: func(outputs []topology.Output) { m.committed(outputs, status) },
@@ -194,7 +199,7 @@ func (s *subject) passWorker(ctx context.Context, n int, m *meter) error {
 		kgo.ConsumeTopics(s.Raw, s.exchange()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(kgo.RangeBalancer()), // each topic's partitions evenly over the workers
 		kgo.FetchMaxWait(250*time.Millisecond), kgo.MaxBufferedRecords(80_000), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.MetadataMinAge(250*time.Millisecond), compression, kgo.WithHooks(m),
+		kgo.MetadataMinAge(250*time.Millisecond), compression(), kgo.WithHooks(m),
 	)
 	if err != nil {
 		return err

@@ -290,12 +290,7 @@ func TestMissingSource(t *testing.T) {
 
 func TestLostOffsets(t *testing.T) {
 	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
-		feed(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
-		r := startRun(t, cfg)
-		time.Sleep(5 * time.Second)
-		if err := r.stop(t); err != nil {
-			t.Fatal(err)
-		}
+		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
 		feed(t, cfg, topologytest.Calls(10, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
 
 		cluster.DeleteRecords(topologytest.Topic, 1, cluster.PartitionInfo(topologytest.Topic, 1).HighWatermark)
@@ -308,6 +303,222 @@ func TestLostOffsets(t *testing.T) {
 		}
 		endsWith(t, cfg, ErrLostOffsets, "has no offsets", "holds state")
 	})
+}
+
+// TestTruncatedChangelog deletes the changelog after a run: the committed metadata
+// tells where it ended, so a restore that finds less of it ends the run.
+func TestTruncatedChangelog(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+		ends := map[int32]int64{}
+		for _, rec := range readRecords(t, cfg, cfg.ChangelogTopic()) {
+			ends[rec.Partition] = max(ends[rec.Partition], rec.Offset+1)
+		}
+		for tp, m := range committedMetadata(t, cfg) {
+			if tp.topic == cfg.ExchangeTopic() && m.changelog != ends[tp.partition] {
+				t.Errorf("the metadata of %s-%d says that its changelog ends at %d, and it ends at %d",
+					tp.topic, tp.partition, m.changelog, ends[tp.partition])
+			}
+		}
+		cl := client(t, cfg)
+		defer cl.Close()
+		if _, err := kadm.NewClient(cl).DeleteTopics(t.Context(), cfg.ChangelogTopic()); err != nil {
+			t.Fatal(err)
+		}
+		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic(), "ends at 0, but state up to")
+	})
+}
+
+// TestStateWithoutOwner deletes the committed offset of one exchange partition:
+// its state is there, and nothing tells up to where it is.
+func TestStateWithoutOwner(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+		cl := client(t, cfg)
+		defer cl.Close()
+		var lost kadm.TopicsSet
+		lost.Add(cfg.ExchangeTopic(), 2)
+		if _, err := kadm.NewClient(cl).DeleteOffsets(t.Context(), testApp, lost); err != nil {
+			t.Fatal(err)
+		}
+		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic()+"-2 holds state", "the offset of "+cfg.ExchangeTopic()+"-2 was not committed with it")
+	})
+}
+
+// TestTakeOverWaitsForEveryHighWatermark restores a task while a transaction is
+// open in the exchange. What the last owner sent may lie behind it, so the clock
+// stays where it was until every task is past what was there, committed or not.
+func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		runOver(t, cfg, topologytest.LinkedCalls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+		other := client(t, cfg, kgo.TransactionalID("other"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		defer other.Close()
+		if err := other.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for p := range cfg.ExchangePartitions {
+			if err := other.ProduceSync(t.Context(), &kgo.Record{Topic: cfg.ExchangeTopic(), Partition: p}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		of := assigned{topicPartition: topicPartition{cfg.ExchangeTopic(), 1}}
+		of.last = committedMetadata(t, cfg)[of.topicPartition]
+		raw := map[string]int32{topologytest.Topic: 4}
+		res := (&restore{cfg: &cfg, raw: raw, of: of, log: cfg.Log}).attempt(t.Context())
+		if res.err != nil {
+			t.Fatal(res.err)
+		}
+		task := res.task
+		held := task.Clock().Time
+		later := held + time.Minute.Milliseconds()
+		hear := func(behind int32) int64 {
+			t.Helper()
+			var k topology.Tick
+			for p := range raw[topologytest.Topic] {
+				k.Progress = append(k.Progress, topology.Progress{Source: topology.SourcePartition{Topic: topologytest.Topic, Partition: p}, Time: later})
+			}
+			for p := range cfg.ExchangePartitions {
+				c := topology.Clock{Task: p, Time: later, Position: cluster.PartitionInfo(cfg.ExchangeTopic(), p).HighWatermark}
+				if p == behind {
+					c.Position--
+				}
+				k.Clocks = append(k.Clocks, c)
+			}
+			var fx topology.Effects
+			tick := topology.Record{Offset: task.Position(), Value: k.Envelopes(&cfg.Config)[of.partition].Value}
+			if err := task.Process(tick, &fx); err != nil {
+				t.Fatal(err)
+			}
+			task.Finish(&fx)
+			task.Commit(task.Position())
+			return task.Clock().Time
+		}
+		for p := range cfg.ExchangePartitions {
+			if got := hear(p); got != held {
+				t.Errorf("with task %d one record before the high watermark the clock moved by %d ms", p, got-held)
+			}
+		}
+		if got := hear(-1); got != later {
+			t.Errorf("with all tasks at the high watermarks the clock moved by %d ms, want %d", got-held, later-held)
+		}
+	})
+}
+
+// TestMetadataOfANewerProgram begins where a program of another version has
+// committed.
+func TestMetadataOfANewerProgram(t *testing.T) {
+	for name, tp := range map[string]topicPartition{
+		"source":   {topologytest.Topic, 3},
+		"exchange": {testApp + "-exchange-repartition", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+				runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+				cl := client(t, cfg)
+				defer cl.Close()
+				adm := kadm.NewClient(cl)
+				all, err := adm.FetchOffsets(t.Context(), testApp)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o, _ := all.Lookup(tp.topic, tp.partition)
+				newer := kadm.Offsets{}
+				newer.Add(kadm.Offset{Topic: tp.topic, Partition: tp.partition, At: o.At, LeaderEpoch: -1, Metadata: "2 x 0 "})
+				if err := adm.CommitAllOffsets(t.Context(), testApp, newer); err != nil {
+					t.Fatal(err)
+				}
+				endsWith(t, cfg, ErrNewerState, fmt.Sprintf("%s-%d: ", tp.topic, tp.partition), `of form "2"`)
+			})
+		})
+	}
+}
+
+// runOver runs an instance over records, and stops it.
+func runOver(t *testing.T, cfg Config, records []topologytest.Raw) {
+	t.Helper()
+	feed(t, cfg, records)
+	r := startRun(t, cfg)
+	time.Sleep(5 * time.Second)
+	if err := r.stop(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOutcomeIsLookedUp asks for the outcome of a transaction while the broker is
+// about to end it: the answer waits for that, and knows a commit by its metadata
+// where it moved no offset.
+func TestOutcomeIsLookedUp(t *testing.T) {
+	const end = time.Second // takes as long
+	for name, c := range map[string]struct {
+		position, changelog int64
+		try                 kgo.TransactionEndTry
+		want                outcome
+		after               time.Duration
+	}{
+		"an offset moved":     {1, 7, kgo.TryCommit, unknown, end},
+		"only metadata moved": {0, 9, kgo.TryCommit, unknown, end},
+		"aborted":             {1, 9, kgo.TryAbort, aborted, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+				w, p := memberWith(t, cfg, metadata{owner: "one", changelog: 7})
+				tx := new(transaction)
+				tx.touch(p)
+				p.position, p.changelogNext = c.position, c.changelog
+				busy := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ConcurrentTransactions, Count: -1, TopLevel: true})
+				time.AfterFunc(end, busy.Remove)
+				ended := make(chan error, 1)
+				go func() {
+					_, err := w.session.End(kgo.PreTxnCommitFnContext(t.Context(), w.offsets(tx)), c.try)
+					ended <- err
+				}()
+				time.Sleep(end / 2)
+				begun := time.Now()
+				got, err := w.verify(t.Context(), tx)
+				if got != c.want || (err == nil) != (c.want == aborted) {
+					t.Errorf("%s, %v; want %s", got, err, c.want)
+				}
+				if waited := time.Since(begun); waited < c.after/2 {
+					t.Errorf("decided after %v, before the end of the transaction", waited)
+				}
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// memberWith is a worker in an open transaction, with a partition that was
+// committed at 0 with the given metadata and of which it has read a record.
+func memberWith(t *testing.T, cfg Config, committed metadata) (*worker, *partition) {
+	t.Helper()
+	feed(t, cfg, topologytest.Calls(9, 1, time.Second).Shuffle(9, 1, 0, 0))
+	adm := client(t, cfg)
+	defer adm.Close()
+	seed := kadm.Offsets{}
+	seed.Add(kadm.Offset{Topic: topologytest.Topic, LeaderEpoch: -1, Metadata: committed.String()})
+	if err := kadm.NewClient(adm).CommitAllOffsets(t.Context(), testApp, seed); err != nil {
+		t.Fatal(err)
+	}
+	session, err := kgo.NewGroupTransactSession(append(cfg.Client,
+		kgo.SeedBrokers(cfg.Brokers...), kgo.TransactionalID(committed.owner),
+		kgo.ConsumerGroup(testApp), kgo.ConsumeTopics(topologytest.Topic))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(session.Close)
+	if err := session.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	if fetches := session.PollFetches(t.Context()); fetches.Err() != nil || fetches.Empty() {
+		t.Fatalf("nothing was read: %v", fetches.Err())
+	}
+	w := &worker{cfg: &cfg, id: committed.owner, session: session, cl: session.Client()}
+	return w, &partition{
+		topicPartition: topicPartition{topologytest.Topic, 0}, epoch: -1, stable: stable{0, committed.String()},
+	}
 }
 
 // TestRetentionOvertakes deletes records that a running instance has not read.
