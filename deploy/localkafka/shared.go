@@ -13,8 +13,13 @@ const sharedTimeout = 5 * time.Minute
 var shared = sync.OnceValues(func() (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), sharedTimeout)
 	defer cancel()
-	return Start(ctx, Options{})
+	return Start(ctx, Options{Props: patient})
 })
+
+// patient keeps the controller from fencing a lone broker that only waits for a
+// busy machine: then nobody would lead anything. A killed broker could register
+// again only after that time, but this one is never killed.
+var patient = map[string]string{"broker.session.timeout.ms": "60000"}
 
 // Shared is one broker for all the tests of a test binary, started by the
 // first that asks. It ends with the binary, so tests give their topics and
