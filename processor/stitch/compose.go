@@ -187,8 +187,11 @@ func (l *leg) deniesTalk() bool {
 		return false
 	}
 	switch l.why().HangupCause {
-	case call.NoCause, call.CauseNormal, call.CauseCanceled, call.CauseTransferred, call.CauseUnknown:
-		return false // less than a second of talk is claimed as none
+	case call.CauseCanceled:
+		// Less than a second of talk is claimed as none.
+		return l.end().Known() && l.answer.Known() && l.end().At-l.answer.At >= 1000
+	case call.NoCause, call.CauseNormal, call.CauseTransferred, call.CauseUnknown:
+		return false
 	default:
 		return true
 	}

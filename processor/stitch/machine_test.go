@@ -419,7 +419,7 @@ func TestSlowMessageFindsItsLeg(t *testing.T) {
 	e := legEvent("c", 0)
 	m.Event(e, start, start)
 	settled(m, start, start)
-	last := start + m.keep() + expirySlack
+	last := start + m.keep() + time.Hour.Milliseconds()
 	if fx := settled(m, last, last); len(fx.Sessions) != 1 || fx.Sessions[0].State != call.Final {
 		t.Fatalf("%d records at the time-out, want one that is FINAL", len(fx.Sessions))
 	}

@@ -449,7 +449,7 @@ func runOver(t *testing.T, cfg Config, records []topologytest.Raw) {
 // about to end it: the answer waits for that, and knows a commit by its metadata
 // where it moved no offset.
 func TestOutcomeIsLookedUp(t *testing.T) {
-	const end = time.Second // takes as long
+	const end = time.Second // is how long the broker takes to end it
 	for name, c := range map[string]struct {
 		position, changelog int64
 		try                 kgo.TransactionEndTry

@@ -25,6 +25,7 @@ type Message struct {
 	Timestamp int64 // epoch ms
 	Value     []byte
 	Kind      Kind
+	More      int // events of its kind that it tells beside the first
 	Call      int // number of the call that it is about
 }
 
@@ -145,6 +146,21 @@ func (c *Corpus) Stragglers(n int, kind Kind, later time.Duration) *Corpus {
 	return c
 }
 
+// Arrays tells two events at a time of n calls, in a JSON array.
+func (c *Corpus) Arrays(n int) *Corpus {
+	for i := 1; i < len(c.Records) && n > 0; i++ {
+		a, b := c.Records[i-1], c.Records[i]
+		if a.Call != b.Call || a.Kind != NewEvent || b.Kind != NewEvent || a.More+b.More > 0 {
+			continue
+		}
+		n--
+		b.More = 1
+		b.Value = slices.Concat([]byte("["), a.Value, []byte(","), b.Value, []byte("]"))
+		c.Records = slices.Replace(c.Records, i-1, i+1, b)
+	}
+	return c
+}
+
 // Coarse rounds the timestamps down, so that many are equal.
 func (c *Corpus) Coarse(to time.Duration) *Corpus {
 	for i := range c.Records {
@@ -170,7 +186,7 @@ func (c *Corpus) Keyed(seed uint64, partitions int32, disorder time.Duration, re
 func (c *Corpus) log(rng *rand.Rand, disorder time.Duration, repeats float64, place func(Message) int32) []Raw {
 	var log []Raw
 	write := func(m Message) {
-		log = append(log, Raw{Kind: m.Kind, At: m.Timestamp + rng.Int64N(disorder.Milliseconds()+1), Record: topology.Record{
+		log = append(log, Raw{Kind: m.Kind, More: m.More, At: m.Timestamp + rng.Int64N(disorder.Milliseconds()+1), Record: topology.Record{
 			Topic: Topic, Partition: place(m), Timestamp: m.Timestamp, Value: m.Value,
 			Headers: []call.Header{{Key: "provider", Value: []byte(m.Provider)}},
 		}})

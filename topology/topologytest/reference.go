@@ -89,10 +89,10 @@ func legsKey(legs []call.LegID) string {
 }
 
 // Account holds the books of a result, and what was published, against a count
-// of the raw records by partition and kind.
+// of the raw records by partition, and of what they tell by kind.
 func Account(records []Raw, of *Result) error {
 	type count [kinds]int64
-	by := map[topology.SourcePartition]*count{}
+	by, read := map[topology.SourcePartition]*count{}, map[topology.SourcePartition]int64{}
 	var all, distinct count
 	seen := map[string]bool{}
 	for _, r := range records {
@@ -100,11 +100,13 @@ func Account(records []Raw, of *Result) error {
 		if by[at] == nil {
 			by[at] = new(count)
 		}
-		by[at][r.Kind]++
-		all[r.Kind]++
+		told := int64(1 + r.More)
+		read[at]++
+		by[at][r.Kind] += told
+		all[r.Kind] += told
 		if !seen[string(r.Value)] {
 			seen[string(r.Value)] = true
-			distinct[r.Kind]++
+			distinct[r.Kind] += told
 		}
 	}
 	var sum call.Audit
@@ -113,12 +115,12 @@ func Account(records []Raw, of *Result) error {
 		if b == nil {
 			return fmt.Errorf("there is no book of %s", at)
 		}
-		read := int64(0)
+		events := -n[Rejected] - n[Ignored]
 		for _, k := range n {
-			read += k
+			events += k
 		}
-		if b.Read != read || b.Rejected != n[Rejected] || b.Ignored != n[Ignored] || b.Events != read-n[Rejected]-n[Ignored] {
-			return fmt.Errorf("the book of %s is %+v, where the partition holds %v", at, *b, *n)
+		if b.Read != read[at] || b.Rejected != n[Rejected] || b.Ignored != n[Ignored] || b.Events != events {
+			return fmt.Errorf("the book of %s is %+v, where the partition holds %d records, by kind %v", at, *b, read[at], *n)
 		}
 		sum.Accepted += b.Accepted
 		sum.Duplicate += b.Duplicate

@@ -21,6 +21,7 @@ type Raw struct {
 	topology.Record
 	At   int64
 	Kind Kind
+	More int // events of its kind that it tells beside the first
 }
 
 // Faults are the adversary's means, as probabilities per occasion.
