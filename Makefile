@@ -39,6 +39,10 @@ test: lint ## everything: lint, then all tests, Apache Kafka included (needs Jav
 race: ## all tests under the race detector
 	$(GO) test -race -timeout 40m $(TESTFLAGS) ./...
 
+.PHONY: faults
+faults: ## instances killed, frozen, started and stopped under 5,000 calls on Apache Kafka
+	$(GO) test -count=1 -v -run '^TestFaults$$' -parallel 1 -timeout 30m ./cmd/callstitch/internal/faults -calls 5000 -kills 20 $(ARGS)
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
 	@unformatted=$$($(TOOL) gofumpt -l .); \

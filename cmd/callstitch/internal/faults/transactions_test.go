@@ -1,0 +1,104 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// broker answers what readers cannot tell: for them a topic ends where an open
+// transaction begins.
+type broker struct{ admin *kadm.Client }
+
+func newBroker(t *testing.T, addresses []string) *broker {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(addresses...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return &broker{kadm.NewClient(client)}
+}
+
+// ownTopics are exchange, changelog, events, sessions, rejects and audit.
+const ownTopics = 6
+
+// noTransactionIsOpen expects that of an application without instances.
+func (a *application) noTransactionIsOpen() {
+	a.t.Helper()
+	topics := a.broker.topics(a.t, a.id+"-")
+	if len(topics) != ownTopics {
+		a.t.Errorf("%s has the topics %v, not %d", a.id, topics, ownTopics)
+	}
+	// The markers of a transaction are written just after the answer that ends it. One
+	// that nobody ends is open for 10 s and more.
+	var open []string
+	for deadline := time.Now().Add(time.Second); ; {
+		open = append(a.broker.transactions(a.t, a.id+"-"), a.broker.unread(a.t, topics)...)
+		if len(open) == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	for _, what := range open {
+		a.t.Error("a transaction is open: ", what)
+	}
+}
+
+// topics are those whose name begins with prefix.
+func (b *broker) topics(t *testing.T, prefix string) (names []string) {
+	t.Helper()
+	listed, err := b.admin.ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range listed.Names() {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// transactions are the ids of open ones that begin with prefix.
+func (b *broker) transactions(t *testing.T, prefix string) (ids []string) {
+	t.Helper()
+	listed, err := b.admin.ListTransactions(t.Context(), nil, []string{"Ongoing", "PrepareCommit", "PrepareAbort"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range listed.TransactionalIDs() {
+		if strings.HasPrefix(id, prefix) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// unread are the partitions of which readers of committed records do not reach the end.
+func (b *broker) unread(t *testing.T, topics []string) (partitions []string) {
+	t.Helper()
+	committed, err := b.admin.ListCommittedOffsets(t.Context(), topics...)
+	if err == nil {
+		err = committed.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends, err := b.admin.ListEndOffsets(t.Context(), topics...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends.Each(func(end kadm.ListedOffset) {
+		if c, _ := committed.Lookup(end.Topic, end.Partition); c.Offset != end.Offset {
+			partitions = append(partitions, fmt.Sprintf("%s %d can be read to %d of %d", end.Topic, end.Partition, c.Offset, end.Offset))
+		}
+	})
+	return partitions
+}
