@@ -78,8 +78,8 @@ var rules = map[string]rule{
 	"internal/arch":                    {ours: none, foreign: none},
 }
 
-// openTransactions asks the broker what no reader and no flag of the program tells.
-const openTransactions = "cmd/callstitch/internal/faults/transactions_test.go"
+// askBroker asks the broker what no reader and no flag of the program tells.
+const askBroker = "cmd/callstitch/internal/faults/broker_test.go"
 
 // reserved are packages that only some may import, in tests too.
 var reserved = []struct {
@@ -89,8 +89,8 @@ var reserved = []struct {
 	reason  string
 }{
 	{"github.com/linkedin/goavro/v2", []string{"schemas"}, false, "schemas alone turns values into Avro"},
-	{"github.com/twmb/franz-go/pkg/kgo", []string{"topology/kafka", openTransactions}, false, "topology/kafka alone speaks to brokers"},
-	{"github.com/twmb/franz-go/pkg/kadm", []string{"topology/kafka", openTransactions}, false, "topology/kafka alone speaks to brokers"},
+	{"github.com/twmb/franz-go/pkg/kgo", []string{"topology/kafka", askBroker}, false, "topology/kafka alone speaks to brokers"},
+	{"github.com/twmb/franz-go/pkg/kadm", []string{"topology/kafka", askBroker}, false, "topology/kafka alone speaks to brokers"},
 	{"github.com/twmb/franz-go/pkg/kmsg", []string{"topology/kafka"}, false, "topology/kafka alone speaks to brokers"},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/callstitch/demo.go"}, true, "a fake broker is for the demo and tests"},
 	{"github.com/twmb/franz-go/pkg/sr/srfake", []string{"cmd/callstitch/demo.go"}, true, "a fake registry is for the demo and tests"},

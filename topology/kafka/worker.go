@@ -138,11 +138,17 @@ func (w *worker) close() {
 const leaveLimit = 2 * time.Second
 
 // leave hands the partitions to the others at once. A static member that only
-// goes away keeps them until its session times out (P24).
+// goes away keeps them until its session times out (P24). The client's part in the
+// group is over before that: in a rebalance, which the first to leave begins, it
+// would join again.
 func (w *worker) leave(hard context.Context) {
 	ctx, cancel := context.WithTimeout(hard, leaveLimit)
 	defer cancel()
-	if err := leaveGroup(ctx, w.cl, w.cfg.ApplicationID, w.id); err != nil {
+	err := w.cl.LeaveGroupContext(ctx) // of a static member it only ends the part
+	if err == nil {
+		err = leaveGroup(ctx, w.cl, w.cfg.ApplicationID, w.id)
+	}
+	if err != nil {
 		w.log.Warn("could not leave the group; its partitions move when the session times out", "error", err)
 	}
 }

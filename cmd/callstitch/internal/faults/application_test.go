@@ -119,6 +119,11 @@ func (a *application) stop(instances []*instance) {
 	for _, in := range instances {
 		in.awaitEnd()
 	}
+	for _, in := range instances {
+		if ids := a.broker.members(a.t, a.id, a.id+"-"+in.name+"-"); len(ids) > 0 {
+			a.t.Errorf("the group waits for %v, which have stopped", ids)
+		}
+	}
 }
 
 // booksAreClosed says whether the books hold every record that was sent.

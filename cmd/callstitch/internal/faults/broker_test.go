@@ -78,6 +78,24 @@ func (b *broker) transactions(t *testing.T, prefix string) (ids []string) {
 	return ids
 }
 
+// members are the static members of a group whose id begins with prefix.
+func (b *broker) members(t *testing.T, group, prefix string) (ids []string) {
+	t.Helper()
+	described, err := b.admin.DescribeGroups(t.Context(), group)
+	if err == nil {
+		err = described.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range described[group].Members {
+		if m.InstanceID != nil && strings.HasPrefix(*m.InstanceID, prefix) {
+			ids = append(ids, *m.InstanceID)
+		}
+	}
+	return ids
+}
+
 // unread are the partitions of which readers of committed records do not reach the end.
 func (b *broker) unread(t *testing.T, topics []string) (partitions []string) {
 	t.Helper()
