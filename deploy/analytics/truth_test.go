@@ -172,7 +172,7 @@ func repeatCallers(calls []call) [][]string {
 	})
 	const n = 2 // column of the number of calls
 	rows = slices.DeleteFunc(rows, func(row []string) bool { return row[n] == "1" })
-	slices.SortStableFunc(rows, func(a, b []string) int { return cmp.Compare(b[n], a[n]) })
+	slices.SortStableFunc(rows, func(a, b []string) int { return cmp.Compare(must(strconv.Atoi(b[n])), must(strconv.Atoi(a[n]))) })
 	return rows
 }
 

@@ -179,6 +179,10 @@ func newPeer(l *leg) peer {
 	return m
 }
 
+// claimedNoneMS is how long talk may be that a provider claims as none: it counts
+// whole seconds, and its hosts differ by some 200 ms.
+const claimedNoneMS = 1200
+
 // deniesTalk says whether the provider claims that nobody talked, and why the
 // called party could not be reached. An answer before that was of somebody
 // else, as the agent's whom Stringee rings before it calls the customer.
@@ -188,8 +192,7 @@ func (l *leg) deniesTalk() bool {
 	}
 	switch l.why().HangupCause {
 	case call.CauseCanceled:
-		// Less than a second of talk is claimed as none.
-		return l.end().Known() && l.answer.Known() && l.end().At-l.answer.At >= 1000
+		return l.end().Known() && l.answer.Known() && l.end().At-l.answer.At >= claimedNoneMS
 	case call.NoCause, call.CauseNormal, call.CauseTransferred, call.CauseUnknown:
 		return false
 	default:
@@ -621,7 +624,7 @@ func (p *picture) listLegs(s *call.Session, shown []peer) {
 		s.Legs[i] = call.LegSummary{
 			ID: m.id, Role: m.role, CallID: m.callID, FromE164: m.from.value.E164, ToE164: m.to.value.E164,
 			Started: m.started, Answered: m.answer, Ended: m.end,
-			Disposition: p.disposition(m, s.Disposition), HangupCause: m.ending(),
+			Disposition: p.disposition(m, s.Disposition), HangupCause: m.cause(),
 		}
 		if p.final && !m.ended() {
 			s.Legs[i].Ended = timedOut(m.lastAlive())
@@ -637,9 +640,9 @@ func (p *picture) listLegs(s *call.Session, shown []peer) {
 	}
 }
 
-// ending is why the leg ended. One that a transfer ended without a word of the
+// cause is why the leg ended. One that a transfer ended without a word of the
 // provider's was transferred.
-func (m *peer) ending() call.HangupCause {
+func (m *peer) cause() call.HangupCause {
 	if cause := m.why().HangupCause; cause != call.NoCause || !m.passedOn || !m.ended() {
 		return cause
 	}

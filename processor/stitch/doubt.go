@@ -11,8 +11,8 @@ import (
 // some 200 ms, and one that waits for another stamps what came before too late.
 const skewToleranceMS = 1000
 
-// skew is the flag for a leg about which clocks disagree: it was answered before it
-// started, or ended before it was answered, by more than tolerated.
+// skew is the flag for a leg about which clocks disagree: an earlier stage of its
+// life is stamped after a later one, by more than tolerated.
 //
 // Only a clock can be skewed, so what was computed from a duration does not count.
 // A Kafka timestamp is late where a record is, so it tells only by being too early.

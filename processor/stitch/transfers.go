@@ -206,7 +206,7 @@ func (p *picture) fromFlows(seen []peer) {
 		if p.reached(j) || seen[j].consult {
 			continue
 		}
-		for i := range seen {
+		for i := range slices.Backward(seen) { // of several, the one that was called last passed it on
 			if i != j && !seen[i].consult && continues(&seen[i], &seen[j]) {
 				p.passOn(i, j, seen[i].end.At)
 				break
@@ -417,11 +417,8 @@ func (m *peer) passed() bool {
 }
 
 func (p *picture) confirm(i int, at call.Instant, result call.TransferResult) {
-	for k := range p.transfers {
+	if k := p.transferOf(i); k >= 0 {
 		t := &p.transfers[k]
-		if t.from != i && t.consult != i && t.to != i {
-			continue
-		}
 		t.inferred = false
 		if at.Known() {
 			t.at = at.At
@@ -438,6 +435,16 @@ func (p *picture) confirm(i int, at call.Instant, result call.TransferResult) {
 		at: at.At, from: i, to: p.successor(p.peers[:min(len(p.peers), legsMax)], i), consult: -1,
 		typ: p.peers[i].passing(""), result: result,
 	})
+}
+
+// transferOf is the transfer that an event of leg i speaks of: one that the leg made,
+// else the one by which it came; -1 for none. A leg in a chain has both.
+func (p *picture) transferOf(i int) int {
+	made := slices.IndexFunc(p.transfers, func(t transfer) bool { return t.from == i || t.consult == i })
+	if made >= 0 {
+		return made
+	}
+	return slices.IndexFunc(p.transfers, func(t transfer) bool { return t.to == i })
 }
 
 // record writes the transfers in the form of the session's record.

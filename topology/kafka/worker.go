@@ -144,11 +144,10 @@ const leaveLimit = 2 * time.Second
 func (w *worker) leave(hard context.Context) {
 	ctx, cancel := context.WithTimeout(hard, leaveLimit)
 	defer cancel()
-	err := w.cl.LeaveGroupContext(ctx) // of a static member it only ends the part
-	if err == nil {
-		err = leaveGroup(ctx, w.cl, w.cfg.ApplicationID, w.id)
-	}
-	if err != nil {
+	ended, stop := context.WithTimeout(ctx, leaveLimit/2)
+	defer stop()
+	w.cl.LeaveGroupContext(ended) // of a static member it only ends the part; if not in time, leaving may still help
+	if err := leaveGroup(ctx, w.cl, w.cfg.ApplicationID, w.id); err != nil {
 		w.log.Warn("could not leave the group; its partitions move when the session times out", "error", err)
 	}
 }
