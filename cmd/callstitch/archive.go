@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ type archive struct {
 	from       string           // where outputs are searched from
 	registry   *schemas.Registry
 	own        map[schemas.Subject]*schemas.Reader // where the registry gives no schema
+	noSchema   error                               // why it first gave none
 
 	names    map[string]bool          // the ids that outputs are searched for
 	legs     map[call.LegID]bool      // of the calls
@@ -62,11 +64,7 @@ type storedEvent struct {
 	Offset    int64  `json:"src_offset"`
 }
 
-func openArchive(o *explainOptions, cfg memory.Config) (*archive, error) {
-	c, err := o.process.config.load(false)
-	if err != nil {
-		return nil, err
-	}
+func openArchive(o *explainOptions, c *config, cfg memory.Config) (*archive, error) {
 	if len(c.Kafka.Brokers) == 0 {
 		return nil, usageError{errors.New("--file, --brokers or kafka.brokers is required")}
 	}
@@ -148,34 +146,34 @@ func (a *archive) met(s call.Source, at int64) {
 // findSessions finds the legs of the sessions that have one of the names: their
 // own, that of one they absorbed, or that of a leg.
 func (a *archive) findSessions(ctx context.Context) error {
-	err := a.tail(ctx, a.broker, a.cfg.Topics.Sessions, a.from, func(r topology.Record) error {
-		if _, earlier := a.sessions[string(r.Key)]; !earlier && !a.mayName(r.Value) {
-			return nil
-		}
-		var s storedSession
-		if err := a.decode(ctx, schemas.Sessions, r, &s); err != nil {
-			return err
-		}
-		a.sessions[s.ID] = s
-		return nil
-	})
+	err := a.tail(ctx, a.broker, a.cfg.Topics.Sessions, a.from, func(r topology.Record) error { return a.keepSession(ctx, r) })
 	if err != nil {
 		return err
 	}
-	var legs []call.LegID
-	for id, s := range a.sessions { // order: a set has none
-		if !a.named(s) {
-			delete(a.sessions, id)
-			continue
-		}
+	for _, s := range a.sessions { // order: a set has none
 		for _, l := range s.Legs {
 			if leg, ok := call.ParseLegID(l.ID); ok {
-				legs = append(legs, leg)
+				a.add(leg)
 			}
 		}
 	}
-	for _, leg := range legs {
-		a.add(leg)
+	return nil
+}
+
+// keepSession keeps a session while its last record has one of the names. The
+// topic may hold many more that only contain one: they are not kept.
+func (a *archive) keepSession(ctx context.Context, r topology.Record) error {
+	if _, earlier := a.sessions[string(r.Key)]; !earlier && !a.mayName(r.Value) {
+		return nil
+	}
+	var s storedSession
+	if err := a.decode(ctx, schemas.Sessions, r, &s); err != nil {
+		return err
+	}
+	if a.named(s) {
+		a.sessions[s.ID] = s
+	} else {
+		delete(a.sessions, s.ID)
 	}
 	return nil
 }
@@ -263,6 +261,7 @@ func (a *archive) reader(ctx context.Context, subject schemas.Subject, value []b
 	}
 	reader, err := a.registry.Reader(ctx, id)
 	if err != nil {
+		a.noSchema = cmp.Or(a.noSchema, err)
 		reader, err = schemas.NewReader(subject.Schema())
 		a.own[subject] = reader
 	}
@@ -284,8 +283,8 @@ func (a *archive) read(ctx context.Context, window time.Duration) (evidence, err
 	e.pile.merge()
 	e.where = fmt.Sprintf("%d raw records of %s between %s and %s", len(e.pile.records), strings.Join(topics, ", "),
 		from.Format(time.DateTime), until.Format(time.DateTime))
-	if len(a.own) > 0 {
-		e.remarks = append(e.remarks, "the schema registry does not answer: outputs were read with this program's own schemas")
+	if a.noSchema != nil {
+		e.remarks = append(e.remarks, "outputs were read with this program's own schemas: "+printable(a.noSchema.Error()))
 	}
 	if n := a.gone(e.pile); n > 0 {
 		e.remarks = append(e.remarks, fmt.Sprintf("%d of the call's raw records are gone from their topic: the story has gaps", n))

@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"callstitch/processor/call"
+	"callstitch/topology"
 )
 
 // explainWindow is how long before a call's first record and after its last one
-// raw records are read: the time in which another leg may join it.
+// raw records are read. It is a choice, and no bound: a leg may join as long as
+// the others are kept, which is retention beyond their end, but so many raw records
+// may not fit into memory. Who misses a leg widens it.
 const explainWindow = time.Hour
 
 type explainOptions struct {
@@ -87,10 +92,17 @@ func (o *explainOptions) gather(ctx context.Context, cmd *cobra.Command, q quest
 	if err != nil {
 		return evidence{}, err
 	}
+	c, err := o.process.config.load(false)
+	if err != nil {
+		return evidence{}, err
+	}
+	if err := q.checkTopic(c.Topology()); err != nil {
+		return evidence{}, err
+	}
 	if o.file != "" {
 		return readEvidence(cmd.InOrStdin(), o.file, o.process.format == "kcat", cfg)
 	}
-	a, err := openArchive(o, cfg)
+	a, err := openArchive(o, c, cfg)
 	if err != nil {
 		return evidence{}, err
 	}
@@ -108,6 +120,9 @@ type question struct {
 }
 
 func parseQuestion(args []string) (question, error) {
+	if args[0] == "" { // every text contains it
+		return question{}, usageError{errors.New("the ID or TOPIC must not be empty")}
+	}
 	if len(args) == 1 {
 		q := question{id: args[0]}
 		q.leg, _ = call.ParseLegID(q.id)
@@ -122,6 +137,26 @@ func parseQuestion(args []string) (question, error) {
 		return question{}, usageError{fmt.Errorf("OFFSET must be a number from 0, not %q", args[2])}
 	}
 	return question{at: &call.Source{Topic: args[0], Partition: int32(partition), Offset: offset}}, nil
+}
+
+// checkTopic refuses a topic that holds no raw records: taken for one, a session
+// would be told to be rejected, and to be in the rejects topic.
+func (q question) checkTopic(t topology.Config) error {
+	if q.at == nil {
+		return nil
+	}
+	var sources []string
+	for _, s := range t.Sources {
+		sources = append(sources, s.Topic)
+	}
+	ours := []string{t.Topics.Events, t.Topics.Sessions, t.Topics.Legs, t.Topics.Rejects, t.Topics.Audit, t.ExchangeTopic(), t.ChangelogTopic()}
+	switch {
+	case len(sources) > 0 && !slices.Contains(sources, q.at.Topic):
+		return usageError{fmt.Errorf("%s is not a topic of raw records: the sources are %s", q.at.Topic, strings.Join(sources, ", "))}
+	case len(sources) == 0 && slices.Contains(ours, q.at.Topic):
+		return usageError{fmt.Errorf("%s is not a topic of raw records: callstitch itself writes it", q.at.Topic)}
+	}
+	return nil
 }
 
 // isAbout says whether the question names the record.

@@ -2,14 +2,22 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
 	"callstitch/cmd/callstitch/internal/simulator"
 	"callstitch/processor/call"
+	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/memory"
 )
@@ -122,6 +130,92 @@ func TestExplainComparesWithTheOutput(t *testing.T) {
 	}
 }
 
+// A session that was absorbed is told of at the end only where the output topic has
+// it otherwise.
+func TestExplainComparesAbsorbedSessions(t *testing.T) {
+	arrival := time.Date(2024, 2, 20, 10, 0, 30, 0, time.UTC).UnixMilli()
+	transferred := topology.Record{Topic: rawTopic, Timestamp: arrival, Value: []byte(
+		`{"eventType":"transferDisconnect","callId":"c-b","parentCallId":"c-1","direction":"outbound","from":"+15550100101","to":"+15550100103",` +
+			`"startTime":"2024-02-20T10:00:01.000Z","endTime":"2024-02-20T10:00:09.000Z","cause":"timeout"}`,
+	)}
+	absorbed := call.NewLegID("default", call.Bandwidth, "", "c-b").String()
+	survivor := call.NewLegID("default", call.Bandwidth, "", "c-1").String()
+	told := "\nsession " + absorbed + "\n  SUPERSEDED by " + survivor + "\n  call.sessions has revision 1: "
+	for _, test := range []struct {
+		state string
+		want  string // nothing: it is not told
+	}{{"FINAL", told + "FINAL, NO_ANSWER, other than here"}, {"PARTIAL", told + "PARTIAL, NO_ANSWER, other than here"}, {"SUPERSEDED", ""}} {
+		e := evidence{
+			where: "2 raw records", through: arrival + 300_000,
+			stored: []storedSession{{ID: absorbed, State: test.state, Revision: 1, Disposition: "NO_ANSWER"}},
+		}
+		for _, r := range []topology.Record{transferred, disconnect(0, 1, arrival+60_000)} {
+			if err := e.pile.add(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.pile.merge()
+		story := explained(t, e, question{id: "c-b"})
+		if !strings.Contains(story, test.want) || test.want == "" && strings.Contains(story, "call.sessions has") {
+			t.Errorf("the topic has it as %s: want %q\n%s", test.state, test.want, story)
+		}
+	}
+}
+
+// An open session that the output topic has as absorbed is one that differs.
+func TestExplainComparesOpenSessions(t *testing.T) {
+	arrival := time.Date(2024, 2, 20, 10, 0, 30, 0, time.UTC).UnixMilli()
+	session := call.NewLegID("default", call.Bandwidth, "", "c-1").String()
+	for state, differ := range map[string]bool{"PARTIAL": false, "FINAL": true, "SUPERSEDED": true} {
+		e := evidence{where: "1 raw record", through: arrival + 1, stored: []storedSession{{ID: session, State: state, Revision: 1}}}
+		if err := e.pile.add(disconnect(0, 0, arrival)); err != nil {
+			t.Fatal(err)
+		}
+		e.pile.merge()
+		story := explained(t, e, question{id: "c-1"})
+		if !strings.Contains(story, "call.sessions has revision 1: "+state) || strings.Contains(story, "other than here") != differ {
+			t.Errorf("the topic has it as %s: want that it differs: %t\n%s", state, differ, story)
+		}
+	}
+}
+
+// full takes some bytes, and then no more, as a full disk does.
+type full struct{ left int }
+
+var errFull = errors.New("no space left")
+
+func (f *full) Write(b []byte) (int, error) {
+	if f.left -= len(b); f.left < 0 {
+		return 0, errFull
+	}
+	return len(b), nil
+}
+
+// An explanation that cannot be written, wholly or at its end, is a failure.
+func TestExplainFailsToWrite(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	if err := os.WriteFile(file, append(disconnect(0, 0, 0).Value, "\n{\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, question := range [][]string{{"c-1"}, {rawTopic, "0", "1"}} {
+		run := func(out io.Writer) error {
+			root := newRoot()
+			root.SetArgs(append([]string{"explain", "--provider", "bandwidth", "--file", file}, question...))
+			root.SetOut(out)
+			return root.Execute()
+		}
+		var whole bytes.Buffer
+		if err := run(&whole); err != nil {
+			t.Fatal(err)
+		}
+		for _, room := range []int{0, whole.Len() / 2, whole.Len() - 1} {
+			if err := run(&full{room}); !errors.Is(err, errFull) || exitCode(err) != exitFailed {
+				t.Errorf("explain %s: with room for %d of %d bytes it ends with %v", question, room, whole.Len(), err)
+			}
+		}
+	}
+}
+
 // Whatever is asked about, the story has every record of it, and no number.
 func TestExplainAnyRecord(t *testing.T) {
 	sim := simulator.New(simulator.Config{
@@ -220,5 +314,80 @@ func TestArchiveCountsWhatIsGone(t *testing.T) {
 	}
 	if n := a.gone(p); n != 1 || a.since != 10 || a.until != 20 {
 		t.Errorf("%d records are gone between %d and %d", n, a.since, a.until)
+	}
+}
+
+// Of the sessions only those are kept that have one of the names: one that merely
+// contains it, or has it no more, takes no memory.
+func TestArchiveKeepsNamedSessions(t *testing.T) {
+	a := archiveOf(t, "c-1")
+	id := func(callID string) call.LegID { return call.NewLegID("acme", call.Bandwidth, "", callID) }
+	record := func(session string, calls ...string) topology.Record {
+		s := call.Session{ID: id(session), State: call.Partial, Provider: call.Bandwidth}
+		for _, c := range calls {
+			s.Legs = append(s.Legs, call.LegSummary{ID: id(c), CallID: c})
+		}
+		value, err := schemas.AppendAvro(schemas.AppendFrame(nil, 7), &s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return topology.Record{Key: []byte(s.ID.String()), Value: value}
+	}
+	for _, step := range []struct {
+		record topology.Record
+		kept   []string
+	}{
+		{record("c-10", "c-10", "c-11"), nil},
+		{record("c-2", "c-2"), nil},
+		{record("c-2", "c-2", "c-1"), []string{"c-2"}},
+		{record("c-3", "c-1"), []string{"c-2", "c-3"}},
+		{record("c-2"), []string{"c-3"}}, // absorbed
+	} {
+		if err := a.keepSession(t.Context(), step.record); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, c := range step.kept {
+			want = append(want, id(c).String())
+		}
+		slices.Sort(want)
+		if kept := slices.Sorted(maps.Keys(a.sessions)); !slices.Equal(kept, want) {
+			t.Errorf("kept %v, want %v", kept, want)
+		}
+	}
+}
+
+// Where a registry answers without the schema, it is not said to be silent.
+func TestArchiveSaysWhyThereIsNoSchema(t *testing.T) {
+	a := archiveOf(t, "c-1")
+	value, err := schemas.AppendAvro(schemas.AppendFrame(nil, 7), &call.Session{State: call.Partial, Provider: call.Bandwidth})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.decode(t.Context(), schemas.Sessions, topology.Record{Value: value}, &storedSession{}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := a.read(t.Context(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "outputs were read with this program's own schemas: fetch schema 7 at "
+	if len(e.remarks) != 1 || !strings.HasPrefix(e.remarks[0], want) || !strings.Contains(e.remarks[0], schemas.ErrNotRegistered.Error()) {
+		t.Errorf("it says %q, want %q, and that it is not registered", e.remarks, want)
+	}
+}
+
+// archiveOf looks for a name, with a registry that has no schemas.
+func archiveOf(t *testing.T, name string) *archive {
+	t.Helper()
+	server := srfake.New()
+	t.Cleanup(server.Close)
+	registry, err := schemas.NewRegistry(schemas.RegistryConfig{URL: server.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &archive{
+		registry: registry, own: map[schemas.Subject]*schemas.Reader{},
+		names: map[string]bool{name: true}, sessions: map[string]storedSession{},
 	}
 }

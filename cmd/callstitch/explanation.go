@@ -34,6 +34,8 @@ type explanation struct {
 	first map[call.EventID]*call.Event // the event that was accepted under an id
 	links map[call.NodeID][]call.LegID // the legs that named a node
 	ends  []*call.Session              // the last closed record of each id
+
+	err error // the first one of writing; nothing is written after it
 }
 
 func newExplanation(p paper, q question, r *related, showNumbers bool) *explanation {
@@ -43,7 +45,7 @@ func newExplanation(p paper, q question, r *related, showNumbers bool) *explanat
 	}
 }
 
-// tell writes the whole story.
+// tell writes the whole story, or fails.
 func (x *explanation) tell(e evidence) error {
 	x.say("%s: %d of %s", x.q, x.related.count(), e.where)
 	for _, r := range e.remarks {
@@ -54,7 +56,7 @@ func (x *explanation) tell(e evidence) error {
 	}
 	if met := x.related.met; met != nil && len(met.Events) == 0 {
 		x.sayNotTaken(met)
-		return nil
+		return x.err
 	}
 	x.cfg = e.cfg
 	x.cfg.Stitch.Partial = true // else an id that was never FINAL is not told to be superseded
@@ -64,8 +66,14 @@ func (x *explanation) tell(e evidence) error {
 		if err := x.take(&e.pile.records[i], x.related.has(i)); err != nil {
 			return err
 		}
+		if x.err != nil {
+			return x.err // nobody reads the rest, which may take a minute
+		}
 	}
-	return x.end(e)
+	if err := x.end(e); err != nil {
+		return err
+	}
+	return x.err
 }
 
 func (x *explanation) trace(s topology.Step) {
@@ -354,16 +362,21 @@ func (x *explanation) sayEnds(stored []storedSession) {
 	told := map[string]bool{}
 	for _, s := range x.ends {
 		told[s.ID.String()] = true
-		if s.State == call.Final {
+		o := storedAs(s, stored)
+		switch {
+		case s.State == call.Final:
 			x.sayEnd(s, fmt.Sprintf("FINAL, closed %s: %s", s.CloseReason, x.why(s)))
-			x.sayStored(s, stored)
+			x.sayStored(s, o)
+		case o != nil && differs(s, o): // else its survivor says it all
+			x.say("\nsession %s\n  %s", s.ID, state(s))
+			x.sayStored(s, o)
 		}
 	}
 	for _, leg := range x.named {
 		if s := x.sessions[leg]; s != nil && !told[s.ID.String()] {
 			told[s.ID.String()] = true
 			x.sayEnd(s, "open: "+x.waits(s))
-			x.sayStored(s, stored)
+			x.sayStored(s, storedAs(s, stored))
 		}
 	}
 	for _, o := range stored {
@@ -379,18 +392,31 @@ func (x *explanation) sayEnd(s *call.Session, end string) {
 	x.say("\nsession %s\n  %s\n  %s", s.ID, end, strings.TrimSpace(sessionLine(x.paper, &shown)))
 }
 
-// sayStored tells what the output topic has of a session.
-func (x *explanation) sayStored(s *call.Session, stored []storedSession) {
+// storedAs is what the output topic has of a session; nil where it has nothing.
+func storedAs(s *call.Session, stored []storedSession) *storedSession {
 	i := slices.IndexFunc(stored, func(o storedSession) bool { return o.ID == s.ID.String() })
 	if i < 0 {
+		return nil
+	}
+	return &stored[i]
+}
+
+// differs says whether the output topic has a session otherwise than it is here.
+func differs(s *call.Session, o *storedSession) bool {
+	here := cmp.Or(s.State, call.Partial) // one that is open was not published here
+	return o.State != here.String() || here == call.Final && o.Disposition != s.Disposition.String()
+}
+
+// sayStored tells what the output topic has of a session, if anything.
+func (x *explanation) sayStored(s *call.Session, o *storedSession) {
+	if o == nil {
 		return
 	}
-	o, differs := stored[i], ""
-	final := s.State == call.Final
-	if final != (o.State == call.Final.String()) || final && o.Disposition != s.Disposition.String() {
-		differs = x.paint(red, ", other than here: are these its settings (-c), and all its raw records?")
+	but := ""
+	if differs(s, o) {
+		but = x.paint(red, ", other than here: are these its settings (-c), and all its raw records?")
 	}
-	x.say("  %s has revision %d: %s, %s%s", x.cfg.Topics.Sessions, o.Revision, o.State, o.Disposition, differs)
+	x.say("  %s has revision %d: %s, %s%s", x.cfg.Topics.Sessions, o.Revision, o.State, o.Disposition, but)
 }
 
 // why says why a session is closed.
@@ -424,4 +450,11 @@ func (x *explanation) waits(s *call.Session) string {
 	return fmt.Sprintf("every leg has ended, and grace (%s) is not over", short(x.cfg.Stitch.Grace))
 }
 
-func (x *explanation) say(format string, args ...any) { fmt.Fprintf(x, format+"\n", args...) }
+func (x *explanation) say(format string, args ...any) {
+	if x.err != nil {
+		return
+	}
+	if _, err := fmt.Fprintf(x, format+"\n", args...); err != nil {
+		x.err = fmt.Errorf("write the explanation: %w", err)
+	}
+}
