@@ -16,7 +16,7 @@ type broker struct{ admin *kadm.Client }
 
 func newBroker(t *testing.T, addresses []string) *broker {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(addresses...))
+	client, err := kgo.NewClient(kgo.SeedBrokers(addresses...), kgo.MetadataMinAge(10*time.Millisecond)) // else topics that were just made are not listed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func (a *application) noTransactionIsOpen() {
 	a.t.Helper()
 	topics := a.broker.topics(a.t, a.id+"-")
 	if len(topics) != ownTopics {
-		a.t.Errorf("%s has the topics %v, not %d", a.id, topics, ownTopics)
+		a.t.Fatalf("%s has the topics %v, not %d", a.id, topics, ownTopics)
 	}
 	// The markers of a transaction are written just after the answer that ends it. One
 	// that nobody ends is open for 10 s and more.
