@@ -237,6 +237,9 @@ func (d *dictionary) codecNew(c *call.Codec, p *precedence) {
 	c.Byte(&p.rank)
 	d.leg.codecAt(c, &p.at)
 	codecShortID(c, &p.id)
+	if p.standing == unsaid { // it would have been written as 0
+		corrupt(c)
+	}
 	d.learn(*p)
 }
 
