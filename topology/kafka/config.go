@@ -162,16 +162,6 @@ func (c *Config) rawTopics() []string {
 	return topics
 }
 
-// source is the source that reads a topic.
-func (c *Config) source(topic string) topology.Source {
-	for _, s := range c.Sources {
-		if s.Topic == topic {
-			return s
-		}
-	}
-	return topology.Source{Topic: topic}
-}
-
 // sinkTopics lists the output topics that are written.
 func (c *Config) sinkTopics() []string {
 	topics := []string{c.Topics.Events, c.Topics.Sessions, c.Topics.Rejects, c.Topics.Audit}

@@ -71,7 +71,7 @@ func (w *worker) receive(ctx context.Context) error {
 			p.restore = startRestore(ctx, &restore{cfg: w.cfg, slots: w.slots, raw: w.topics.raw, of: a, log: w.log.With("partition", a.partition)})
 			continue
 		}
-		task := topology.NewDecodeTask(&w.cfg.Config, w.cfg.source(a.topic), a.partition)
+		task := topology.NewDecodeTask(&w.cfg.Config, w.cfg.SourceOf(a.topic), a.partition)
 		if err := task.Restore(a.last.task); err != nil {
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
