@@ -1,9 +1,8 @@
 package topology
 
 import (
-	"fmt"
-
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 	"callstitch/processor/stitch"
 )
 
@@ -51,30 +50,18 @@ func (a *account) progress(p Progress, task int32) {
 
 const accountForm = 1
 
-func (a *account) appendBinary(b []byte) []byte {
-	c := call.NewWriter(append(b, accountForm))
-	a.visit(c)
-	return c.Buf
+// Visit visits what is stored of the account.
+func (a *account) Visit(c *codec.Codec) {
+	c.Form(accountForm)
+	a.counts.Visit(c)
+	a.answer.Visit(c)
 }
 
-func (a *account) visit(c *call.Codec) {
-	visitCounts(c, &a.counts)
-	visitAnswer(c, &a.answer)
-}
-
-func (a *account) parse(b []byte) error {
-	if len(b) == 0 || b[0] != accountForm {
-		return fmt.Errorf("account: %w", ErrNewerState)
-	}
-	c := call.NewReader(b[1:])
-	a.visit(c)
-	if err := whole(c); err != nil {
-		return fmt.Errorf("account: %w", err)
-	}
+// restored ends the reading of an account: its latest answer is given again.
+func (a *account) restored() {
 	if a.answer.Offset > 0 {
 		a.due = append(a.due, a.answer)
 	}
-	return nil
 }
 
 // book gathers the answers of all stitch tasks for one source partition. It
@@ -162,33 +149,31 @@ func (b *book) close(p page) *page {
 
 const bookForm = 1
 
-func (b *book) appendBinary(buf []byte) []byte {
-	c := call.NewWriter(append(buf, bookForm))
-	b.visit(c)
-	return c.Buf
-}
-
-func (b *book) visit(c *call.Codec) {
+// Visit visits the book.
+func (b *book) Visit(c *codec.Codec) {
+	c.Form(bookForm)
 	c.Int64(&b.closed)
-	for _, p := range []*page{&b.target, &b.latest} {
-		c.Int64(&p.offset)
-		c.Int64(&p.arrival)
-		visitTotals(c, &p.totals)
-		visitCounts(c, &p.counts)
-		call.List(c, &p.answered, (*call.Codec).Bool)
-	}
+	b.target.Visit(c)
+	b.latest.Visit(c)
 }
 
-func (b *book) parse(buf []byte) error {
-	if len(buf) == 0 || buf[0] != bookForm {
-		return fmt.Errorf("book: %w", ErrNewerState)
+// Visit visits a page.
+func (p *page) Visit(c *codec.Codec) {
+	c.Int64(&p.offset)
+	c.Int64(&p.arrival)
+	p.totals.Visit(c)
+	p.counts.Visit(c)
+	codec.List(c, &p.answered, func(ok *bool, c *codec.Codec) { c.Bool(ok) })
+}
+
+// of reports whether the pages are of a book that so many tasks answer for.
+func (b *book) of(tasks int32) bool {
+	for _, p := range []*page{&b.target, &b.latest} {
+		if len(p.answered) != 0 && len(p.answered) != int(tasks) || len(p.answered) == 0 && p.offset != 0 {
+			return false
+		}
 	}
-	c := call.NewReader(buf[1:])
-	b.visit(c)
-	if err := whole(c); err != nil {
-		return fmt.Errorf("book: %w", err)
-	}
-	return nil
+	return true
 }
 
 func audit(p SourcePartition, of *page) *call.Audit {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"callstitch/processor/codec"
 	"callstitch/processor/stitch"
 )
 
@@ -136,9 +137,10 @@ func TestAccount(t *testing.T) {
 
 	// Another owner begins with the latest answer, which may not have been sent.
 	var next account
-	if err := next.parse(a.appendBinary(nil)); err != nil {
+	if err := codec.Read(codec.Append(nil, &a), &next); err != nil {
 		t.Fatal(err)
 	}
+	next.restored()
 	if d := cmp.Diff([]Answer{a.answer}, next.due); d != "" || next.counts != a.counts {
 		t.Errorf("taken up with %+v: %s", next.counts, d)
 	}
@@ -150,7 +152,7 @@ func TestBookBinary(t *testing.T) {
 		b.answer(a, 2)
 	}
 	var got book
-	if err := got.parse(b.appendBinary(nil)); err != nil {
+	if err := codec.Read(codec.Append(nil, &b), &got); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(b, got, cmp.AllowUnexported(book{}, page{})); d != "" {

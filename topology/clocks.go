@@ -1,11 +1,10 @@
 package topology
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
-	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // clocks are what a stitch task knows of time: the leg clock, which no source
@@ -97,39 +96,25 @@ func (c *clocks) settle() {
 // clocksForm is the version of the stored form of clocks.
 const clocksForm = 1
 
-func (c *clocks) visit(k *call.Codec) {
+// Visit visits the clocks.
+func (c *clocks) Visit(k *codec.Codec) {
+	k.Form(clocksForm)
 	k.Int64(&c.leg)
 	k.Int64(&c.session)
-	call.List(k, &c.sources, func(k *call.Codec, s *sourceClock) {
-		visitSource(k, &s.source)
-		k.Int64(&s.time)
-	})
-	call.List(k, &c.tasks, func(k *call.Codec, t *taskClock) {
-		k.Int64(&t.time)
-		k.Int64(&t.position)
-	})
+	codec.List(k, &c.sources, (*sourceClock).Visit)
+	codec.List(k, &c.tasks, (*taskClock).Visit)
 }
 
-func (c *clocks) appendBinary(b []byte) []byte {
-	k := call.NewWriter(append(b, clocksForm))
-	c.visit(k)
-	return k.Buf
+// Visit visits the time of a source partition.
+func (s *sourceClock) Visit(c *codec.Codec) {
+	s.source.Visit(c)
+	c.Int64(&s.time)
 }
 
-func (c *clocks) parse(b []byte) error {
-	tasks := len(c.tasks)
-	if len(b) == 0 || b[0] != clocksForm {
-		return fmt.Errorf("clocks: %w", ErrNewerState)
-	}
-	k := call.NewReader(b[1:])
-	c.visit(k)
-	if err := whole(k); err != nil {
-		return fmt.Errorf("clocks: %w", err)
-	}
-	if len(c.tasks) != tasks {
-		return fmt.Errorf("clocks of %d stitch tasks, where the exchange has %d partitions; restore its partition count, or reset the application", len(c.tasks), tasks)
-	}
-	return nil
+// Visit visits the word of a stitch task.
+func (t *taskClock) Visit(c *codec.Codec) {
+	c.Int64(&t.time)
+	c.Int64(&t.position)
 }
 
 // flight is the messages that a stitch task sent to others and that were not

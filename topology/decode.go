@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 	"callstitch/processor/decode"
 )
 
@@ -75,7 +76,7 @@ func (t *DecodeTask) Restore(metadata string) error {
 	}
 	form, numbers, _ := strings.Cut(metadata, " ")
 	if form != metadataForm {
-		return fmt.Errorf("restore %s from offset metadata of form %q: %w", t.source, form, ErrNewerState)
+		return fmt.Errorf("restore %s from offset metadata of form %q: %w", t.source, form, codec.ErrNewerState)
 	}
 	var s decodeState
 	_, err := fmt.Sscanf(numbers, "%d %d %d %d %d %d %d", &s.position, &s.arrival,

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 var decodeConfig = &Config{ExchangePartitions: 4}
@@ -149,7 +150,7 @@ func TestDecodeTaskState(t *testing.T) {
 	if d := cmp.Diff(before, next.Progress(false, 0)); d != "" {
 		t.Errorf("after a restore and an abort:\n%s", d)
 	}
-	if err := next.Restore("2 1"); !errors.Is(err, ErrNewerState) {
+	if err := next.Restore("2 1"); !errors.Is(err, codec.ErrNewerState) {
 		t.Errorf("metadata of a newer program: %v", err)
 	}
 	if err := next.Restore("1 1 x"); err == nil {

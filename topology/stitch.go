@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 	"callstitch/processor/stitch"
 	"callstitch/schemas"
 )
@@ -72,8 +73,11 @@ func sourceKey(kind byte, p SourcePartition) []byte {
 	return append(key, p.Topic...)
 }
 
-func parseSourceKey(key []byte) SourcePartition {
-	return SourcePartition{string(key[5:]), int32(binary.BigEndian.Uint32(key[1:]))}
+func parseSourceKey(key []byte) (p SourcePartition, err error) {
+	if len(key) < 5 {
+		return p, fmt.Errorf("read the key of an account or book: %w", codec.ErrCorrupt)
+	}
+	return SourcePartition{string(key[5:]), int32(binary.BigEndian.Uint32(key[1:]))}, nil
 }
 
 // Load takes in one changelog record; a nil value deletes.
@@ -85,47 +89,105 @@ func (t *StitchTask) Load(key, value []byte) { t.store.Load(key, value) }
 // fenced; nil says that no messages of a last owner can be in flight.
 func (t *StitchTask) Restored(ends []int64) error {
 	if err := t.resume(); err != nil {
-		return fmt.Errorf("restore stitch task %d: %w", t.partition, err)
+		return t.failed(err)
 	}
 	t.ends = ends
 	t.said = Clock{Task: t.partition, Time: t.reached(), Position: t.position}
 	return nil
 }
 
-// resume takes up everything from the committed store.
+// resume takes up everything from the committed store. It fails with
+// codec.ErrNewerState or codec.ErrCorrupt, and says what cannot be read.
 func (t *StitchTask) resume() error {
 	t.clocks = newClocks(t.cfg.ExchangePartitions)
 	t.accounts, t.books = map[SourcePartition]*account{}, map[SourcePartition]*book{}
 	t.position, t.held = 0, unheard
 	t.local = t.local[:0]
-	var err error
-	t.machine.Rebuild(func(yield func(key, value []byte) bool) {
+	var own error
+	nodes := t.machine.Rebuild(func(yield func(key, value []byte) bool) {
 		for key, value := range t.store.All() {
-			if key[0] < 'a' {
-				err = errors.Join(err, t.take(key, value))
-			} else if !yield(key, value) {
+			switch {
+			case len(key) == 0 || key[0] < 'a':
+				if err := t.take(key, value); err != nil && own == nil {
+					own = err
+				}
+			case !yield(key, value):
 				return
 			}
 		}
 	})
 	t.clocks.configure(t.raw)
-	return err
+	return errors.Join(own, nodes)
 }
 
 // take takes up a value of the task's own.
 func (t *StitchTask) take(key, value []byte) error {
+	if len(key) == 0 {
+		return fmt.Errorf("read an empty key: %w", codec.ErrCorrupt)
+	}
 	switch key[0] {
 	case positionKey:
-		c := call.NewReader(value)
-		c.Int64(&t.position)
-		c.Int64(&t.held)
-		return whole(c)
+		return t.takePosition(value)
 	case clocksKey:
-		return t.clocks.parse(value)
+		return t.takeClocks(value)
 	case accountKey:
-		return t.account(parseSourceKey(key)).parse(value)
+		return t.takeAccount(key, value)
 	case bookKey:
-		return t.book(parseSourceKey(key)).parse(value)
+		return t.takeBook(key, value)
+	default:
+		return fmt.Errorf("read a key of kind %q: %w", key[0], codec.ErrNewerState)
+	}
+}
+
+func (t *StitchTask) takePosition(value []byte) error {
+	c := codec.NewReader(value)
+	c.Int64(&t.position)
+	c.Int64(&t.held)
+	if err := c.Done(); err != nil {
+		return fmt.Errorf("read the position: %w", err)
+	}
+	return nil
+}
+
+func (t *StitchTask) takeClocks(value []byte) error {
+	if err := codec.Read(value, &t.clocks); err != nil {
+		return fmt.Errorf("read the clocks: %w", err)
+	}
+	if n := len(t.clocks.tasks); n != int(t.cfg.ExchangePartitions) {
+		return fmt.Errorf("clocks of %d stitch tasks, where the exchange has %d partitions; restore its partition count, or reset the application", n, t.cfg.ExchangePartitions)
+	}
+	return nil
+}
+
+func (t *StitchTask) takeAccount(key, value []byte) error {
+	p, err := parseSourceKey(key)
+	if err != nil {
+		return err
+	}
+	a := t.account(p)
+	err = codec.Read(value, a)
+	if err == nil && a.answer.Offset != 0 && a.answer.Task != t.partition {
+		err = codec.ErrCorrupt
+	}
+	if err != nil {
+		return fmt.Errorf("read the account of %s: %w", p, err)
+	}
+	a.restored()
+	return nil
+}
+
+func (t *StitchTask) takeBook(key, value []byte) error {
+	p, err := parseSourceKey(key)
+	if err != nil {
+		return err
+	}
+	b := t.book(p)
+	err = codec.Read(value, b)
+	if err == nil && !b.of(t.cfg.ExchangePartitions) {
+		err = codec.ErrCorrupt
+	}
+	if err != nil {
+		return fmt.Errorf("read the book of %s: %w", p, err)
 	}
 	return nil
 }
@@ -172,7 +234,7 @@ func (t *StitchTask) Process(r Record, fx *Effects) error {
 
 func (t *StitchTask) process(r Record, fx *Effects) error {
 	if len(r.Value) == 0 {
-		return call.ErrCorrupt
+		return codec.ErrCorrupt
 	}
 	switch r.Value[0] {
 	case eventKind:
@@ -180,7 +242,7 @@ func (t *StitchTask) process(r Record, fx *Effects) error {
 		if err != nil {
 			return err
 		}
-		t.event(e, arrival)
+		return t.event(e, arrival)
 	case messageKind:
 		m, err := parseMessage(r.Key, r.Value)
 		if err != nil {
@@ -196,23 +258,26 @@ func (t *StitchTask) process(r Record, fx *Effects) error {
 	default:
 		return unknownKind(r.Value[0])
 	}
-	return nil
 }
 
 // event hands an event to its leg. A partition that seemed idle may deliver an
 // old timestamp; what the event causes now must still hold the clock back, so
 // its trig lies beyond the clock.
-func (t *StitchTask) event(e *call.Event, arrival int64) {
+func (t *StitchTask) event(e *call.Event, arrival int64) error {
 	trig := arrival
 	if t.clocks.leg != unheard && !t.control.trigFromArrival {
 		trig = max(trig, t.clocks.leg+1)
 	}
 	source := SourcePartition{e.Source.Topic, e.Source.Partition}
-	outcome := t.machine.Event(e, arrival, trig)
+	outcome, err := t.machine.Event(e, arrival, trig)
+	if err != nil {
+		return err
+	}
 	t.account(source).count(outcome)
 	if t.trace != nil {
 		t.trace(Step{e, arrival, outcome})
 	}
+	return nil
 }
 
 func (t *StitchTask) tick(k *Tick, fx *Effects) error {
@@ -224,13 +289,13 @@ func (t *StitchTask) tick(k *Tick, fx *Effects) error {
 	}
 	for _, c := range k.Clocks {
 		if c.Task < 0 || c.Task >= t.cfg.ExchangePartitions {
-			return call.ErrCorrupt
+			return codec.ErrCorrupt
 		}
 		t.hear(c)
 	}
 	for _, a := range k.Answers {
 		if a.Task < 0 || a.Task >= t.cfg.ExchangePartitions {
-			return call.ErrCorrupt
+			return codec.ErrCorrupt
 		}
 		t.enter(a, fx)
 	}
@@ -253,7 +318,7 @@ func (t *StitchTask) hear(c Clock) {
 func (t *StitchTask) enter(a Answer, fx *Effects) {
 	b := t.book(a.Source)
 	closed := b.answer(a, t.cfg.ExchangePartitions)
-	t.store.Put(sourceKey(bookKey, a.Source), b.appendBinary(nil))
+	t.store.Put(sourceKey(bookKey, a.Source), codec.Append(nil, b))
 	if closed != nil {
 		fx.Outputs = append(fx.Outputs, Output{Sink: Audit, Key: []byte(a.Source.String()), Value: audit(a.Source, closed)})
 	}
@@ -265,27 +330,39 @@ const settleLimit = 2_000
 
 // Finish ends a batch: messages between own nodes are delivered, what is due by
 // the clocks is published, and the changes of the state go to the changelog.
-// More says that further timers are due, for the next transaction.
-func (t *StitchTask) Finish(fx *Effects) (more bool) {
-	t.deliver(fx)
-	more = t.machine.Settle(stitch.Clocks{Leg: t.clocks.leg, Session: t.clocks.session}, settleLimit)
-	t.deliver(fx)
+// More says that further timers are due, for the next transaction. An error is the
+// state's, as that of Process.
+func (t *StitchTask) Finish(fx *Effects) (more bool, err error) {
+	if err := t.deliver(fx); err != nil {
+		return false, t.failed(err)
+	}
+	more, err = t.machine.Settle(stitch.Clocks{Leg: t.clocks.leg, Session: t.clocks.session}, settleLimit)
+	if err != nil {
+		return false, t.failed(err)
+	}
+	if err := t.deliver(fx); err != nil {
+		return false, t.failed(err)
+	}
 	t.machine.Flush()
 	t.record()
 	fx.Changelog = t.store.appendChanges(fx.Changelog, t.partition)
-	return more
+	return more, nil
+}
+
+func (t *StitchTask) failed(err error) error {
+	return fmt.Errorf("stitch task %d: %w", t.partition, err)
 }
 
 // deliver takes the machine's effects until no message to an own node is left.
-func (t *StitchTask) deliver(fx *Effects) {
+func (t *StitchTask) deliver(fx *Effects) error {
 	for {
 		t.emit(t.machine.Take(), fx)
 		if len(t.local) == 0 {
-			return
+			return nil
 		}
 		for _, m := range t.local {
 			if err := t.machine.Receive(m); err != nil {
-				panic(fmt.Sprintf("stitch task %d cannot read its own message to %s: %v", t.partition, m.To, err))
+				return err
 			}
 		}
 		t.local = t.local[:0]
@@ -332,16 +409,16 @@ func (t *StitchTask) hexKey(id call.LegID) []byte {
 
 // record writes what changed of the task's own state to its store.
 func (t *StitchTask) record() {
-	c := call.NewWriter(nil)
+	c := codec.NewWriter(nil)
 	held := t.reached()
 	c.Int64(&t.position)
 	c.Int64(&held)
 	t.put([]byte{positionKey}, c.Buf)
-	t.put([]byte{clocksKey}, t.clocks.appendBinary(nil))
+	t.put([]byte{clocksKey}, codec.Append(nil, &t.clocks))
 	for _, p := range t.dirtyAccounts() {
 		a := t.accounts[p]
 		a.dirty = false
-		t.store.Put(sourceKey(accountKey, p), a.appendBinary(nil))
+		t.store.Put(sourceKey(accountKey, p), codec.Append(nil, a))
 	}
 }
 
@@ -417,13 +494,15 @@ func (t *StitchTask) Commit(position int64) {
 	t.said = Clock{Task: t.partition, Time: t.held, Position: position}
 }
 
-// Abort goes back to the last Commit, by the way that a restore takes.
-func (t *StitchTask) Abort() {
+// Abort goes back to the last Commit, by the way that a restore takes, and fails
+// as that does.
+func (t *StitchTask) Abort() error {
 	t.flight.abort()
 	t.store.Abort()
 	if err := t.resume(); err != nil {
-		panic(fmt.Sprintf("stitch task %d cannot read the state that it wrote: %v", t.partition, err))
+		return t.failed(err)
 	}
+	return nil
 }
 
 // LegClock is the arrival time, in epoch ms, that all source partitions have

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 	"callstitch/processor/stitch"
 )
 
@@ -51,7 +52,9 @@ func (f *feed) time(at int64) {
 }
 
 func (f *feed) commit() {
-	f.task.Finish(&f.fx)
+	if _, err := f.task.Finish(&f.fx); err != nil {
+		f.t.Fatal(err)
+	}
 	for i, e := range f.fx.Exchange {
 		f.task.Sent(e, 100+int64(i))
 	}
@@ -271,20 +274,39 @@ func TestFinishWithoutWork(t *testing.T) {
 	f.put(linked(0))
 	f.tick(Tick{Answers: []Answer{{Source: part(0), Task: 1, Offset: 4}}})
 	f.commit()
-	if f.task.Finish(&f.fx) || len(f.fx.Changelog) > 0 || f.task.Pending() > 0 {
-		t.Errorf("changes %+v", f.fx.Changelog)
+	more, err := f.task.Finish(&f.fx)
+	if err != nil || more || len(f.fx.Changelog) > 0 || f.task.Pending() > 0 {
+		t.Errorf("changes %+v, %v", f.fx.Changelog, err)
 	}
 }
 
+// TestUnreadableState holds that no bytes of a changelog are guessed at, and none
+// make the restore panic: what a newer program wrote is told from what is damaged.
 func TestUnreadableState(t *testing.T) {
+	nodeKey := append([]byte{'n'}, make([]byte, 17)...)
 	for name, c := range map[string]struct {
 		key, value []byte
 		want       error
 	}{
-		"clocks of a newer program":  {[]byte{clocksKey}, []byte{clocksForm + 1}, ErrNewerState},
-		"account of a newer program": {sourceKey(accountKey, part(0)), []byte{accountForm + 1}, ErrNewerState},
-		"book of a newer program":    {sourceKey(bookKey, part(0)), []byte{bookForm + 1}, ErrNewerState},
-		"damaged position":           {[]byte{positionKey}, []byte{2}, call.ErrCorrupt},
+		"clocks of a newer program":  {[]byte{clocksKey}, []byte{clocksForm + 1}, codec.ErrNewerState},
+		"account of a newer program": {sourceKey(accountKey, part(0)), []byte{accountForm + 1}, codec.ErrNewerState},
+		"book of a newer program":    {sourceKey(bookKey, part(0)), []byte{bookForm + 1}, codec.ErrNewerState},
+		"node of a newer program":    {nodeKey, []byte{2, 0}, codec.ErrNewerState},
+		"a newer program's key":      {[]byte("Z"), []byte{1}, codec.ErrNewerState},
+		"a newer program's node key": {append([]byte{'z'}, nodeKey[1:]...), []byte{1}, codec.ErrNewerState},
+
+		"damaged position":    {[]byte{positionKey}, []byte{2}, codec.ErrCorrupt},
+		"empty clocks":        {[]byte{clocksKey}, []byte{}, codec.ErrCorrupt},
+		"damaged clocks":      {[]byte{clocksKey}, []byte{clocksForm, 1}, codec.ErrCorrupt},
+		"damaged account":     {sourceKey(accountKey, part(0)), []byte{accountForm, 2}, codec.ErrCorrupt},
+		"damaged book":        {sourceKey(bookKey, part(0)), []byte{bookForm, 2}, codec.ErrCorrupt},
+		"a book of others":    {sourceKey(bookKey, part(0)), codec.Append(nil, &book{target: newPage(answer(0, 1), 7)}), codec.ErrCorrupt},
+		"damaged node":        {nodeKey, []byte{1, 0}, codec.ErrCorrupt},
+		"node that never was": {nodeKey, make([]byte, 20), codec.ErrCorrupt},
+		"empty node":          {nodeKey, []byte{}, codec.ErrCorrupt},
+		"empty key":           {nil, []byte{1}, codec.ErrCorrupt},
+		"cut key of a node":   {nodeKey[:5], []byte{1, 0}, codec.ErrCorrupt},
+		"cut key of a book":   {[]byte{bookKey, 0}, []byte{bookForm}, codec.ErrCorrupt},
 	} {
 		task := NewStitchTask(stitchConfig, 0, nil)
 		task.Load(c.key, c.value)
@@ -294,7 +316,7 @@ func TestUnreadableState(t *testing.T) {
 	}
 	task := NewStitchTask(stitchConfig, 0, nil)
 	other := newClocks(3)
-	task.Load([]byte{clocksKey}, other.appendBinary(nil))
+	task.Load([]byte{clocksKey}, codec.Append(nil, &other))
 	if err := task.Restored(nil); err == nil || !strings.Contains(err.Error(), "partitions") {
 		t.Errorf("state of another partition count: %v", err)
 	}

@@ -2,11 +2,11 @@ package topology
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 	"callstitch/processor/stitch"
 )
 
@@ -17,10 +17,6 @@ const (
 	messageKind = 2 // trig, body; key: the node it is for
 	tickKind    = 3 // a Tick; no key
 )
-
-// ErrNewerState is what reading state or an exchange record of a newer program
-// fails with. The way out is to run that program.
-var ErrNewerState = errors.New("written by a newer program")
 
 // SourcePartition names one partition of a source topic.
 type SourcePartition struct {
@@ -115,14 +111,14 @@ type Tick struct {
 // must follow the events of the same transaction: an event that comes after
 // the progress that covers it is one too many in the book of its partition.
 func (k *Tick) Envelopes(cfg *Config) []Envelope {
-	c := call.NewWriter([]byte{tickKind})
-	call.List(c, &k.Progress, visitProgress)
-	call.List(c, &k.Clocks, visitClock)
+	c := codec.NewWriter([]byte{tickKind})
+	codec.List(c, &k.Progress, (*Progress).Visit)
+	codec.List(c, &k.Clocks, (*Clock).Visit)
 	envelopes := make([]Envelope, cfg.ExchangePartitions)
 	for p := range envelopes {
 		own := Tick{Answers: answersFor(k.Answers, int32(p), cfg.ExchangePartitions)}
-		w := call.NewWriter(c.Buf[:len(c.Buf):len(c.Buf)])
-		call.List(w, &own.Answers, visitAnswer)
+		w := codec.NewWriter(c.Buf[:len(c.Buf):len(c.Buf)])
+		codec.List(w, &own.Answers, (*Answer).Visit)
 		envelopes[p] = Envelope{Partition: int32(p), Value: w.Buf, From: -1}
 	}
 	return envelopes
@@ -142,43 +138,48 @@ func answersFor(all []Answer, partition, n int32) (own []Answer) {
 func bookKeeper(p SourcePartition, n int32) int32 { return Partition([]byte(p.String()), n) }
 
 func parseTick(b []byte) (*Tick, error) {
-	c := call.NewReader(b[1:])
+	c := codec.NewReader(b[1:])
 	k := new(Tick)
-	call.List(c, &k.Progress, visitProgress)
-	call.List(c, &k.Clocks, visitClock)
-	call.List(c, &k.Answers, visitAnswer)
-	return k, whole(c)
+	codec.List(c, &k.Progress, (*Progress).Visit)
+	codec.List(c, &k.Clocks, (*Clock).Visit)
+	codec.List(c, &k.Answers, (*Answer).Visit)
+	return k, c.Done()
 }
 
-func visitProgress(c *call.Codec, p *Progress) {
-	visitSource(c, &p.Source)
+// Visit visits the form.
+func (p *Progress) Visit(c *codec.Codec) {
+	p.Source.Visit(c)
 	c.Int64(&p.Time)
 	c.Int64(&p.Arrival)
 	c.Int64(&p.Offset)
-	visitTotals(c, &p.Totals)
+	p.Totals.Visit(c)
 }
 
-func visitClock(c *call.Codec, k *Clock) {
+// Visit visits the form.
+func (k *Clock) Visit(c *codec.Codec) {
 	c.Int32(&k.Task)
 	c.Int64(&k.Time)
 	c.Int64(&k.Position)
 }
 
-func visitAnswer(c *call.Codec, a *Answer) {
-	visitSource(c, &a.Source)
+// Visit visits the form.
+func (a *Answer) Visit(c *codec.Codec) {
+	a.Source.Visit(c)
 	c.Int32(&a.Task)
 	c.Int64(&a.Offset)
 	c.Int64(&a.Arrival)
-	visitTotals(c, &a.Totals)
-	visitCounts(c, &a.Counts)
+	a.Totals.Visit(c)
+	a.Counts.Visit(c)
 }
 
-func visitSource(c *call.Codec, p *SourcePartition) {
+// Visit visits the form.
+func (p *SourcePartition) Visit(c *codec.Codec) {
 	c.String(&p.Topic)
 	c.Int32(&p.Partition)
 }
 
-func visitTotals(c *call.Codec, t *Totals) {
+// Visit visits the form.
+func (t *Totals) Visit(c *codec.Codec) {
 	c.Int64(&t.Read)
 	c.Int64(&t.Decoded)
 	c.Int64(&t.Ignored)
@@ -186,7 +187,8 @@ func visitTotals(c *call.Codec, t *Totals) {
 	c.Int64(&t.Events)
 }
 
-func visitCounts(c *call.Codec, n *Counts) {
+// Visit visits the form.
+func (n *Counts) Visit(c *codec.Codec) {
 	c.Int64(&n.Accepted)
 	c.Int64(&n.Duplicate)
 	c.Int64(&n.Conflicting)
@@ -194,22 +196,24 @@ func visitCounts(c *call.Codec, n *Counts) {
 }
 
 func appendEvent(b []byte, e *call.Event, arrival int64) []byte {
-	c := call.NewWriter(append(b, eventKind))
+	c := codec.NewWriter(append(b, eventKind))
 	c.Int64(&arrival)
-	return e.AppendBinary(c.Buf)
+	e.Visit(c)
+	return c.Buf
 }
 
-func parseEvent(b []byte) (e *call.Event, arrival int64, err error) {
+func parseEvent(b []byte) (*call.Event, int64, error) {
 	arrival, n := binary.Varint(b[1:])
 	if n <= 0 {
-		return nil, 0, call.ErrCorrupt
+		return nil, 0, codec.ErrCorrupt
 	}
-	e, err = call.ParseEvent(b[1+n:])
-	return e, arrival, err
+	c, e := codec.NewReader(b[1+n:]), new(call.Event)
+	e.Visit(c)
+	return e, arrival, c.Done()
 }
 
 func appendMessage(b []byte, m stitch.Message) []byte {
-	c := call.NewWriter(append(b, messageKind))
+	c := codec.NewWriter(append(b, messageKind))
 	c.Int64(&m.Trig)
 	return append(c.Buf, m.Body...)
 }
@@ -217,21 +221,17 @@ func appendMessage(b []byte, m stitch.Message) []byte {
 func parseMessage(key, b []byte) (m stitch.Message, err error) {
 	trig, n := binary.Varint(b[1:])
 	if n <= 0 || len(key) != len(m.To) {
-		return m, call.ErrCorrupt
+		return m, codec.ErrCorrupt
 	}
 	copy(m.To[:], key)
 	m.Trig, m.Body = trig, b[1+n:]
 	return m, nil
 }
 
-// whole is the reader's error, or ErrCorrupt where it left something over.
-func whole(c *call.Codec) error {
-	if c.Err == nil && len(c.Buf) != 0 {
-		return call.ErrCorrupt
-	}
-	return c.Err
-}
-
 func unknownKind(kind byte) error {
-	return fmt.Errorf("exchange record of kind %d: %w", kind, ErrNewerState)
+	err := codec.ErrNewerState
+	if kind == 0 {
+		err = codec.ErrCorrupt
+	}
+	return fmt.Errorf("exchange record of kind %d: %w", kind, err)
 }

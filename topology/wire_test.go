@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 	"callstitch/processor/stitch"
 )
 
@@ -87,12 +88,12 @@ func TestUnreadable(t *testing.T) {
 	} {
 		task := NewStitchTask(&Config{ExchangePartitions: 1}, 0, nil)
 		err := task.Process(Record{Topic: "exchange", Value: value}, &Effects{})
-		if !errors.Is(err, call.ErrCorrupt) {
+		if !errors.Is(err, codec.ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	task := NewStitchTask(&Config{ExchangePartitions: 1}, 0, nil)
-	if err := task.Process(Record{Value: []byte{99}}, &Effects{}); !errors.Is(err, ErrNewerState) {
+	if err := task.Process(Record{Value: []byte{99}}, &Effects{}); !errors.Is(err, codec.ErrNewerState) {
 		t.Errorf("unknown kind: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // decodeChecked decodes and holds the result against everything that is true
@@ -87,8 +88,8 @@ func checkEvent(t testing.TB, s Settings, in Input, e *call.Event) {
 	}
 	checkInstants(t, in, e)
 	checkStrings(t, e)
-	parsed, err := call.ParseEvent(e.AppendBinary(nil))
-	if err != nil {
+	parsed := new(call.Event)
+	if err := codec.Read(codec.Append(nil, e), parsed); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(e, parsed) {

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // Limits on what is copied into an event.
@@ -20,6 +21,7 @@ type draft struct {
 	more     []*call.Event // further events that the same message tells
 	rejected *Rejection
 	strings  strings.Builder // all strings of the event share its memory
+	codec    codec.Codec     // of content
 	scratch  []byte          // of content
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 var providers = []call.Provider{call.Opentact, call.Stringee, call.Sonetel, call.Bandwidth}
@@ -119,7 +120,7 @@ func showsUp(t *testing.T, p call.Provider, doc any, l leaf) bool {
 	}
 	defer func() { l.set(l.old) }()
 	for _, e := range New(Settings{Provider: p}).Decode(Input{Value: encoded(t, doc)}).Events {
-		if bytes.Contains(e.AppendBinary(nil), []byte(mark)) {
+		if bytes.Contains(codec.Append(nil, e), []byte(mark)) {
 			return true
 		}
 	}

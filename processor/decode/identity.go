@@ -51,7 +51,9 @@ func (d *draft) content(e *call.Event) uint64 {
 		s.Alive = call.Instant{}
 		c.Snapshot = &s
 	}
-	d.scratch = c.AppendBinary(d.scratch[:0])
+	d.codec.Write(d.scratch[:0])
+	c.Visit(&d.codec)
+	d.scratch = d.codec.Buf
 	return fnv1a(d.scratch)
 }
 

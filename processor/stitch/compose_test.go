@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -684,20 +685,20 @@ func BenchmarkFingerprint(b *testing.B) {
 
 func BenchmarkLegCodec(b *testing.B) {
 	l := typicalLeg()
-	w := call.NewWriter(nil)
-	l.codec(w)
+	w := codec.NewWriter(nil)
+	l.Visit(w)
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		buf := make([]byte, 0, 1024)
 		for b.Loop() {
-			l.codec(call.NewWriter(buf))
+			l.Visit(codec.NewWriter(buf))
 		}
 		b.ReportMetric(float64(len(w.Buf)), "B/leg")
 	})
 	b.Run("read", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			new(leg).codec(call.NewReader(w.Buf))
+			new(leg).Visit(codec.NewReader(w.Buf))
 		}
 	})
 }
@@ -718,8 +719,8 @@ func typicalLeg() *leg {
 
 func TestATypicalLegIsSmall(t *testing.T) {
 	const most = 300 // bytes; it travels on the exchange with every change
-	w := call.NewWriter(nil)
-	typicalLeg().codec(w)
+	w := codec.NewWriter(nil)
+	typicalLeg().Visit(w)
 	if len(w.Buf) > most {
 		t.Errorf("%d bytes, at most %d", len(w.Buf), most)
 	}

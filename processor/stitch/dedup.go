@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // idSet is the set of event ids that a leg has accepted, each with its content.
@@ -68,12 +69,17 @@ func (s *idSet) add(k knownID) (full []knownID, number int32) {
 	return full, number
 }
 
-func (s *idSet) codec(c *call.Codec) {
+// Visit visits the set without its full chunks.
+func (s *idSet) Visit(c *codec.Codec) {
 	c.Int32(&s.chunks)
-	call.List(c, &s.tail, knownIDFields)
+	if s.chunks < 0 || s.chunks > idChunks {
+		c.Fail(codec.ErrCorrupt)
+	}
+	codec.List(c, &s.tail, (*knownID).Visit)
 }
 
-func knownIDFields(c *call.Codec, k *knownID) {
+// Visit visits an id with its content.
+func (k *knownID) Visit(c *codec.Codec) {
 	c.Uint64(&k.id)
 	content := uint64(k.content)
 	var b [4]byte
@@ -82,9 +88,8 @@ func knownIDFields(c *call.Codec, k *knownID) {
 	k.content = binary.BigEndian.Uint32(b[:])
 }
 
-func visitIDs(c *call.Codec, chunk *[]knownID) { call.List(c, chunk, knownIDFields) }
+// idList is the form of a full chunk.
+type idList []knownID
 
-func parseIDs(c *call.Codec) (chunk []knownID) {
-	visitIDs(c, &chunk)
-	return chunk
-}
+// Visit visits a full chunk.
+func (l *idList) Visit(c *codec.Codec) { codec.List(c, (*[]knownID)(l), (*knownID).Visit) }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -38,18 +39,18 @@ func canonical(l *leg) []byte {
 	c := *l
 	c.duplicates, c.late, c.outOfOrder, c.arrival = 0, 0, 0, 0
 	c.firstSource, c.lastSource = position{}, position{}
-	w := call.NewWriter(nil)
-	c.codec(w)
+	w := codec.NewWriter(nil)
+	c.Visit(w)
 	return w.Buf
 }
 
 // reload passes a leg through its binary form.
 func reload(t interface{ Fatalf(string, ...any) }, l *leg) *leg {
-	w := call.NewWriter(nil)
-	l.codec(w)
-	r := call.NewReader(w.Buf)
+	w := codec.NewWriter(nil)
+	l.Visit(w)
+	r := codec.NewReader(w.Buf)
 	read := &leg{id: l.id} // a leg's id is its node's, and kept there
-	read.codec(r)
+	read.Visit(r)
 	if r.Err != nil || len(r.Buf) != 0 {
 		t.Fatalf("reading back: %v, %d bytes left", r.Err, len(r.Buf))
 	}
@@ -427,11 +428,11 @@ func TestHoldsUntil(t *testing.T) {
 func TestACorruptLegIsAnError(t *testing.T) {
 	var l leg
 	l.fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
-	w := call.NewWriter(nil)
-	l.codec(w)
+	w := codec.NewWriter(nil)
+	l.Visit(w)
 	for n := range w.Buf {
-		r := call.NewReader(w.Buf[:n])
-		new(leg).codec(r)
+		r := codec.NewReader(w.Buf[:n])
+		new(leg).Visit(r)
 		if r.Err == nil && len(r.Buf) == 0 {
 			t.Fatalf("the first %d of %d bytes were read as a whole leg", n, len(w.Buf))
 		}
@@ -441,19 +442,19 @@ func TestACorruptLegIsAnError(t *testing.T) {
 func FuzzLegCodec(f *testing.F) {
 	var l leg
 	l.fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
-	w := call.NewWriter(nil)
-	l.codec(w)
+	w := codec.NewWriter(nil)
+	l.Visit(w)
 	f.Add(w.Buf)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := call.NewReader(b)
+		r := codec.NewReader(b)
 		read := new(leg)
-		read.codec(r)
+		read.Visit(r)
 		if r.Err != nil || len(r.Buf) != 0 {
 			return
 		}
 		// What can be read need not be what would be written, but is from then on.
-		again := call.NewWriter(nil)
-		read.codec(again)
+		again := codec.NewWriter(nil)
+		read.Visit(again)
 		reload(t, reload(t, read))
 	})
 }

@@ -5,27 +5,28 @@ import (
 	"slices"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
-// codec visits the leg's binary form, both ways, all but the id: whatever holds a
-// leg goes by it, and sets it before it reads. Equal folds have equal forms.
+// Visit visits the leg's form, all but the id: whatever holds a leg goes by it, and
+// sets it before it reads. Equal folds have equal forms.
 //
 // The form travels with every change of a leg, so it is small: a first number
 // says which parts follow, instants are differences to the earliest one, and
 // precedences are references to the events of the timeline, which most are.
-func (l *leg) codec(c *call.Codec) {
+func (l *leg) Visit(c *codec.Codec) {
 	s := l.shape()
 	c.Int64((*int64)(&s))
 	c.String(&l.tenant)
-	c.Provider(&l.provider)
+	l.provider.Visit(c)
 	c.String(&l.callID)
 	c.Int64(&l.earliest)
-	l.codecMarks(c)
-	l.codecInstants(c, s)
-	l.codecMoments(c)
-	l.codecPicks(c, s)
-	l.codecSets(c, s)
-	l.codecDeliveries(c, s)
+	l.visitMarks(c)
+	l.visitInstants(c, s)
+	l.visitMoments(c)
+	l.visitPicks(c, s)
+	l.visitSets(c, s)
+	l.visitDeliveries(c, s)
 }
 
 // shape is which parts of a leg's form are there, from the low bits: the
@@ -85,42 +86,42 @@ func (l *leg) instants() [5]*call.Instant {
 	return [...]*call.Instant{&l.started, &l.ringing, &l.answer, &l.hangup, &l.miss}
 }
 
-func (l *leg) codecMarks(c *call.Codec) {
+func (l *leg) visitMarks(c *codec.Codec) {
 	m := int64(l.marks)
 	c.Int64(&m)
 	l.marks = marks(m)
-	call.Enum(c, &l.answeredBy, int(call.System)+1)
-	c.Flags(&l.flags)
+	codec.Enum(c, &l.answeredBy, int(call.System)+1)
+	l.flags.Visit(c)
 }
 
-func (l *leg) codecInstants(c *call.Codec, s shape) {
+func (l *leg) visitInstants(c *codec.Codec, s shape) {
 	for i, in := range l.instants() {
 		in.Src = call.Evidence(s >> (evidenceBits * i) & (1<<evidenceBits - 1))
 		if in.Src > call.Timeout {
-			corrupt(c)
+			c.Fail(codec.ErrCorrupt)
 			return
 		}
 		if !in.Known() {
 			continue
 		}
-		l.codecAt(c, &in.At)
+		l.visitAt(c, &in.At)
 		if s.has(1 << (precisionsAt + i)) {
 			in.Precision = 1
 		} else {
 			c.Int32(&in.Precision)
 		}
 	}
-	l.codecAt(c, &l.firstEvent)
-	l.codecAt(c, &l.newest)
-	l.codecAt(c, &l.alive)
+	l.visitAt(c, &l.firstEvent)
+	l.visitAt(c, &l.newest)
+	l.visitAt(c, &l.alive)
 	if s.has(hasQueue) {
-		l.codecAt(c, &l.queued)
+		l.visitAt(c, &l.queued)
 	}
 }
 
-// codecAt visits an instant as one more than its distance from the earliest; 0
+// visitAt visits an instant as one more than its distance from the earliest; 0
 // stays 0, which is not known.
-func (l *leg) codecAt(c *call.Codec, at *int64) {
+func (l *leg) visitAt(c *codec.Codec, at *int64) {
 	var d int64
 	if *at != 0 {
 		d = *at - l.earliest + 1
@@ -139,17 +140,17 @@ func (l *leg) codecAt(c *call.Codec, at *int64) {
 	}
 }
 
-func (l *leg) codecMoments(c *call.Codec) {
+func (l *leg) visitMoments(c *codec.Codec) {
 	n := c.Len(len(l.moments))
 	if n > momentsMax {
-		corrupt(c)
+		c.Fail(codec.ErrCorrupt)
 		return
 	}
 	if c.Reading && n > 0 {
 		l.moments = make([]moment, n, min(n+2, momentsMax))
 	}
 	for i := range l.moments {
-		l.codecMoment(c, &l.moments[i])
+		l.visitMoment(c, &l.moments[i])
 	}
 }
 
@@ -157,10 +158,10 @@ func (l *leg) codecMoments(c *call.Codec) {
 // below it are the evidence and the callee's kind.
 const namesCallee = 1 << 6
 
-func (l *leg) codecMoment(c *call.Codec, m *moment) {
-	l.codecAt(c, &m.at)
-	codecShortID(c, &m.id)
-	c.EventType(&m.typ)
+func (l *leg) visitMoment(c *codec.Codec, m *moment) {
+	l.visitAt(c, &m.at)
+	visitShortID(c, &m.id)
+	m.typ.Visit(c)
 	form := byte(m.src) | byte(m.kind)<<evidenceBits
 	if m.callee != "" {
 		form |= namesCallee
@@ -168,25 +169,18 @@ func (l *leg) codecMoment(c *call.Codec, m *moment) {
 	c.Byte(&form)
 	m.src, m.kind = call.Evidence(form&7), call.PartyKind(form>>evidenceBits&7)
 	if m.src > call.Timeout || m.kind > call.App {
-		corrupt(c)
+		c.Fail(codec.ErrCorrupt)
 	}
 	if form&namesCallee != 0 {
 		c.String(&m.callee)
 	}
 }
 
-func codecShortID(c *call.Codec, id *uint32) {
+func visitShortID(c *codec.Codec, id *uint32) {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], *id)
 	c.Raw(b[:])
 	*id = binary.BigEndian.Uint32(b[:])
-}
-
-// corrupt makes every further read fail.
-func corrupt(c *call.Codec) {
-	if c.Reading {
-		c.Err, c.Buf = call.ErrCorrupt, nil
-	}
 }
 
 // dictionary holds the first precedences visited, which begin with those of
@@ -210,7 +204,7 @@ func (d *dictionary) learn(p precedence) {
 	}
 }
 
-func (d *dictionary) codec(c *call.Codec, p *precedence) {
+func (d *dictionary) visit(c *codec.Codec, p *precedence) {
 	// 0 is unsaid, then come the known ones, then a new one.
 	var n int64
 	if !c.Reading && p.standing != unsaid {
@@ -226,100 +220,104 @@ func (d *dictionary) codec(c *call.Codec, p *precedence) {
 	case n >= 1 && n <= known:
 		*p = d.keys[n-1]
 	case n == known+1:
-		d.codecNew(c, p)
+		d.visitNew(c, p)
 	default:
-		corrupt(c)
+		c.Fail(codec.ErrCorrupt)
 	}
 }
 
-func (d *dictionary) codecNew(c *call.Codec, p *precedence) {
+func (d *dictionary) visitNew(c *codec.Codec, p *precedence) {
 	c.Byte((*byte)(&p.standing))
 	c.Byte(&p.rank)
-	d.leg.codecAt(c, &p.at)
-	codecShortID(c, &p.id)
+	d.leg.visitAt(c, &p.at)
+	visitShortID(c, &p.id)
 	if p.standing == unsaid { // it would have been written as 0
-		corrupt(c)
+		c.Fail(codec.ErrCorrupt)
 	}
 	d.learn(*p)
 }
 
-// codecPick visits a pick whose value is visited by value.
-func codecPick[T any](c *call.Codec, d *dictionary, p *pick[T], value func(*call.Codec, *T)) {
-	d.codec(c, &p.by)
+// visitPick visits a pick whose value is visited by value.
+func visitPick[T any](c *codec.Codec, d *dictionary, p *pick[T], value func(*T, *codec.Codec)) {
+	d.visit(c, &p.by)
 	if p.known() {
-		value(c, &p.value)
+		value(&p.value, c)
 	}
 }
 
-func (l *leg) codecPicks(c *call.Codec, s shape) {
+func visitString(s *string, c *codec.Codec) { c.String(s) }
+
+func visitInt64(n *int64, c *codec.Codec) { c.Int64(n) }
+
+func (l *leg) visitPicks(c *codec.Codec, s shape) {
 	d := &dictionary{leg: l}
 	for i := range l.moments[:min(len(l.moments), dictionarySize/2)] {
 		m := &l.moments[i]
 		d.learn(precedence{at: m.at, id: m.id, standing: dated, rank: rankOf(m.typ)})
 	}
-	codecPick(c, d, &l.direction, (*call.Codec).Direction)
-	codecPick(c, d, &l.from, (*call.Codec).Party)
-	codecPick(c, d, &l.to, (*call.Codec).Party)
-	codecPick(c, d, &l.account, (*call.Codec).String)
-	codecPick(c, d, &l.parentCallID, (*call.Codec).String)
+	visitPick(c, d, &l.direction, (*call.Direction).Visit)
+	visitPick(c, d, &l.from, (*call.Party).Visit)
+	visitPick(c, d, &l.to, (*call.Party).Visit)
+	visitPick(c, d, &l.account, visitString)
+	visitPick(c, d, &l.parentCallID, visitString)
 	if s.has(hasConference) {
-		codecPick(c, d, &l.conferenceID, (*call.Codec).String)
+		visitPick(c, d, &l.conferenceID, visitString)
 	}
 	if s.has(hasTransfer) {
-		codecPick(c, d, &l.transferType, (*call.Codec).TransferType)
+		visitPick(c, d, &l.transferType, (*call.TransferType).Visit)
 	}
 	if s.has(hasClaims) {
-		codecPick(c, d, &l.duration, (*call.Codec).Int64)
-		codecPick(c, d, &l.talk, (*call.Codec).Int64)
+		visitPick(c, d, &l.duration, visitInt64)
+		visitPick(c, d, &l.talk, visitInt64)
 	}
 	if s.has(hasCause) {
-		codecPick(c, d, &l.cause, (*call.Codec).Ending)
+		visitPick(c, d, &l.cause, (*call.Ending).Visit)
 	}
 	if s.has(hasAttributes) {
-		call.List(c, &l.attributes, d.codecAttribute)
+		codec.List(c, &l.attributes, d.visitAttribute)
 	}
 	if s.has(hasRecordings) {
-		call.List(c, &l.recordings, d.codecRecording)
+		codec.List(c, &l.recordings, d.visitRecording)
 	}
 }
 
-func (d *dictionary) codecAttribute(c *call.Codec, a *attribute) {
+func (d *dictionary) visitAttribute(a *attribute, c *codec.Codec) {
 	c.String(&a.key)
-	codecPick(c, d, &a.value, (*call.Codec).String)
+	visitPick(c, d, &a.value, visitString)
 }
 
-func (d *dictionary) codecRecording(c *call.Codec, r *recording) {
+func (d *dictionary) visitRecording(r *recording, c *codec.Codec) {
 	c.String(&r.id)
-	call.Enum(c, &r.status, int(call.RecordingIsAvailable)+1)
+	codec.Enum(c, &r.status, int(call.RecordingIsAvailable)+1)
 	c.Bool(&r.transcribed)
-	d.leg.codecAt(c, &r.startedAt)
-	d.leg.codecAt(c, &r.availableAt)
-	c.Maybe(&r.durationMS)
-	c.Maybe(&r.channels)
-	codecPick(c, d, &r.url, (*call.Codec).String)
-	codecPick(c, d, &r.format, (*call.Codec).String)
+	d.leg.visitAt(c, &r.startedAt)
+	d.leg.visitAt(c, &r.availableAt)
+	r.durationMS.Visit(c)
+	r.channels.Visit(c)
+	visitPick(c, d, &r.url, visitString)
+	visitPick(c, d, &r.format, visitString)
 }
 
-func (l *leg) codecSets(c *call.Codec, s shape) {
+func (l *leg) visitSets(c *codec.Codec, s shape) {
 	if s.has(hasTies) {
-		call.List(c, &l.ties, func(c *call.Codec, t *tie) {
-			call.Enum(c, &t.kind, int(call.SameID)+1)
+		codec.List(c, &l.ties, func(t *tie, c *codec.Codec) {
+			codec.Enum(c, &t.kind, int(call.SameID)+1)
 			c.Uint64(&t.hash)
 		})
 	}
 	if s.has(hasHangups) {
-		call.List(c, &l.hangups, func(c *call.Codec, h *hangup) {
-			l.codecAt(c, &h.at)
+		codec.List(c, &l.hangups, func(h *hangup, c *codec.Codec) {
+			l.visitAt(c, &h.at)
 			c.Uint64(&h.content)
 		})
 	}
 }
 
-func (l *leg) codecDeliveries(c *call.Codec, s shape) {
+func (l *leg) visitDeliveries(c *codec.Codec, s shape) {
 	if s.has(hasScope) {
 		c.String(&l.scope)
 	}
-	l.codecAt(c, &l.arrival)
+	l.visitAt(c, &l.arrival)
 	c.Int32(&l.events)
 	if s.has(hasFaults) {
 		c.Int32(&l.duplicates)
@@ -329,13 +327,13 @@ func (l *leg) codecDeliveries(c *call.Codec, s shape) {
 	if l.events == 0 {
 		return
 	}
-	l.codecPosition(c, &l.firstSource)
+	l.visitPosition(c, &l.firstSource)
 	// Most legs come from one topic, whose name is written once.
 	topic := l.lastSource.source.Topic
 	if topic == l.firstSource.source.Topic {
 		l.lastSource.source.Topic = ""
 	}
-	l.codecPosition(c, &l.lastSource)
+	l.visitPosition(c, &l.lastSource)
 	switch {
 	case !c.Reading:
 		l.lastSource.source.Topic = topic
@@ -344,9 +342,9 @@ func (l *leg) codecDeliveries(c *call.Codec, s shape) {
 	}
 }
 
-func (l *leg) codecPosition(c *call.Codec, p *position) {
+func (l *leg) visitPosition(c *codec.Codec, p *position) {
 	c.String(&p.source.Topic)
 	c.Int32(&p.source.Partition)
 	c.Int64(&p.source.Offset)
-	l.codecAt(c, &p.ingestedAt)
+	l.visitAt(c, &p.ingestedAt)
 }

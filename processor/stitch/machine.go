@@ -2,15 +2,22 @@ package stitch
 
 import (
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"slices"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // Machine holds the nodes of one task. It is not safe for concurrent use. Calls
 // between two Flushes are one transaction: the task commits what Take returned
 // and the state writes together, or calls Rebuild.
+//
+// What it stored or sent is read again much later, and maybe by another program. A
+// form that cannot be read fails the call that met it, and every later one until
+// Rebuild: with codec.ErrNewerState where a newer program wrote it, else with
+// codec.ErrCorrupt. Nothing of that transaction may be committed.
 //
 // In its State it uses keys that begin with 'n' (nodes), 'd' (chunks of event
 // ids) and 'm' (chunks of members).
@@ -24,11 +31,13 @@ type Machine struct {
 	index   index
 	live    int // nodes stored, stubs included
 
+	unreadable error // the first form that could not be read
+
 	effects Effects
-	legs    []*leg     // scratch of evaluate
-	codec   call.Codec // scratch of read and write
-	written []byte     // scratch of write
-	key     []byte     // scratch of nodeKey and chunkKey
+	legs    []*leg      // scratch of evaluate
+	codec   codec.Codec // scratch of read and write
+	written []byte      // scratch of write
+	key     []byte      // scratch of nodeKey and chunkKey
 	control Control
 }
 
@@ -40,7 +49,12 @@ func New(cfg Config, state State) *Machine {
 
 // Event takes an event at the leg that it names. Arrival is its arrival time;
 // trig is max(arrival, leg clock + 1 ms), for every message that it causes.
-func (m *Machine) Event(e *call.Event, arrival, trig int64) Outcome {
+func (m *Machine) Event(e *call.Event, arrival, trig int64) (Outcome, error) {
+	outcome := m.event(e, arrival, trig)
+	return outcome, m.unreadable
+}
+
+func (m *Machine) event(e *call.Event, arrival, trig int64) Outcome {
 	n := m.node(call.LegNode(e.Leg))
 	e.ProcessedAt = arrival
 	if e.Time.Known() && e.Time.Src != call.Ingest {
@@ -217,12 +231,11 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig int64) {
 	}
 }
 
-// Receive takes a message at the node that it names. It fails only on a body
-// that no machine of this version has written.
+// Receive takes a message at the node that it names.
 func (m *Machine) Receive(msg Message) error {
-	b, err := parseBody(m.read(msg.Body))
-	if err != nil {
-		return err
+	b := new(body)
+	if m.read(msg.Body, b, "message to", msg.To); m.unreadable != nil {
+		return m.unreadable
 	}
 	n := m.node(msg.To)
 	n.stub = false // what reaches an expired leg this way is younger than it
@@ -244,10 +257,14 @@ func (m *Machine) Receive(msg Message) error {
 	case shortCutMessage:
 		n.onShortCut(b)
 	}
-	return nil
+	return m.unreadable
 }
 
 func (m *Machine) onUnion(n *node, b *body, trig int64) {
+	if !b.root.Less(n.id) { // the larger node hears of the smaller one
+		m.fail("UNION at", n.id, codec.ErrCorrupt)
+		return
+	}
 	if !n.id.IsLeg() && !m.admit(n, b.asker, trig) {
 		return
 	}
@@ -342,7 +359,7 @@ func (m *Machine) onWitness(n *node, b *body, trig int64) {
 
 // Settle, which must come before Flush, evaluates the nodes that this transaction touched and the nodes that
 // are due, at most limit of the latter. It says whether more are due.
-func (m *Machine) Settle(now Clocks, limit int) (more bool) {
+func (m *Machine) Settle(now Clocks, limit int) (more bool, err error) {
 	for _, n := range m.queue {
 		n.queued = false
 		m.evaluate(n, now)
@@ -351,14 +368,14 @@ func (m *Machine) Settle(now Clocks, limit int) (more bool) {
 	for range limit {
 		id, ok := m.index.pop(now)
 		if !ok {
-			return false
+			return false, m.unreadable
 		}
 		if n := m.stored(id); n != nil {
 			n.spent = true
 			m.evaluate(n, now)
 		}
 	}
-	return m.index.due(now)
+	return m.index.due(now), m.unreadable
 }
 
 // Flush writes every touched node to the state.
@@ -378,7 +395,7 @@ func (m *Machine) flush(n *node) {
 		return
 	case n.changed || n.spent && n.due != n.stored:
 		m.flushMembers(n)
-		m.state.Put(m.nodeKey(n.id), m.write(n.write))
+		m.state.Put(m.nodeKey(n.id), m.write(n))
 	}
 	if n.fresh {
 		m.live++
@@ -398,15 +415,38 @@ func (m *Machine) Take() Effects {
 
 // Rebuild forgets the transaction at hand and makes the index anew from all
 // that is stored: after a restore, and after an abort.
-func (m *Machine) Rebuild(all iter.Seq2[[]byte, []byte]) {
+func (m *Machine) Rebuild(all iter.Seq2[[]byte, []byte]) error {
 	clear(m.nodes)
 	m.touched, m.queue, m.effects, m.index, m.live = nil, nil, Effects{}, index{}, 0
+	m.unreadable = nil
 	for key, value := range all {
-		if len(key) > 0 && key[0] == keyNode {
-			m.live++
-			m.index.push(call.NodeID(key[1:]), header(value))
-		}
+		m.load(key, value)
 	}
+	return m.unreadable
+}
+
+// load indexes what is stored under a key. A kind of key that is not known is that
+// of a newer program, which this one would leave out of all it does.
+func (m *Machine) load(key, value []byte) {
+	var id call.NodeID
+	switch {
+	case len(key) < 1+len(id):
+		m.fail("key of", id, codec.ErrCorrupt)
+		return
+	case key[0] == keyIDs, key[0] == keyMembers:
+		return
+	case key[0] != keyNode:
+		m.fail("key of", call.NodeID(key[1:1+len(id)]), codec.ErrNewerState)
+		return
+	}
+	copy(id[:], key[1:])
+	due, err := header(value)
+	if err != nil {
+		m.fail("node", id, err)
+		return
+	}
+	m.live++
+	m.index.push(id, due)
 }
 
 // Open is the number of nodes held, stubs included.
@@ -432,19 +472,29 @@ func (m *Machine) chunkKey(kind byte, id call.NodeID, number int) []byte {
 	return m.key
 }
 
-// write is the form that visit appends, in memory of its own and of its size:
-// states and messages keep it.
-func (m *Machine) write(visit func(*call.Codec)) []byte {
+// write is the form of v, in memory of its own and of its size: states and
+// messages keep it.
+func (m *Machine) write(v codec.Value) []byte {
 	m.codec.Write(m.written[:0])
-	visit(&m.codec)
+	v.Visit(&m.codec)
 	m.written = m.codec.Buf
 	return append(make([]byte, 0, len(m.written)), m.written...)
 }
 
-// read is a reader of b, valid until the next read or write.
-func (m *Machine) read(b []byte) *call.Codec {
+// read reads v from b, which is what of that node.
+func (m *Machine) read(b []byte, v codec.Value, what string, of call.NodeID) {
 	m.codec.Read(b)
-	return &m.codec
+	v.Visit(&m.codec)
+	if err := m.codec.Done(); err != nil {
+		m.fail(what, of, err)
+	}
+}
+
+// fail notes that something of a node could not be read.
+func (m *Machine) fail(what string, of call.NodeID, err error) {
+	if m.unreadable == nil {
+		m.unreadable = fmt.Errorf("read %s %s: %w", what, of, err)
+	}
 }
 
 // node finds the node, or makes it.
@@ -476,9 +526,16 @@ func (m *Machine) stored(id call.NodeID) *node {
 	if b == nil {
 		return nil
 	}
-	n := parseNode(id, b, &m.codec)
+	n := m.parse(id, b)
 	m.nodes[id] = n
 	m.touched = append(m.touched, n)
+	return n
+}
+
+func (m *Machine) parse(id call.NodeID, b []byte) *node {
+	n := &node{id: id}
+	m.read(b, n, "node", id)
+	n.stored = n.due
 	return n
 }
 
@@ -498,13 +555,15 @@ func (m *Machine) wake(n *node) {
 
 func (m *Machine) loadIDs(n *node) {
 	for number := len(n.ids.full); number < int(n.ids.chunks); number++ {
-		n.ids.full = append(n.ids.full, parseIDs(m.read(m.state.Get(m.chunkKey(keyIDs, n.id, number)))))
+		var chunk idList
+		m.read(m.state.Get(m.chunkKey(keyIDs, n.id, number)), &chunk, "event ids of", n.id)
+		n.ids.full = append(n.ids.full, chunk)
 	}
 }
 
 func (m *Machine) remember(n *node, id knownID) {
 	if full, number := n.ids.add(id); full != nil {
-		m.state.Put(m.chunkKey(keyIDs, n.id, int(number)), m.write(func(c *call.Codec) { visitIDs(c, &full) }))
+		m.state.Put(m.chunkKey(keyIDs, n.id, int(number)), m.write((*idList)(&full)))
 	}
 }
 
@@ -513,7 +572,12 @@ func (m *Machine) loadMembers(n *node) {
 		return
 	}
 	for number := range n.members.chunks() {
-		n.members.all = append(n.members.all, parseMembers(m.read(m.state.Get(m.chunkKey(keyMembers, n.id, number))))...)
+		var chunk memberList
+		m.read(m.state.Get(m.chunkKey(keyMembers, n.id, number)), &chunk, "members of", n.id)
+		n.members.all = append(n.members.all, chunk...)
+	}
+	if len(n.members.all) != int(n.members.count) {
+		m.fail("members of", n.id, codec.ErrCorrupt)
 	}
 }
 
@@ -521,7 +585,7 @@ func (m *Machine) flushMembers(n *node) {
 	for number, dirty := range n.members.dirty {
 		if dirty {
 			chunk := n.members.chunk(number)
-			m.state.Put(m.chunkKey(keyMembers, n.id, number), m.write(func(c *call.Codec) { visitMembers(c, &chunk) }))
+			m.state.Put(m.chunkKey(keyMembers, n.id, number), m.write((*memberList)(&chunk)))
 			n.members.dirty[number] = false
 		}
 	}

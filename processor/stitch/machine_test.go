@@ -112,7 +112,7 @@ func (w *network) advance(to int64) {
 func (w *network) commit(i int) {
 	m := w.machines[i]
 	for more := true; more; {
-		more = m.Settle(Clocks{Leg: w.clock, Session: w.clock}, 100)
+		more, _ = m.Settle(Clocks{Leg: w.clock, Session: w.clock}, 100)
 	}
 	m.Flush()
 	fx := m.Take()
@@ -364,7 +364,7 @@ func TestConflictWaitsForMessages(t *testing.T) {
 	if fx := settled(m, start, start); len(fx.Sessions) != 1 {
 		t.Fatalf("%d records of the event, want 1", len(fx.Sessions))
 	}
-	if o := m.Event(event(2), start+500, start+500); o != Conflicting {
+	if o, err := m.Event(event(2), start+500, start+500); err != nil || o != Conflicting {
 		t.Fatalf("outcome %d, want conflicting", o)
 	}
 	if fx := settled(m, start+499, start+499); len(fx.Sessions) != 0 {
@@ -387,7 +387,7 @@ func TestAbsorbedAfterItsMember(t *testing.T) {
 	}
 	receive := func(b *body) Effects {
 		t.Helper()
-		if err := m.Receive(Message{To: call.LegNode(root.Leg), Trig: start, Body: m.write(b.codec)}); err != nil {
+		if err := m.Receive(Message{To: call.LegNode(root.Leg), Trig: start, Body: m.write(b)}); err != nil {
 			t.Fatal(err)
 		}
 		return settled(m, start, start)
@@ -427,7 +427,7 @@ func TestSlowMessageFindsItsLeg(t *testing.T) {
 		kind: witnessMessage, tenant: e.Tenant, provider: e.Provider, scope: e.Scope, arrival: start,
 		snapshot: call.LegSnapshot{CallID: e.CallID, From: call.Party{Raw: "+15550100001"}},
 	}
-	if err := m.Receive(Message{To: call.LegNode(e.Leg), Trig: start, Body: m.write(told.codec)}); err != nil {
+	if err := m.Receive(Message{To: call.LegNode(e.Leg), Trig: start, Body: m.write(&told)}); err != nil {
 		t.Fatal(err)
 	}
 	fx := settled(m, last, last)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // member is another leg of a root's session, as its last summary told it.
@@ -27,19 +28,24 @@ type memberSet struct {
 
 const memberChunk = 8
 
-func (s *memberSet) codec(c *call.Codec) {
+// Visit visits the set without its chunks.
+func (s *memberSet) Visit(c *codec.Codec) {
 	c.Int32(&s.count)
 	c.Int32(&s.dropped)
+	if s.count < 0 || s.count > rootMembers || s.dropped < 0 {
+		c.Fail(codec.ErrCorrupt)
+	}
 }
 
-func memberFields(c *call.Codec, m *member) {
+// Visit visits a member.
+func (m *member) Visit(c *codec.Codec) {
 	c.Raw(m.id[:])
 	c.Int64(&m.v)
 	if c.Reading {
 		m.leg = &leg{id: m.id}
 	}
-	m.leg.codec(c)
-	m.row.codec(c)
+	m.leg.Visit(c)
+	m.row.Visit(c)
 }
 
 func (s *memberSet) find(id call.LegID) int {
@@ -87,9 +93,8 @@ func (s *memberSet) chunk(i int) []member {
 
 func (s *memberSet) chunks() int { return (int(s.count) + memberChunk - 1) / memberChunk }
 
-func visitMembers(c *call.Codec, members *[]member) { call.List(c, members, memberFields) }
+// memberList is the form of a chunk.
+type memberList []member
 
-func parseMembers(c *call.Codec) (members []member) {
-	visitMembers(c, &members)
-	return members
-}
+// Visit visits a chunk.
+func (l *memberList) Visit(c *codec.Codec) { codec.List(c, (*[]member)(l), (*member).Visit) }

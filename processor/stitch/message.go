@@ -1,9 +1,8 @@
 package stitch
 
 import (
-	"fmt"
-
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // The messages between nodes. Four carry the union-find; witness carries what
@@ -40,7 +39,8 @@ type body struct {
 	snapshot call.LegSnapshot
 }
 
-func (b *body) codec(c *call.Codec) {
+// Visit visits a message's body. A kind that is not known is that of a newer program.
+func (b *body) Visit(c *codec.Codec) {
 	c.Byte(&b.kind)
 	c.Int64(&b.exp)
 	c.Int64(&b.gate)
@@ -49,34 +49,27 @@ func (b *body) codec(c *call.Codec) {
 		c.Raw(b.root[:])
 		c.Raw(b.asker[:])
 	case summaryMessage:
-		call.List(c, &b.members, memberFields)
+		codec.List(c, &b.members, (*member).Visit)
 	case absorbMessage:
-		call.List(c, &b.published, publicationFields)
-		call.List(c, &b.members, memberFields)
+		codec.List(c, &b.published, (*publication).Visit)
+		codec.List(c, &b.members, (*member).Visit)
 		c.Int32(&b.dropped)
 	case fullMessage:
 	case witnessMessage:
 		c.String(&b.tenant)
-		c.Provider(&b.provider)
+		b.provider.Visit(c)
 		c.String(&b.scope)
 		c.Int64(&b.arrival)
-		c.Snapshot(&b.snapshot)
+		b.snapshot.Visit(c)
+	case 0:
+		c.Fail(codec.ErrCorrupt)
 	default:
-		c.Err = call.ErrCorrupt
+		c.Fail(codec.ErrNewerState)
 	}
-}
-
-func parseBody(c *call.Codec) (*body, error) {
-	b := new(body)
-	b.codec(c)
-	if c.Err != nil || len(c.Buf) != 0 {
-		return nil, fmt.Errorf("read a message between nodes: %w", call.ErrCorrupt)
-	}
-	return b, nil
 }
 
 // send hands a message to the task, stamped with what the sender knows.
 func (m *Machine) send(from *node, to call.NodeID, trig int64, b *body) {
 	b.exp, b.gate = from.exp, from.gate
-	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: m.write(b.codec)})
+	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: m.write(b)})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // Limits of a node. What goes beyond is counted or flagged, never lost quietly.
@@ -71,7 +72,8 @@ type rowMark struct {
 	mark     uint64
 }
 
-func (r *rowMark) codec(c *call.Codec) {
+// Visit visits the mark.
+func (r *rowMark) Visit(c *codec.Codec) {
 	c.Int32(&r.revision)
 	if r.revision > 0 {
 		c.Uint64(&r.mark)
@@ -86,6 +88,7 @@ func (n *node) sole() bool {
 	return n.leg != nil && len(n.links) == 0 && n.members.count == 0 && len(n.published) <= 1
 }
 
+// nodeForm is the version of a node's form.
 const nodeForm = 1
 
 // Bits of the byte behind a stored node's form.
@@ -96,14 +99,28 @@ const (
 	bitLeg
 )
 
-// headerSize is the form, the bits and the due time: all that an index needs,
-// so that a restore decodes nothing more.
-const headerSize = 10
+// Visit visits the node's stored form, without members and ids that have keys of
+// their own.
+func (n *node) Visit(c *codec.Codec) {
+	c.Form(nodeForm)
+	bits := n.bits()
+	c.Byte(&bits)
+	at := uint64(n.due.at)
+	c.Uint64(&at)
+	if c.Reading {
+		n.due = timer{at: int64(at), leg: bits&bitLegClock != 0}
+		n.stub = bits&bitStub != 0
+		if bits&bitLeg != 0 {
+			n.leg = &leg{id: n.id.Leg()}
+		}
+	}
+	c.Int64(&n.exp)
+	if !n.stub {
+		n.visitLive(c, bits&bitChild != 0)
+	}
+}
 
-// write appends the node's stored form, without members and ids that have keys
-// of their own.
-func (n *node) write(c *call.Codec) {
-	var bits byte
+func (n *node) bits() (bits byte) {
 	if n.due.leg {
 		bits |= bitLegClock
 	}
@@ -116,73 +133,61 @@ func (n *node) write(c *call.Codec) {
 	if n.leg != nil {
 		bits |= bitLeg
 	}
-	c.Buf = append(c.Buf, nodeForm, bits)
-	c.Buf = binary.BigEndian.AppendUint64(c.Buf, uint64(n.due.at))
-	n.codec(c, bits)
+	return bits
 }
 
-// parseNode reads write's form, with a codec that may be used again.
-func parseNode(id call.NodeID, b []byte, c *call.Codec) *node {
-	due := header(b)
-	n := &node{id: id, due: due, stored: due}
-	bits := b[1]
-	n.stub = bits&bitStub != 0
-	if bits&bitLeg != 0 {
-		n.leg = &leg{id: id.Leg()}
-	}
-	c.Read(b[headerSize:])
-	n.codec(c, bits)
-	if c.Err != nil || len(c.Buf) != 0 {
-		panic("stitch: stored node " + id.String() + " is damaged: delete the changelog topic and reprocess under a new application_id")
-	}
-	return n
-}
-
-// header reads when a stored node is due.
-func header(b []byte) timer {
-	if len(b) < headerSize || b[0] != nodeForm {
-		panic("stitch: stored node has an unknown form: it was written by a newer program")
-	}
-	return timer{at: int64(binary.BigEndian.Uint64(b[2:])), leg: b[1]&bitLegClock != 0}
-}
-
-func (n *node) codec(c *call.Codec, bits byte) {
-	c.Int64(&n.exp)
-	if n.stub {
-		return
-	}
+// visitLive visits what a node has that is no stub.
+func (n *node) visitLive(c *codec.Codec, child bool) {
 	c.Int64(&n.gate)
-	if bits&bitChild != 0 {
-		c.Raw(n.up[:])
+	if child {
+		n.up.Visit(c)
+		if !n.up.Less(n.id) { // pointers that go round would never end
+			c.Fail(codec.ErrCorrupt)
+		}
 	}
 	if n.leg != nil {
-		n.leg.codec(c)
+		n.leg.Visit(c)
 		c.Int64(&n.v)
 	}
 	if n.id.IsLeg() {
-		call.List(c, &n.links, nodeID)
-		n.ids.codec(c)
-		call.List(c, &n.told, (*call.Codec).Snapshot)
+		codec.List(c, &n.links, (*call.NodeID).Visit)
+		n.ids.Visit(c)
+		codec.List(c, &n.told, (*call.LegSnapshot).Visit)
 	} else {
-		call.List(c, &n.askers, legID)
+		codec.List(c, &n.askers, (*call.LegID).Visit)
 	}
 	if n.root() {
-		n.members.codec(c)
-		call.List(c, &n.published, publicationFields)
-		n.row.codec(c)
+		n.members.Visit(c)
+		codec.List(c, &n.published, (*publication).Visit)
+		n.row.Visit(c)
 	}
 }
 
-func nodeID(c *call.Codec, id *call.NodeID) { c.Raw(id[:]) }
+// headerSize is the form, the bits and the due time: all that an index needs,
+// so that a restore decodes nothing more.
+const headerSize = 10
 
-func legID(c *call.Codec, id *call.LegID) { c.Raw(id[:]) }
+// header reads when a stored node is due.
+func header(b []byte) (timer, error) {
+	if len(b) == 0 {
+		return timer{}, codec.ErrCorrupt
+	}
+	if err := codec.CheckForm(b[0], nodeForm); err != nil {
+		return timer{}, err
+	}
+	if len(b) < headerSize {
+		return timer{}, codec.ErrCorrupt
+	}
+	return timer{at: int64(binary.BigEndian.Uint64(b[2:])), leg: b[1]&bitLegClock != 0}, nil
+}
 
-func publicationFields(c *call.Codec, p *publication) {
-	c.Raw(p.id[:])
+// Visit visits a publication.
+func (p *publication) Visit(c *codec.Codec) {
+	p.id.Visit(c)
 	c.Int32(&p.revision)
-	call.Enum(c, &p.state, int(call.Superseded)+1)
+	codec.Enum(c, &p.state, int(call.Superseded)+1)
 	c.Bool(&p.wasFinal)
 	c.Uint64(&p.mark)
-	p.facts.codec(c)
+	p.facts.Visit(c)
 	c.Int64(&p.at)
 }

@@ -1,6 +1,9 @@
 package stitch
 
-import "callstitch/processor/call"
+import (
+	"callstitch/processor/call"
+	"callstitch/processor/codec"
+)
 
 // facts is what of a session's last record is needed to say why the next one
 // exists.
@@ -20,7 +23,7 @@ func factsOf(s *call.Session) facts {
 	}
 }
 
-func (f *facts) codec(c *call.Codec) {
+func (f *facts) Visit(c *codec.Codec) {
 	c.Bool(&f.answered)
 	c.Bool(&f.ended)
 	c.Int32(&f.transfers)

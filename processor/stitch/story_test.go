@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 var storyConfig = Config{
@@ -64,7 +65,7 @@ func contentOf(e *call.Event) uint64 {
 		}
 	}
 	h := fnv.New64a()
-	h.Write(c.AppendBinary(nil))
+	h.Write(codec.Append(nil, &c))
 	return h.Sum64()
 }
 

@@ -22,7 +22,9 @@ func (w *worker) transact(ctx, hard context.Context, first kgo.Fetches) error {
 	if err := w.gather(ctx, hard, tx, first); err != nil {
 		return errors.Join(err, w.abort(hard))
 	}
-	w.finish(hard, tx)
+	if err := w.finish(hard, tx); err != nil {
+		return errors.Join(err, w.abort(hard))
+	}
 	begun := time.Now()
 	how, err := w.end(hard, tx)
 	w.metrics.commits.WithLabelValues(how.String()).Inc()
@@ -33,7 +35,9 @@ func (w *worker) transact(ctx, hard context.Context, first kgo.Fetches) error {
 		w.aborts = 0
 		return nil
 	case aborted:
-		w.rollback(tx)
+		if err := w.rollback(tx); err != nil {
+			return err
+		}
 		w.aborts++
 		wait(ctx, min(time.Duration(w.aborts)*abortPause, maxAbortPause))
 	}
@@ -122,7 +126,7 @@ func fromKafka(rec *kgo.Record) topology.Record {
 
 // finish closes the batch: timers, changelog, and where one is due the tick,
 // which must follow the events of its own transaction.
-func (w *worker) finish(ctx context.Context, tx *transaction) {
+func (w *worker) finish(ctx context.Context, tx *transaction) error {
 	tick := w.tickDue()
 	due := w.more
 	w.more = false
@@ -131,12 +135,17 @@ func (w *worker) finish(ctx context.Context, tx *transaction) {
 			continue
 		}
 		tx.touch(p)
-		w.more = p.stitch.Finish(&tx.fx) || w.more
+		more, err := p.stitch.Finish(&tx.fx)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errBroken, err)
+		}
+		w.more = more || w.more
 	}
 	if tick {
 		w.tick(tx)
 	}
 	w.produce(ctx, tx)
+	return nil
 }
 
 // tick tells all stitch tasks how far this worker's tasks are. It speaks for the
@@ -190,15 +199,16 @@ func (w *worker) commit(ctx context.Context, tx *transaction) {
 
 // rollback drops all of the transaction. Aborts are part of every rebalance
 // (P22); franz-go has gone back to the committed offsets, and so does this.
-func (w *worker) rollback(tx *transaction) {
+func (w *worker) rollback(tx *transaction) error {
 	for _, p := range tx.touched {
 		p.touched = false
 		p.position, p.records = p.stable.offset, 0
 		if p.decode != nil {
 			p.decode.Abort()
-		} else {
-			p.stitch.Abort()
+		} else if err := p.stitch.Abort(); err != nil {
+			return fmt.Errorf("%w: %w", errBroken, err)
 		}
 	}
 	w.more = true // what was due before is due again
+	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/plugin/kslog"
 
+	"callstitch/processor/codec"
 	"callstitch/topology"
 )
 
@@ -30,7 +31,7 @@ var (
 	// belong together, so going on would lose or repeat records.
 	ErrLostOffsets = errors.New("lost offsets")
 	// ErrNewerState: the state was written by a newer program.
-	ErrNewerState = topology.ErrNewerState
+	ErrNewerState = codec.ErrNewerState
 )
 
 // Config is a topology and where and how to run it. Brokers and the topology

@@ -217,7 +217,9 @@ func (r *Runtime) turn(t *topology.StitchTask, q *queue) (more bool, err error) 
 	position := q.next
 	clear(q.records)
 	q.records = q.records[:0]
-	more = t.Finish(&r.effects)
+	if more, err = t.Finish(&r.effects); err != nil {
+		return false, err
+	}
 	r.flush(t)
 	t.Commit(position)
 	return more, nil

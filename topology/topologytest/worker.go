@@ -56,7 +56,11 @@ func (w *worker) step() error {
 	w.tick()
 	for _, s := range w.stitches {
 		if s.touched || s.more {
-			s.more, s.touched = s.task.Finish(&w.effects), false
+			var err error
+			if s.more, err = s.task.Finish(&w.effects); err != nil {
+				return err
+			}
+			s.touched = false
 		}
 	}
 	return w.produce()
@@ -170,8 +174,8 @@ func (w *worker) shortWay(e topology.Envelope) (taken bool, err error) {
 		return false, nil
 	}
 	w.game.ShortWay(w.taskOf(e.From).task, s.task, e)
-	s.more = s.task.Finish(&w.effects)
-	return true, nil
+	s.more, err = s.task.Finish(&w.effects)
+	return true, err
 }
 
 func (w *worker) taskOf(partition int32) *stitchRun {
@@ -194,7 +198,7 @@ func (w *worker) end() error {
 		w.lose()
 	case w.game.chance(f.Abort):
 		w.game.stats.Aborts++
-		w.abort()
+		return w.abort()
 	case w.game.chance(f.CrashAfter), w.game.broker.hides(w.tx) && w.game.chance(f.CrashHidden):
 		w.game.stats.Crashes++
 		if err := w.game.commit(w.tx); err != nil {
@@ -223,7 +227,7 @@ func (w *worker) commit() error {
 	return nil
 }
 
-func (w *worker) abort() {
+func (w *worker) abort() error {
 	w.game.broker.finish(w.tx, aborted)
 	w.tx = nil
 	for _, d := range w.decodes {
@@ -231,9 +235,12 @@ func (w *worker) abort() {
 		d.after, d.idle = d.next, false
 	}
 	for _, s := range w.stitches {
-		s.task.Abort()
+		if err := s.task.Abort(); err != nil {
+			return err
+		}
 		s.after = s.next
 	}
+	return nil
 }
 
 // lose is a crash: memory is gone, and a transaction that is open stays open.

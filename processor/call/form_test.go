@@ -2,10 +2,13 @@ package call
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"reflect"
 	"testing"
+
+	"callstitch/processor/codec"
 )
 
 // fill sets every field of v that a binary form carries to something random.
@@ -75,43 +78,48 @@ func randomEvent(rng *rand.Rand) *Event {
 }
 
 // TestEventBinary holds that an event comes back from its binary form as it
-// was, and that no cut or changed byte makes the reader panic.
-func TestEventBinary(t *testing.T) {
+// was, that no cut or changed byte makes the reader panic, and that a later form is
+// told from a damaged one.
+func TestEventForm(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 2_000 {
 		want := randomEvent(rng)
-		form := want.AppendBinary(nil)
-		got, err := ParseEvent(form)
-		if err != nil {
+		form := codec.Append(nil, want)
+		got := new(Event)
+		if err := codec.Read(form, got); err != nil {
 			t.Fatalf("%+v: %v", want, err)
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
-		if !bytes.Equal(got.AppendBinary(nil), form) {
+		if !bytes.Equal(codec.Append(nil, got), form) {
 			t.Fatal("the form of what was read differs")
 		}
-		if _, err := ParseEvent(form[:rng.IntN(len(form))]); err == nil {
-			t.Fatal("a form that was cut short was taken")
+		if err := codec.Read(form[:rng.IntN(len(form))], new(Event)); !errors.Is(err, codec.ErrCorrupt) {
+			t.Fatalf("a form that was cut short: %v", err)
 		}
 		form[rng.IntN(len(form))] ^= byte(1 << rng.IntN(8))
-		_, _ = ParseEvent(form)
+		_ = codec.Read(form, new(Event))
+		form[0] = eventForm + 1
+		if err := codec.Read(form, new(Event)); !errors.Is(err, codec.ErrNewerState) {
+			t.Fatalf("a later form: %v", err)
+		}
 	}
 }
 
-func BenchmarkEventBinary(b *testing.B) {
+func BenchmarkEventForm(b *testing.B) {
 	e := randomEvent(rand.New(rand.NewPCG(1, 2)))
-	form := e.AppendBinary(nil)
+	form := codec.Append(nil, e)
 	b.Run("append", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			form = e.AppendBinary(form[:0])
+			form = codec.Append(form[:0], e)
 		}
 	})
 	b.Run("parse", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := ParseEvent(form); err != nil {
+			if err := codec.Read(form, new(Event)); err != nil {
 				b.Fatal(err)
 			}
 		}
