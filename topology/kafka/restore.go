@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -25,6 +24,29 @@ const (
 	// concurrentRestores bounds the restores of a process: each buffers fetches.
 	concurrentRestores = 4
 )
+
+// finishRestores takes up the tasks whose restore is done.
+func (s *session) finishRestores() error {
+	for _, p := range s.parts {
+		if p.restore == nil || !p.confirmed {
+			continue
+		}
+		select {
+		case r := <-p.restore.result:
+			p.restore = nil // it gives one result, and close waits for those that are out
+			if r.err != nil {
+				return fmt.Errorf("restore %s-%d: %w", p.topic, p.partition, r.err)
+			}
+			p.stitch, p.changelogNext = r.task, r.changelog
+			p.duplicates = r.task.Counts().Duplicate
+			s.metrics.restored.Add(float64(r.records))
+			s.log.Info("task restored", "partition", p.partition, "records", r.records, "took", r.took.Round(time.Millisecond))
+			s.resume(p)
+		default:
+		}
+	}
+	return nil
+}
 
 // restore brings the state of one stitch task back from the changelog, beside
 // the worker, whose other partitions go on.
@@ -87,20 +109,6 @@ func (r *restore) run(ctx context.Context) (res restored) {
 		}
 	}
 }
-
-// final says whether an error ends the run, with an exit code of its own or
-// because state or code is broken.
-func final(err error) bool {
-	for _, f := range []error{ErrFenced, ErrTopicMismatch, ErrLostOffsets, ErrNewerState, errBroken} {
-		if errors.Is(err, f) {
-			return true
-		}
-	}
-	return false
-}
-
-// errBroken marks failures that trying again cannot mend.
-var errBroken = errors.New("cannot go on")
 
 func (r *restore) attempt(ctx context.Context) restored {
 	cl, err := r.client()
@@ -206,16 +214,6 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 		})
 	}
 	return records, nil
-}
-
-// fetchError is the first error of a poll that is not just the end of waiting.
-func fetchError(fetches kgo.Fetches) error {
-	for _, e := range fetches.Errors() {
-		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
-			return fmt.Errorf("fetch %s-%d: %w", e.Topic, e.Partition, e.Err)
-		}
-	}
-	return nil
 }
 
 // standstill tells apart why a restore does not move: a truncated changelog ends

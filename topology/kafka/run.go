@@ -16,8 +16,6 @@ const (
 	// retryInterval is how often something that is not there is asked again, and
 	// named.
 	retryInterval = 3 * time.Second
-	// attemptLimit bounds one try of the start.
-	attemptLimit = 10 * time.Second
 	// stopLimit is how long the batch at hand may take to commit after the run
 	// was told to stop.
 	stopLimit = 8 * time.Second

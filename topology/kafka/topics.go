@@ -35,6 +35,20 @@ const (
 	maxFuture = time.Hour
 )
 
+// topics is what was found at the start.
+type topics struct {
+	raw      map[string]int32 // partitions of each source topic
+	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
+}
+
+// batchBytes is the largest batch to send to a topic.
+func (t topics) batchBytes(topic string) int32 {
+	if n, ok := t.maxBytes[topic]; ok {
+		return min(n, rejectsMaxBytes)
+	}
+	return defaultMaxBytes
+}
+
 // topicSpec is what a topic must be, and how it is made when it is missing.
 type topicSpec struct {
 	name       string
@@ -112,20 +126,6 @@ func (s TopicSettings) apply(spec *topicSpec) {
 	if own.Retention > 0 && spec.create["cleanup.policy"] != "compact" {
 		spec.create = with(spec.create, "retention.ms", strconv.FormatInt(own.Retention.Milliseconds(), 10))
 	}
-}
-
-// topics is what was found at the start.
-type topics struct {
-	raw      map[string]int32 // partitions of each source topic
-	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
-}
-
-// batchBytes is the largest batch to send to a topic.
-func (t topics) batchBytes(topic string) int32 {
-	if n, ok := t.maxBytes[topic]; ok {
-		return min(n, rejectsMaxBytes)
-	}
-	return defaultMaxBytes
 }
 
 // prepareTopics makes what is missing and checks what is there.
@@ -249,10 +249,6 @@ func topicConfigs(ctx context.Context, adm *kadm.Client, names []string) (map[st
 	return configs, nil
 }
 
-func mismatch(topic, format string, args ...any) error {
-	return fmt.Errorf("%w: topic %s %s", ErrTopicMismatch, topic, fmt.Sprintf(format, args...))
-}
-
 func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (problems []error) {
 	if err := missing(s.name, d); err != nil {
 		return []error{err}
@@ -271,27 +267,6 @@ func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (proble
 	return problems
 }
 
-// sameConfig compares config values as sets: brokers list policies in any order.
-func sameConfig(a, b string) bool {
-	x, y := strings.Split(a, ","), strings.Split(b, ",")
-	slices.Sort(x)
-	slices.Sort(y)
-	return slices.Equal(x, y)
-}
-
-// errMissing is a topic that may still come: the start waits for it.
-var errMissing = errors.New("missing topic")
-
-func missing(topic string, d kadm.TopicDetail) error {
-	switch {
-	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
-		return fmt.Errorf("%w: topic %s does not exist: create it, or correct its name in the configuration", errMissing, topic)
-	case d.Err != nil:
-		return fmt.Errorf("look up topic %s: %w", topic, d.Err)
-	}
-	return nil
-}
-
 func checkSource(d kadm.TopicDetail, config map[string]string) []error {
 	if err := missing(d.Topic, d); err != nil {
 		return []error{err}
@@ -308,4 +283,26 @@ func checkSource(d kadm.TopicDetail, config map[string]string) []error {
 			"takes timestamps %s ms ahead of the broker's clock: set message.timestamp.after.max.ms to at most %d, or message.timestamp.type to LogAppendTime", bound, maxFuture.Milliseconds())}
 	}
 	return nil
+}
+
+func missing(topic string, d kadm.TopicDetail) error {
+	switch {
+	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
+		return fmt.Errorf("%w: topic %s does not exist: create it, or correct its name in the configuration", errMissing, topic)
+	case d.Err != nil:
+		return fmt.Errorf("look up topic %s: %w", topic, d.Err)
+	}
+	return nil
+}
+
+func mismatch(topic, format string, args ...any) error {
+	return fmt.Errorf("%w: topic %s %s", ErrTopicMismatch, topic, fmt.Sprintf(format, args...))
+}
+
+// sameConfig compares config values as sets: brokers list policies in any order.
+func sameConfig(a, b string) bool {
+	x, y := strings.Split(a, ","), strings.Split(b, ",")
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }
