@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -169,6 +170,29 @@ func (s *session) reconcile() {
 			s.drop(p)
 		}
 	}
+}
+
+// finishRestores takes up the tasks whose restore is done.
+func (s *session) finishRestores() error {
+	for _, p := range s.parts {
+		if p.restore == nil || !p.confirmed {
+			continue
+		}
+		select {
+		case r := <-p.restore.result:
+			p.restore = nil // it gives one result, and close waits for those that are out
+			if r.err != nil {
+				return fmt.Errorf("restore %s-%d: %w", p.topic, p.partition, r.err)
+			}
+			p.stitch, p.changelogNext = r.task, r.changelog
+			p.duplicates = r.task.Counts().Duplicate
+			s.metrics.restored.Add(float64(r.records))
+			s.log.Info("task restored", "partition", p.partition, "records", r.records, "took", r.took.Round(time.Millisecond))
+			s.resume(p)
+		default:
+		}
+	}
+	return nil
 }
 
 func (s *session) drop(p *partition) {

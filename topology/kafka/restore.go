@@ -25,29 +25,6 @@ const (
 	concurrentRestores = 4
 )
 
-// finishRestores takes up the tasks whose restore is done.
-func (s *session) finishRestores() error {
-	for _, p := range s.parts {
-		if p.restore == nil || !p.confirmed {
-			continue
-		}
-		select {
-		case r := <-p.restore.result:
-			p.restore = nil // it gives one result, and close waits for those that are out
-			if r.err != nil {
-				return fmt.Errorf("restore %s-%d: %w", p.topic, p.partition, r.err)
-			}
-			p.stitch, p.changelogNext = r.task, r.changelog
-			p.duplicates = r.task.Counts().Duplicate
-			s.metrics.restored.Add(float64(r.records))
-			s.log.Info("task restored", "partition", p.partition, "records", r.records, "took", r.took.Round(time.Millisecond))
-			s.resume(p)
-		default:
-		}
-	}
-	return nil
-}
-
 // restore brings the state of one stitch task back from the changelog, beside
 // the worker, whose other partitions go on.
 type restore struct {
