@@ -25,7 +25,7 @@ type assigned struct {
 
 // mailbox carries assignments from franz-go's callbacks to the worker. The
 // callbacks hold a lock that ending a transaction takes, so they must not wait for
-// the worker (P2): the box has no bound, and a worker has few partitions.
+// the worker (K2): the box has no bound, and a worker has few partitions.
 type mailbox struct {
 	mu       sync.Mutex
 	assigned []assigned
@@ -120,7 +120,7 @@ func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kg
 }
 
 // receive takes in what the group assigned. A partition that is here already was
-// lost and assigned again unnoticed: its state may be old, so it starts over (P1).
+// lost and assigned again unnoticed: its state may be old, so it starts over (K1).
 func (s *session) receive(ctx context.Context) error {
 	all, err := s.mailbox.take()
 	if err != nil {
@@ -150,7 +150,8 @@ func (s *session) receive(ctx context.Context) error {
 
 // reconcile drops what the group took away. franz-go passes on only
 // the first revocation between two transactions, so the callbacks cannot be
-// trusted with it; the offsets that it keeps for its partitions can (P1).
+// trusted with it; the offsets that it keeps for its partitions can (K1). The group
+// would let a member commit for what it has just lost, so none of it may stay (K6).
 func (s *session) reconcile() {
 	if len(s.parts) == 0 {
 		return

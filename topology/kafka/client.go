@@ -16,7 +16,7 @@ const attemptLimit = 10 * time.Second
 
 const (
 	// Decompressed batches and fetches are bounded, or one bad batch could take
-	// all memory (P28).
+	// all memory (K28).
 	maxDecompressBatch = 64 << 20
 	maxFetch           = 16 << 20
 	maxPartitionFetch  = 1 << 20
@@ -32,14 +32,14 @@ const (
 )
 
 // clientOptions are the options of every client. There is one place that says
-// read_committed, and every consumer goes through it (P14).
+// read_committed, and every consumer goes through it (K14).
 func (c *Config) clientOptions(id string) []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID(id),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),                    // positions count commit markers, so they can reach the end of a partition (P8)
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is gone stops the run; it is never replaced by a guess (P15)
+		kgo.KeepControlRecords(),                    // positions count commit markers, so they can reach the end of a partition (K8)
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is gone stops the run; it is never replaced by a guess (K15)
 		kgo.MaxDecompressBatchBytes(maxDecompressBatch),
 		kgo.FetchMaxBytes(maxFetch),
 		kgo.FetchMaxPartitionBytes(maxPartitionFetch),
@@ -54,7 +54,7 @@ func (c *Config) clientOptions(id string) []kgo.Opt {
 // workerOptions are the options of a worker's client: a group member and a
 // transactional producer under one name. The name is stable over restarts, so a
 // restart ends at once the transaction that a kill left open, and gets its tasks
-// back without a rebalance (P12, P24).
+// back without a rebalance (K12, K24).
 func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) []kgo.Opt {
 	return append(c.clientOptions(id),
 		kgo.ConsumerGroup(c.ApplicationID),
@@ -70,7 +70,7 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 		kgo.TransactionTimeout(c.TransactionTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(partitioner{internal: [2]string{c.ExchangeTopic(), c.ChangelogTopic()}}),
-		kgo.UnknownTopicRetries(-1), // topics were checked at the start: one that is missing now is an outage (P30)
+		kgo.UnknownTopicRetries(-1), // topics were checked at the start: one that is missing now is an outage (K30)
 		kgo.MaxBufferedBytes(maxBufferedProduce),
 		kgo.ProducerLinger(c.CommitInterval), // nobody sees a record before the flush of its transaction, so batches may fill until then
 		kgo.MaxBufferedRecords(maxTransactionRecords*4),
@@ -79,7 +79,7 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 }
 
 // partitioner leaves the partitions of internal topics as their tasks computed
-// them, and hashes the keys of the others as every Kafka client does (P26).
+// them, and hashes the keys of the others as every Kafka client does (K26).
 type partitioner struct{ internal [2]string }
 
 func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {

@@ -80,7 +80,7 @@ type TopicSettings struct {
 const (
 	defaultCommitInterval     = 100 * time.Millisecond // that of Kafka Streams with exactly-once
 	defaultStartupTimeout     = 5 * time.Minute
-	defaultTransactionTimeout = 10 * time.Second // that of Kafka Streams (P25)
+	defaultTransactionTimeout = 10 * time.Second // that of Kafka Streams (K25)
 	defaultSessionTimeout     = 15 * time.Second
 	defaultPartitions         = 8
 )

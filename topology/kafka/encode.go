@@ -131,8 +131,8 @@ const (
 )
 
 // reject is the record of something that was not taken: as it came, with why and
-// where from. It commits with the rest, so it is written once (P21), and it
-// always fits, so it cannot stop the pipeline (P20).
+// where from. It commits with the rest, so it is written once (K21), and it
+// always fits, so it cannot stop the pipeline (K20).
 func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	rec := &kgo.Record{Topic: e.cfg.Topics.Rejects, Key: r.Key, Value: r.Value}
 	if r.Timestamp > 0 {

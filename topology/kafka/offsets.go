@@ -16,7 +16,7 @@ import (
 // prepareOffsets makes sure that every source and exchange partition has a
 // committed offset before the first member joins, and that the committed offsets
 // belong to what is in the topics. Offsets that are gone while state is there
-// would replay or skip records, so they stop the run (P15).
+// would replay or skip records, so they stop the run (K15).
 func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 	// Not the stable offsets: what a crash left pending would be waited for here,
 	// before the worker that can end it has begun.

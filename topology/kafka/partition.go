@@ -60,7 +60,7 @@ func (p *partition) metadata(owner string) metadata {
 
 // metadata is what a worker commits beside an offset: who owned the partition,
 // so that a successor can end its transaction; where the changelog ended, so
-// that a restore that sees less knows it (P10); and the state of a decode task.
+// that a restore that sees less knows it (K10); and the state of a decode task.
 type metadata struct {
 	owner     string // transactional id
 	changelog int64  // end offset of the task's changelog partition; 0 for a source partition

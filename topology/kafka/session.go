@@ -64,7 +64,7 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 // run works until ctx ends, and then leaves the group. Its error says what ended
 // the session before that.
 func (s *session) run(ctx, hard context.Context) error {
-	// The first thing is to end what a crash of this id left open (P11).
+	// The first thing is to end what a crash of this id left open (K11).
 	if _, _, err := s.cl.ProducerID(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -159,7 +159,7 @@ func (s *session) close() {
 const leaveLimit = 2 * time.Second
 
 // leave hands the partitions to the others at once. A static member that only
-// goes away keeps them until its session times out (P24). The client's part in the
+// goes away keeps them until its session times out (K24). The client's part in the
 // group is over before that: in a rebalance, which the first to leave begins, it
 // would join again.
 func (s *session) leave(hard context.Context) {

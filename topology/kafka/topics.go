@@ -19,7 +19,7 @@ const (
 	rejectsMaxBytes = 8 << 20
 	// recordMaxBytes is what topics of state and sessions take. A session of a
 	// thousand legs with the longest of ids passes the broker's default of 1 MiB,
-	// and a record that cannot be written would be tried for ever (P20).
+	// and a record that cannot be written would be tried for ever (K20).
 	recordMaxBytes = 4 << 20
 	// defaultMaxBytes is the broker's default.
 	defaultMaxBytes = 1_000_012
@@ -63,7 +63,7 @@ type topicSpec struct {
 func (c *Config) topicSpecs() []topicSpec {
 	unlimited := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 	// The exchange keeps what was not consumed, however long that takes, and is
-	// purged behind the committed offsets (P19). LogAppendTime makes its
+	// purged behind the committed offsets (K19). LogAppendTime makes its
 	// timestamps the broker's, which is the only clock of idle partitions.
 	exchange := with(unlimited, "message.timestamp.type", "LogAppendTime")
 	changelog := map[string]string{"cleanup.policy": "compact"}
@@ -253,7 +253,7 @@ func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (proble
 	if err := missing(s.name, d); err != nil {
 		return []error{err}
 	}
-	// The partition of a key decides which task owns its state (P26).
+	// The partition of a key decides which task owns its state (K26).
 	if n := int32(len(d.Partitions)); s.fixed && n != s.partitions {
 		problems = append(problems, mismatch(s.name,
 			"has %d partitions where exchange_partitions is %d: set exchange_partitions to %d, or reset the application and delete the topic", n, s.partitions, n))

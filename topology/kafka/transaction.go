@@ -16,7 +16,7 @@ import (
 
 const (
 	// A transaction ends early at these bounds: what it wrote is held in memory,
-	// and is done again if it aborts (P16).
+	// and is done again if it aborts (K16).
 	maxTransactionRecords = 20_000
 	maxTransactionBytes   = 32 << 20
 )
@@ -38,7 +38,7 @@ type transaction struct {
 	produceErr                atomic.Pointer[error]
 }
 
-// outcome is how a transaction ended (P3).
+// outcome is how a transaction ended (K3).
 type outcome uint8
 
 const (
@@ -147,7 +147,7 @@ func (s *session) processPartition(tx *transaction, f kgo.FetchTopicPartition) e
 
 // touch notes that the state of a partition's task is in this transaction. Its
 // offset is committed with it, moved or not: the group refuses the commit of a
-// member that lost the partition, and so the whole transaction (P5).
+// member that lost the partition, and so the whole transaction (K5).
 func (tx *transaction) touch(p *partition) {
 	if !p.touched {
 		p.touched = true
@@ -191,7 +191,7 @@ func (s *session) produce(ctx context.Context, tx *transaction) {
 }
 
 // acknowledged keeps the first error of any record: a commit would go through
-// without the records that failed (P4).
+// without the records that failed (K4).
 func (tx *transaction) acknowledged(rec *kgo.Record, err error) {
 	if err != nil {
 		err = fmt.Errorf("produce to %s: %w", rec.Topic, err)
@@ -313,7 +313,7 @@ func (s *session) offsets(tx *transaction) func(*kmsg.TxnOffsetCommitRequest) er
 
 // verify resolves a transaction that franz-go reports as neither committed nor
 // failed. It says so too where the broker answered a commit with an unknown
-// error, so the stable offsets decide: unmoved means aborted (P3, P22).
+// error, so the stable offsets decide: unmoved means aborted (K3, K22).
 func (s *session) verify(ctx context.Context, tx *transaction) (outcome, error) {
 	owned := s.cl.CommittedOffsets()
 	expected := make(map[topicPartition]stable)
@@ -359,7 +359,7 @@ func (s *session) commit(ctx context.Context, tx *transaction) {
 }
 
 // rollback drops all of the transaction. Aborts are part of every rebalance
-// (P22); franz-go has gone back to the committed offsets, and so does this.
+// (K22); franz-go has gone back to the committed offsets, and so does this.
 func (s *session) rollback(tx *transaction) {
 	for _, p := range tx.touched {
 		p.touched = false

@@ -24,7 +24,7 @@ type worker struct {
 // run keeps a session going until ctx ends or something fails for good. Whatever
 // else fails costs the session: client and state are thrown away and made anew,
 // because after most failures of a transactional producer only the changelog
-// knows what is true (P3, P13).
+// knows what is true (K3, K13).
 func (w *worker) run(ctx, hard context.Context) error {
 	const firstBackoff, lastBackoff = 200 * time.Millisecond, 10 * time.Second
 	backoff := firstBackoff
