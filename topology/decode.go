@@ -170,10 +170,10 @@ func rejected(r Record, why *decode.Rejection) Output {
 }
 
 // Progress is how far the task is with everything that it has processed, for a
-// tick in the same transaction. Idle says that a fetch answered since the
-// worker's last tick showed the position at the high watermark and that the
-// partition is not paused; heard is then the broker's timestamp, in epoch ms, of
-// the worker's last progress record that was sent before that fetch, 0 if none.
+// tick in the same transaction. Idle says that an answer since the worker's last
+// tick showed the position at the high watermark and that the partition is not
+// paused; heard is then a broker's timestamp of an exchange record, in epoch ms,
+// that was there before that answer was asked for, 0 if none.
 //
 // A partition that is not idle vouches only for the millisecond before its
 // latest arrival: the next record may carry the same timestamp.

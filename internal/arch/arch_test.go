@@ -153,6 +153,25 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+func TestMarksLeadSomewhere(t *testing.T) {
+	defined, cited := marks{}, map[string]bool{}
+	for name, pattern := range map[string]*regexp.Regexp{promises: promisePattern, pitfalls: pitfallPattern} {
+		content, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defined.define(name, content, pattern)
+	}
+	for _, f := range sources(t) {
+		report(t, checkMarks(f, defined, cited))
+	}
+	content, err := os.ReadFile(filepath.Join(root, pitfalls))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, checkCited(content, defined, cited))
+}
+
 // TestRulesFire shows each rule what it is there to find, and what it is not.
 func TestRulesFire(t *testing.T) {
 	tests := []struct {
@@ -232,6 +251,30 @@ func expect(t *testing.T, found []finding, want string) {
 	}
 	if len(found) != 1 || !strings.Contains(found[0].text, want) {
 		t.Errorf("found %v, want one finding with %q", found, want)
+	}
+}
+
+func TestDeadMarkIsFound(t *testing.T) {
+	const page = "# Pitfalls\n\n## K1 One\n\nWhat.\n\n## K2 Two\n\nDoes not concern us.\n\n## K12 Twelve\n\nWhat.\n"
+	for comment, want := range map[string]string{
+		"K1, K12 and P1":    "",
+		"K1, K12 and K3":    "K3 is neither",
+		"K1, K12 and P2":    "P2 is neither",
+		"K1, K12 and O3":    "O3 is neither",
+		"K1, K12 and K2":    "K2 is no concern",
+		"K1 alone":          "K12 is met",
+		"K12 alone":         "K1 is met",
+		"K1, K12, PK3, P3a": "",
+	} {
+		defined, cited := marks{}, map[string]bool{}
+		defined.define(promises, []byte("| P1 | a promise |\n| | P2 |\n"), promisePattern)
+		defined.define(pitfalls, []byte(page), pitfallPattern)
+		f, err := parse(token.NewFileSet(), "a/a.go", []byte("package a\n\n// "+comment+"\nvar s = \"K9\"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := checkMarks(f, defined, cited)
+		expect(t, append(found, checkCited([]byte(page), defined, cited)...), want)
 	}
 }
 

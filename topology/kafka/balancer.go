@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// balancerName is the protocol that all members of a group must share (P23).
+// balancerName is the protocol that all members of a group must share (K23).
 // It changes whenever the plan of equal members would.
 const balancerName = "callstitch-cooperative"
 

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -13,25 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/plugin/kslog"
 
-	"callstitch/processor/codec"
 	"callstitch/topology"
-)
-
-// The failures that end a run with an exit code of their own. Everything else
-// that happens once it is running is an outage, and is waited out.
-var (
-	// ErrFenced: another process runs under this instance's name.
-	ErrFenced = errors.New("fenced by another process with the same instance id")
-	// ErrTopicMismatch: a topic is not what the topology needs.
-	ErrTopicMismatch = errors.New("topic mismatch")
-	// ErrLostOffsets: the group's offsets, the state and the topics do not
-	// belong together, so going on would lose or repeat records.
-	ErrLostOffsets = errors.New("lost offsets")
-	// ErrNewerState: the state was written by a newer program.
-	ErrNewerState = codec.ErrNewerState
 )
 
 // Config is a topology and where and how to run it. Brokers and the topology
@@ -98,7 +80,7 @@ type TopicSettings struct {
 const (
 	defaultCommitInterval     = 100 * time.Millisecond // that of Kafka Streams with exactly-once
 	defaultStartupTimeout     = 5 * time.Minute
-	defaultTransactionTimeout = 10 * time.Second // that of Kafka Streams (P25)
+	defaultTransactionTimeout = 10 * time.Second // that of Kafka Streams (K25)
 	defaultSessionTimeout     = 15 * time.Second
 	defaultPartitions         = 8
 )
@@ -178,90 +160,4 @@ func (c *Config) sinkTopic(s topology.Sink) string {
 		topology.Events: c.Topics.Events, topology.Sessions: c.Topics.Sessions, topology.Legs: c.Topics.Legs,
 		topology.Rejects: c.Topics.Rejects, topology.Audit: c.Topics.Audit,
 	}[s]
-}
-
-const (
-	// Decompressed batches and fetches are bounded, or one bad batch could take
-	// all memory (P28).
-	maxDecompressBatch = 64 << 20
-	maxFetch           = 16 << 20
-	maxPartitionFetch  = 1 << 20
-	maxFetches         = 4
-	maxBufferedProduce = 64 << 20
-	// fetchWait is how long a broker may hold a fetch that finds nothing. A
-	// partition that is resumed is not fetched before the fetch under way is
-	// answered, so this is time in which a restored task stands still.
-	fetchWait = 250 * time.Millisecond
-)
-
-// clientOptions are the options of every client. There is one place that says
-// read_committed, and every consumer goes through it (P14).
-func (c *Config) clientOptions(id string) []kgo.Opt {
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(c.Brokers...),
-		kgo.ClientID(id),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),                    // positions count commit markers, so they can reach the end of a partition (P8)
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is gone stops the run; it is never replaced by a guess (P15)
-		kgo.MaxDecompressBatchBytes(maxDecompressBatch),
-		kgo.FetchMaxBytes(maxFetch),
-		kgo.FetchMaxPartitionBytes(maxPartitionFetch),
-		kgo.MaxConcurrentFetches(maxFetches),
-		kgo.FetchMaxWait(fetchWait),
-		kgo.MetadataMinAge(250 * time.Millisecond),
-		kgo.WithLogger(quietLogger{kslog.New(c.Log.With("client", id))}),
-	}
-	return append(opts, c.Client...)
-}
-
-// quietLogger passes on only what an operator can act on: franz-go reports each
-// transaction at level info.
-type quietLogger struct{ kgo.Logger }
-
-func (l quietLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
-
-// workerOptions are the options of a worker's client: a group member and a
-// transactional producer under one name. The name is stable over restarts, so a
-// restart ends at once the transaction that a kill left open, and gets its tasks
-// back without a rebalance (P12, P24).
-func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) []kgo.Opt {
-	return append(c.clientOptions(id),
-		kgo.ConsumerGroup(c.ApplicationID),
-		kgo.InstanceID(id),
-		kgo.Balancers(balancer{exchange: c.ExchangeTopic()}),
-		kgo.SessionTimeout(c.SessionTimeout),
-		kgo.HeartbeatInterval(c.SessionTimeout/5),
-		kgo.RebalanceTimeout(2*c.SessionTimeout),
-		kgo.ConsumeTopics(append(c.rawTopics(), c.ExchangeTopic())...),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), // of a source partition that was added later: all of it
-		kgo.DisableAutoCommit(),
-		kgo.TransactionalID(id),
-		kgo.TransactionTimeout(c.TransactionTimeout),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(partitioner{internal: [2]string{c.ExchangeTopic(), c.ChangelogTopic()}}),
-		kgo.UnknownTopicRetries(-1), // topics were checked at the start: one that is missing now is an outage (P30)
-		kgo.MaxBufferedBytes(maxBufferedProduce),
-		kgo.ProducerLinger(c.CommitInterval), // nobody sees a record before the flush of its transaction, so batches may fill until then
-		kgo.MaxBufferedRecords(maxTransactionRecords*4),
-		kgo.ProducerBatchMaxBytesFn(batchBytes),
-	)
-}
-
-// requireTransactionVersion fails on clusters whose transaction protocol can
-// tear a transaction: TV1 lets a delayed EndTxn end a later transaction.
-func requireTransactionVersion(ctx context.Context, cl *kgo.Client) error {
-	const need = 2
-	req := kmsg.NewPtrApiVersionsRequest()
-	req.ClientSoftwareName, req.ClientSoftwareVersion = "callstitch", "1"
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return fmt.Errorf("ask the broker for its versions: %w", err)
-	}
-	for _, f := range resp.FinalizedFeatures {
-		if f.Name == "transaction.version" && f.MaxVersionLevel >= need {
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: the cluster's transaction.version is below %d: use Apache Kafka 4.0 or later, and upgrade the feature with kafka-features.sh",
-		errBroken, need)
 }

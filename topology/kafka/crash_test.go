@@ -202,7 +202,7 @@ func published(t *testing.T, cfg Config) map[string]map[string]any {
 }
 
 // awaitBooks waits until the books cover the whole input, and compares them with
-// the events that were published (O3).
+// the events that were published.
 func awaitBooks(t *testing.T, cfg Config, records int, within time.Duration) {
 	t.Helper()
 	deadline := time.Now().Add(within)
@@ -586,8 +586,7 @@ func TestChaos(t *testing.T) {
 	noOpenTransactions(t, cfg)
 }
 
-// noOpenTransactions expects every transaction of the application to be over
-// (O5).
+// noOpenTransactions expects every transaction of the application to be over.
 func noOpenTransactions(t *testing.T, cfg Config) {
 	t.Helper()
 	cl := client(t, cfg)

@@ -26,6 +26,6 @@
 // owner can still commit. A task is restored to the changelog's high watermark
 // as read after that fetch, so nothing committed is missed.
 //
-// Pitfalls that the code meets are named Pn where they are handled; the list is
-// in docs/design.md.
+// Pitfalls of Kafka and its clients are named Kn where they are met; each is told
+// in docs/pitfalls.md.
 package kafka

@@ -18,12 +18,12 @@ const fenceLimit = 5 * time.Second
 // fenceOwners fences the last owners of partitions that are no longer members of
 // the group. A live member is left alone: it has given the partition up, and
 // fencing it would stop the rest of its work for nothing.
-func (w *worker) fenceOwners(ctx context.Context, cl *kgo.Client, added map[string][]int32) error {
-	owners, err := w.lastOwners(ctx, cl, added)
+func (s *session) fenceOwners(ctx context.Context, cl *kgo.Client, added map[string][]int32) error {
+	owners, err := s.lastOwners(ctx, cl, added)
 	if err != nil || len(owners) == 0 {
 		return err
 	}
-	live, err := liveMembers(ctx, cl, w.cfg.ApplicationID)
+	live, err := liveMembers(ctx, cl, s.cfg.ApplicationID)
 	if err != nil {
 		return err
 	}
@@ -31,22 +31,18 @@ func (w *worker) fenceOwners(ctx context.Context, cl *kgo.Client, added map[stri
 		if live[owner] {
 			continue
 		}
-		if err := fence(ctx, cl, owner, w.cfg.TransactionTimeout); err != nil {
+		if err := fence(ctx, cl, owner, s.cfg.TransactionTimeout); err != nil {
 			return fmt.Errorf("fence %s: %w", owner, err)
 		}
-		w.log.Info("fenced the last owner of a partition", "owner", owner)
+		s.log.Info("fenced the last owner of a partition", "owner", owner)
 	}
 	return nil
 }
 
 // lastOwners reads the owners in committed metadata. The fetch is not stable on
 // purpose: a stable one would wait for the very transaction to be ended.
-func (w *worker) lastOwners(ctx context.Context, cl *kgo.Client, of map[string][]int32) (map[string]bool, error) {
-	req := kmsg.NewPtrOffsetFetchRequest()
-	group := kmsg.NewOffsetFetchRequestGroup()
-	group.Group = w.cfg.ApplicationID
-	req.Groups = append(req.Groups, group)
-	resp, err := req.RequestWith(ctx, cl)
+func (s *session) lastOwners(ctx context.Context, cl *kgo.Client, of map[string][]int32) (map[string]bool, error) {
+	resp, err := fetchOffsets(ctx, cl, s.cfg.ApplicationID, false)
 	if err != nil {
 		return nil, fmt.Errorf("fetch offsets: %w", err)
 	}
@@ -57,14 +53,10 @@ func (w *worker) lastOwners(ctx context.Context, cl *kgo.Client, of map[string][
 		}
 	}
 	owners := make(map[string]bool)
-	for _, g := range resp.Groups {
-		for _, t := range g.Topics {
-			for _, p := range t.Partitions {
-				m, err := parseMetadata(text(p.Metadata))
-				if err == nil && wanted[topicPartition{t.Topic, p.Partition}] && m.owner != "" && m.owner != w.id {
-					owners[m.owner] = true
-				}
-			}
+	for tp, p := range partitionsIn(resp) {
+		m, err := parseMetadata(text(p.Metadata))
+		if err == nil && wanted[tp] && m.owner != "" && m.owner != s.id {
+			owners[m.owner] = true
 		}
 	}
 	return owners, nil
@@ -116,20 +108,20 @@ func fence(ctx context.Context, cl *kgo.Client, id string, timeout time.Duration
 }
 
 // classify turns what ended a session into what it means.
-func (w *worker) classify(ctx context.Context, err error) error {
+func (s *session) classify(ctx context.Context, err error) error {
 	var group *kgo.ErrGroupSession
 	var loss *kgo.ErrDataLoss
 	switch {
 	case errors.Is(err, kerr.FencedInstanceID):
-		return w.namesake()
+		return s.namesake()
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
 		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application", ErrLostOffsets, err)
 	case errors.Is(err, kerr.UnknownTopicID):
-		return fmt.Errorf("%w: %w: a topic was deleted and made anew while it was read; reset the application", ErrTopicMismatch, err) // P27
+		return fmt.Errorf("%w: %w: a topic was deleted and made anew while it was read; reset the application", ErrTopicMismatch, err) // K27
 	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch):
-		return w.fenced(ctx, err)
+		return s.fenced(ctx, err)
 	case errors.As(err, &group):
-		return fmt.Errorf("group %s: %w", w.cfg.ApplicationID, err)
+		return fmt.Errorf("group %s: %w", s.cfg.ApplicationID, err)
 	}
 	return err
 }
@@ -140,20 +132,20 @@ func (w *worker) classify(ctx context.Context, err error) error {
 // session. A namesake joins the group right after, as the same static member, and
 // the next heartbeat says so. The member id in the group would not: this client
 // itself may be there under a new one, if the group had given it up meanwhile.
-func (w *worker) fenced(ctx context.Context, cause error) error {
-	ctx, cancel := context.WithTimeout(ctx, w.cfg.SessionTimeout/3)
+func (s *session) fenced(ctx context.Context, cause error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.SessionTimeout/3)
 	defer cancel()
 	for ctx.Err() == nil {
-		fetches := w.cl.PollRecords(ctx, pollRecords) // of a session that ends here
+		fetches := s.cl.PollRecords(ctx, pollRecords) // of a session that ends here
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, kerr.FencedInstanceID) {
-				return w.namesake()
+				return s.namesake()
 			}
 		}
 	}
 	return fmt.Errorf("the producer was fenced: %w", cause)
 }
 
-func (w *worker) namesake() error {
-	return fmt.Errorf("%w: %s has joined the group from elsewhere: give each instance its own instance_id", ErrFenced, w.id)
+func (s *session) namesake() error {
+	return fmt.Errorf("%w: %s has joined the group from elsewhere: give each instance its own instance_id", ErrFenced, s.id)
 }

@@ -14,7 +14,7 @@ import (
 
 // identity is the name of an instance. Kafka knows each worker of it as
 // transactional.id and group.instance.id, so no two live instances may share
-// one (P12).
+// one (K12).
 type identity struct {
 	instance string
 	random   bool // not stable: a crash costs transaction and session time-outs

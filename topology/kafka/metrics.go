@@ -18,7 +18,7 @@ type metrics struct {
 
 	commits       *prometheus.CounterVec // outcome
 	commitLatency prometheus.Histogram
-	sessions      prometheus.Counter
+	restarts      prometheus.Counter
 	restored      prometheus.Counter
 	processed     *prometheus.CounterVec // node
 	outputs       *prometheus.CounterVec // sink
@@ -41,7 +41,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 			Namespace: "callstitch", Name: "commit_latency_seconds", Help: "Time from the last record of a transaction to its end.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
-		sessions:   prometheus.NewCounter(counter("restarts_total", "Sessions of workers that failed and began anew from the changelog.")),
+		restarts:   prometheus.NewCounter(counter("restarts_total", "Sessions of workers that failed and began anew from the changelog.")),
 		restored:   prometheus.NewCounter(counter("store_restored_records_total", "Changelog records read in restores.")),
 		processed:  prometheus.NewCounterVec(counter("process_records_total", "Records processed in committed transactions."), []string{"node"}),
 		outputs:    prometheus.NewCounterVec(counter("output_records_total", "Records written to output topics in committed transactions."), []string{"sink"}),
@@ -58,7 +58,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 		m.commits.WithLabelValues(o)
 	}
 	if r != nil {
-		r.MustRegister(m.commits, m.commitLatency, m.sessions, m.restored, m.processed, m.outputs,
+		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.outputs,
 			m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd, gauges{status})
 	}
 	return m
@@ -70,7 +70,7 @@ func (m *metrics) unregister(status *Status) {
 		return
 	}
 	for _, c := range []prometheus.Collector{
-		m.commits, m.commitLatency, m.sessions, m.restored, m.processed, m.outputs,
+		m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.outputs,
 		m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd,
 		gauges{status},
 	} {
@@ -91,10 +91,11 @@ var sinkNames = [...]string{
 	topology.Rejects: "rejects", topology.Audit: "audit",
 }
 
-// committed counts a transaction that committed; nothing else is counted.
-func (m *metrics) committed(tx *transaction) {
+// committed counts a transaction that committed, by the partitions that it
+// touched and its outputs; nothing else is counted.
+func (m *metrics) committed(touched []*partition, outputs []topology.Output) {
 	now := time.Now().UnixMilli()
-	for _, p := range tx.touched {
+	for _, p := range touched {
 		node := "decode"
 		if p.stitch != nil {
 			node = "stitch"
@@ -108,7 +109,7 @@ func (m *metrics) committed(tx *transaction) {
 			p.duplicates = n
 		}
 	}
-	for _, o := range tx.fx.Outputs {
+	for _, o := range outputs {
 		m.outputs.WithLabelValues(sinkNames[o.Sink]).Inc()
 		switch v := o.Value.(type) {
 		case *call.Event:

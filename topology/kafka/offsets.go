@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,7 +16,7 @@ import (
 // prepareOffsets makes sure that every source and exchange partition has a
 // committed offset before the first member joins, and that the committed offsets
 // belong to what is in the topics. Offsets that are gone while state is there
-// would replay or skip records, so they stop the run (P15).
+// would replay or skip records, so they stop the run (K15).
 func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 	// Not the stable offsets: what a crash left pending would be waited for here,
 	// before the worker that can end it has begun.
@@ -128,6 +130,76 @@ func startOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) (begin kad
 		return nil, err
 	}
 	return begin, begin.Error()
+}
+
+// stable is a committed offset with its metadata. Timers change state without
+// moving an offset, but they move the changelog end in the metadata.
+type stable struct {
+	offset   int64
+	metadata string
+}
+
+// stableOffsets are the group's committed offsets of some partitions, once no
+// transaction on them is pending. Others' transactions are pending all the time.
+func stableOffsets(ctx context.Context, cl *kgo.Client, group string, of map[topicPartition]stable) (map[topicPartition]stable, error) {
+	const again = 100 * time.Millisecond
+	for {
+		offsets, err := fetchStable(ctx, cl, group, of)
+		if !errors.Is(err, kerr.UnstableOffsetCommit) {
+			return offsets, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(again): // a transaction ends, or times out
+		}
+	}
+}
+
+func fetchStable(ctx context.Context, cl *kgo.Client, group string, of map[topicPartition]stable) (map[topicPartition]stable, error) {
+	const onlyStable = true
+	resp, err := fetchOffsets(ctx, cl, group, onlyStable)
+	if err != nil {
+		return nil, fmt.Errorf("fetch stable offsets: %w", err)
+	}
+	offsets := make(map[topicPartition]stable)
+	for tp, p := range partitionsIn(resp) {
+		if _, ok := of[tp]; !ok {
+			continue
+		}
+		if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+			return nil, fmt.Errorf("fetch the stable offset of %s-%d: %w", tp.topic, tp.partition, err)
+		}
+		offsets[tp] = stable{p.Offset, text(p.Metadata)}
+	}
+	return offsets, nil
+}
+
+// fetchOffsets asks for all that the group has committed. What is pending is not
+// in the answer; where only stable offsets are wanted, it is an error of its
+// partition.
+func fetchOffsets(ctx context.Context, cl *kgo.Client, group string, onlyStable bool) (*kmsg.OffsetFetchResponse, error) {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = onlyStable
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = group
+	req.Groups = append(req.Groups, g)
+	return req.RequestWith(ctx, cl)
+}
+
+// partitionsIn goes through an answer to a fetch of offsets.
+func partitionsIn(resp *kmsg.OffsetFetchResponse) iter.Seq2[topicPartition, kmsg.OffsetFetchResponseGroupTopicPartition] {
+	return func(yield func(topicPartition, kmsg.OffsetFetchResponseGroupTopicPartition) bool) {
+		for _, g := range resp.Groups {
+			for _, t := range g.Topics {
+				for _, p := range t.Partitions {
+					if !yield(topicPartition{t.Topic, p.Partition}, p) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // listOffsets asks for one kind of offset of some partitions: kadm asks for

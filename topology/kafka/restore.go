@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -17,7 +16,7 @@ import (
 
 const (
 	// restoreAlarm is how long a restore may stand still before it is reported,
-	// again and again (P9). It is above the time in which a broker ends a dead
+	// again and again (K9). It is above the time in which a broker ends a dead
 	// producer's transaction: the time-out and a scan of 10 s.
 	restoreAlarm = 30 * time.Second
 	// restoreBackoff is the wait before a restore that failed is begun anew.
@@ -51,7 +50,7 @@ type restored struct {
 // startRestore begins after the stable offset of the exchange partition was
 // fetched. The order matters: that fetch waits for the last owner's pending
 // transactions, so the high watermark read after it is beyond all it committed
-// (P7).
+// (K7).
 func startRestore(ctx context.Context, r *restore) *restore {
 	ctx, r.cancel = context.WithCancel(ctx)
 	r.result = make(chan restored, 1)
@@ -87,20 +86,6 @@ func (r *restore) run(ctx context.Context) (res restored) {
 		}
 	}
 }
-
-// final says whether an error ends the run, with an exit code of its own or
-// because state or code is broken.
-func final(err error) bool {
-	for _, f := range []error{ErrFenced, ErrTopicMismatch, ErrLostOffsets, ErrNewerState, errBroken} {
-		if errors.Is(err, f) {
-			return true
-		}
-	}
-	return false
-}
-
-// errBroken marks failures that trying again cannot mend.
-var errBroken = errors.New("cannot go on")
 
 func (r *restore) attempt(ctx context.Context) restored {
 	cl, err := r.client()
@@ -142,7 +127,7 @@ func (r *restore) client(opts ...kgo.Opt) (*kgo.Client, error) {
 }
 
 // target is the span of the changelog to read: to the high watermark, not to
-// the last stable offset, behind which committed state may still hide (P7).
+// the last stable offset, behind which committed state may still hide (K7).
 func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64, err error) {
 	tp := topicPartition{r.cfg.ChangelogTopic(), r.of.partition}
 	for _, ask := range []struct {
@@ -167,14 +152,14 @@ func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64,
 }
 
 // truncated is the failure that the changelog is shorter than the state that was
-// committed to it (P9, P10).
+// committed to it (K9, K10).
 func (r *restore) truncated(end int64) error {
 	return fmt.Errorf("%w: %s-%d ends at %d, but state up to %d was committed to it: records were lost; reset the application, or restore the topic",
 		ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.partition, end, r.of.last.changelog)
 }
 
 // consume loads [start, end). Control records and those of aborted transactions
-// move the position too: without them the end might never be reached (P8).
+// move the position too: without them the end might never be reached (K8).
 func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start, end int64) (records int64, err error) {
 	topic, p := r.cfg.ChangelogTopic(), r.of.partition
 	cl, err := r.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(start)}}))
@@ -206,16 +191,6 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 		})
 	}
 	return records, nil
-}
-
-// fetchError is the first error of a poll that is not just the end of waiting.
-func fetchError(fetches kgo.Fetches) error {
-	for _, e := range fetches.Errors() {
-		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
-			return fmt.Errorf("fetch %s-%d: %w", e.Topic, e.Partition, e.Err)
-		}
-	}
-	return nil
 }
 
 // standstill tells apart why a restore does not move: a truncated changelog ends

@@ -16,8 +16,6 @@ const (
 	// retryInterval is how often something that is not there is asked again, and
 	// named.
 	retryInterval = 3 * time.Second
-	// attemptLimit bounds one try of the start.
-	attemptLimit = 10 * time.Second
 	// stopLimit is how long the batch at hand may take to commit after the run
 	// was told to stop.
 	stopLimit = 8 * time.Second
@@ -154,7 +152,7 @@ func (p *process) run(ctx context.Context) error {
 
 // outlive is a context that ends some time after ctx does: what was begun is
 // finished, and a broker that hangs cannot hold up the end for ever. Work on a
-// transaction never runs under a context that a signal cancels (P3).
+// transaction never runs under a context that a signal cancels (K3).
 func outlive(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(limit, cancel) })

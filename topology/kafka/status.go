@@ -95,7 +95,7 @@ func taskState(restoring bool) string {
 	return "running"
 }
 
-// Ready says whether every worker is in the group and every task restored.
+// Ready reports whether every worker is in the group and every task restored.
 func (s Snapshot) Ready() bool { return s.State == Running && s.Waiting == "" }
 
 // Status is the state of a run for probes, metrics and the console. Its methods
@@ -221,12 +221,12 @@ func (s *Status) expect(worker string) {
 }
 
 // committed notes a transaction that committed.
-func (s *Status) committed(tx *transaction) {
+func (s *Status) committed(outputs []topology.Output) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits++
 	s.lastCommit = time.Now()
-	for _, o := range tx.fx.Outputs {
+	for _, o := range outputs {
 		s.outputs[o.Sink]++
 	}
 }
@@ -235,50 +235,6 @@ func (s *Status) update(worker string, now workerStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.workers[worker] = now
-}
-
-// report tells the status about the worker's tasks, a few times a second.
-func (w *worker) report() {
-	if time.Since(w.reported) < tickInterval/2 {
-		return
-	}
-	w.reported = time.Now()
-	now := workerStatus{joined: w.joined(), lag: w.lag}
-	for _, p := range w.parts {
-		now.tasks = append(now.tasks, w.task(p))
-	}
-	w.status.update(w.id, now)
-}
-
-// joined says whether the group has told the worker what is its own, which may
-// be nothing.
-func (w *worker) joined() bool {
-	_, generation := w.cl.GroupMetadata()
-	return generation > 0
-}
-
-func (w *worker) task(p *partition) Task {
-	t := Task{
-		Worker: w.id, Node: "decode", Topic: p.topic, Partition: p.partition,
-		Position: p.stable.offset, End: p.end, Newest: p.newest, Restoring: !p.active(),
-		Throttled: p.decode != nil && w.throttle,
-	}
-	if p.decode != nil {
-		t.Totals = p.decode.Totals()
-	}
-	if p.topic != w.cfg.ExchangeTopic() {
-		return t
-	}
-	t.Node = "stitch"
-	if p.restore != nil {
-		t.Remaining = p.restore.remaining()
-	}
-	if s := p.stitch; s != nil {
-		t.LegClock, t.SessionClock, t.Counts = s.LegClock(), s.SessionClock(), s.Counts()
-		t.HeldBy.Topic, t.HeldBy.Partition = s.HeldBy()
-		t.Nodes, t.Keys, t.Bytes = s.Held()
-	}
-	return t
 }
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }

@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"callstitch/processor/call"
 	"callstitch/topology"
 )
 
@@ -93,13 +92,7 @@ func (t *tailer) take(r *kgo.Record, yield func(topology.Record) error) error {
 	if !t.cfg.Follow && r.Offset >= end || r.Attrs.IsControl() {
 		return nil
 	}
-	out := topology.Record{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value,
-	}
-	for _, h := range r.Headers {
-		out.Headers = append(out.Headers, call.Header{Key: h.Key, Value: h.Value})
-	}
-	return yield(out)
+	return yield(fromKafka(r))
 }
 
 // span is where each partition of a topic is read from, and its end.

@@ -19,7 +19,7 @@ const (
 	rejectsMaxBytes = 8 << 20
 	// recordMaxBytes is what topics of state and sessions take. A session of a
 	// thousand legs with the longest of ids passes the broker's default of 1 MiB,
-	// and a record that cannot be written would be tried for ever (P20).
+	// and a record that cannot be written would be tried for ever (K20).
 	recordMaxBytes = 4 << 20
 	// defaultMaxBytes is the broker's default.
 	defaultMaxBytes = 1_000_012
@@ -35,6 +35,20 @@ const (
 	maxFuture = time.Hour
 )
 
+// topics is what was found at the start.
+type topics struct {
+	raw      map[string]int32 // partitions of each source topic
+	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
+}
+
+// batchBytes is the largest batch to send to a topic.
+func (t topics) batchBytes(topic string) int32 {
+	if n, ok := t.maxBytes[topic]; ok {
+		return min(n, rejectsMaxBytes)
+	}
+	return defaultMaxBytes
+}
+
 // topicSpec is what a topic must be, and how it is made when it is missing.
 type topicSpec struct {
 	name       string
@@ -49,7 +63,7 @@ type topicSpec struct {
 func (c *Config) topicSpecs() []topicSpec {
 	unlimited := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 	// The exchange keeps what was not consumed, however long that takes, and is
-	// purged behind the committed offsets (P19). LogAppendTime makes its
+	// purged behind the committed offsets (K19). LogAppendTime makes its
 	// timestamps the broker's, which is the only clock of idle partitions.
 	exchange := with(unlimited, "message.timestamp.type", "LogAppendTime")
 	changelog := map[string]string{"cleanup.policy": "compact"}
@@ -112,20 +126,6 @@ func (s TopicSettings) apply(spec *topicSpec) {
 	if own.Retention > 0 && spec.create["cleanup.policy"] != "compact" {
 		spec.create = with(spec.create, "retention.ms", strconv.FormatInt(own.Retention.Milliseconds(), 10))
 	}
-}
-
-// topics is what was found at the start.
-type topics struct {
-	raw      map[string]int32 // partitions of each source topic
-	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
-}
-
-// batchBytes is the largest batch to send to a topic.
-func (t topics) batchBytes(topic string) int32 {
-	if n, ok := t.maxBytes[topic]; ok {
-		return min(n, rejectsMaxBytes)
-	}
-	return defaultMaxBytes
 }
 
 // prepareTopics makes what is missing and checks what is there.
@@ -249,15 +249,11 @@ func topicConfigs(ctx context.Context, adm *kadm.Client, names []string) (map[st
 	return configs, nil
 }
 
-func mismatch(topic, format string, args ...any) error {
-	return fmt.Errorf("%w: topic %s %s", ErrTopicMismatch, topic, fmt.Sprintf(format, args...))
-}
-
 func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (problems []error) {
 	if err := missing(s.name, d); err != nil {
 		return []error{err}
 	}
-	// The partition of a key decides which task owns its state (P26).
+	// The partition of a key decides which task owns its state (K26).
 	if n := int32(len(d.Partitions)); s.fixed && n != s.partitions {
 		problems = append(problems, mismatch(s.name,
 			"has %d partitions where exchange_partitions is %d: set exchange_partitions to %d, or reset the application and delete the topic", n, s.partitions, n))
@@ -269,27 +265,6 @@ func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (proble
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems
-}
-
-// sameConfig compares config values as sets: brokers list policies in any order.
-func sameConfig(a, b string) bool {
-	x, y := strings.Split(a, ","), strings.Split(b, ",")
-	slices.Sort(x)
-	slices.Sort(y)
-	return slices.Equal(x, y)
-}
-
-// errMissing is a topic that may still come: the start waits for it.
-var errMissing = errors.New("missing topic")
-
-func missing(topic string, d kadm.TopicDetail) error {
-	switch {
-	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
-		return fmt.Errorf("%w: topic %s does not exist: create it, or correct its name in the configuration", errMissing, topic)
-	case d.Err != nil:
-		return fmt.Errorf("look up topic %s: %w", topic, d.Err)
-	}
-	return nil
 }
 
 func checkSource(d kadm.TopicDetail, config map[string]string) []error {
@@ -308,4 +283,26 @@ func checkSource(d kadm.TopicDetail, config map[string]string) []error {
 			"takes timestamps %s ms ahead of the broker's clock: set message.timestamp.after.max.ms to at most %d, or message.timestamp.type to LogAppendTime", bound, maxFuture.Milliseconds())}
 	}
 	return nil
+}
+
+func missing(topic string, d kadm.TopicDetail) error {
+	switch {
+	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
+		return fmt.Errorf("%w: topic %s does not exist: create it, or correct its name in the configuration", errMissing, topic)
+	case d.Err != nil:
+		return fmt.Errorf("look up topic %s: %w", topic, d.Err)
+	}
+	return nil
+}
+
+func mismatch(topic, format string, args ...any) error {
+	return fmt.Errorf("%w: topic %s %s", ErrTopicMismatch, topic, fmt.Sprintf(format, args...))
+}
+
+// sameConfig compares config values as sets: brokers list policies in any order.
+func sameConfig(a, b string) bool {
+	x, y := strings.Split(a, ","), strings.Split(b, ",")
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }

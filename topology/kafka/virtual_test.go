@@ -462,7 +462,7 @@ func TestOutcomeIsLookedUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
-				w, p := memberWith(t, cfg, metadata{owner: "one", changelog: 7})
+				s, p := memberWith(t, cfg, metadata{owner: "one", changelog: 7})
 				tx := new(transaction)
 				tx.touch(p)
 				p.position, p.changelogNext = c.position, c.changelog
@@ -470,12 +470,12 @@ func TestOutcomeIsLookedUp(t *testing.T) {
 				time.AfterFunc(end, busy.Remove)
 				ended := make(chan error, 1)
 				go func() {
-					_, err := w.session.End(kgo.PreTxnCommitFnContext(t.Context(), w.offsets(tx)), c.try)
+					_, err := s.member.End(kgo.PreTxnCommitFnContext(t.Context(), s.offsets(tx)), c.try)
 					ended <- err
 				}()
 				time.Sleep(end / 2)
 				begun := time.Now()
-				got, err := w.verify(t.Context(), tx)
+				got, err := s.verify(t.Context(), tx)
 				if got != c.want || (err == nil) != (c.want == aborted) {
 					t.Errorf("%s, %v; want %s", got, err, c.want)
 				}
@@ -490,9 +490,9 @@ func TestOutcomeIsLookedUp(t *testing.T) {
 	}
 }
 
-// memberWith is a worker in an open transaction, with a partition that was
+// memberWith is a session in an open transaction, with a partition that was
 // committed at 0 with the given metadata and of which it has read a record.
-func memberWith(t *testing.T, cfg Config, committed metadata) (*worker, *partition) {
+func memberWith(t *testing.T, cfg Config, committed metadata) (*session, *partition) {
 	t.Helper()
 	feed(t, cfg, topologytest.Calls(9, 1, time.Second).Shuffle(9, 1, 0, 0))
 	adm := client(t, cfg)
@@ -502,21 +502,21 @@ func memberWith(t *testing.T, cfg Config, committed metadata) (*worker, *partiti
 	if err := kadm.NewClient(adm).CommitAllOffsets(t.Context(), testApp, seed); err != nil {
 		t.Fatal(err)
 	}
-	session, err := kgo.NewGroupTransactSession(append(cfg.Client,
+	member, err := kgo.NewGroupTransactSession(append(cfg.Client,
 		kgo.SeedBrokers(cfg.Brokers...), kgo.TransactionalID(committed.owner),
 		kgo.ConsumerGroup(testApp), kgo.ConsumeTopics(topologytest.Topic))...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(session.Close)
-	if err := session.Begin(); err != nil {
+	t.Cleanup(member.Close)
+	if err := member.Begin(); err != nil {
 		t.Fatal(err)
 	}
-	if fetches := session.PollFetches(t.Context()); fetches.Err() != nil || fetches.Empty() {
+	if fetches := member.PollFetches(t.Context()); fetches.Err() != nil || fetches.Empty() {
 		t.Fatalf("nothing was read: %v", fetches.Err())
 	}
-	w := &worker{cfg: &cfg, id: committed.owner, session: session, cl: session.Client()}
-	return w, &partition{
+	s := &session{worker: &worker{cfg: &cfg, id: committed.owner}, member: member, cl: member.Client()}
+	return s, &partition{
 		topicPartition: topicPartition{topologytest.Topic, 0}, epoch: -1, stable: stable{0, committed.String()},
 	}
 }
@@ -644,22 +644,22 @@ func TestPurge(t *testing.T) {
 // TestSourcesWaitForTheExchange holds the exchange back until its lag is large:
 // the sources pause, and go on when it was worked off.
 func TestSourcesWaitForTheExchange(t *testing.T) {
-	w := &worker{cfg: &Config{}, parts: map[topicPartition]*partition{}}
+	s := &session{worker: &worker{cfg: &Config{}}, parts: map[topicPartition]*partition{}}
 	cl, err := kgo.NewClient()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	w.cl = cl
+	s.cl = cl
 	tp := topicPartition{"call.raw", 1}
-	w.parts[tp] = &partition{topicPartition: tp, confirmed: true, decode: &topology.DecodeTask{}}
+	s.parts[tp] = &partition{topicPartition: tp, confirmed: true, decode: &topology.DecodeTask{}}
 	paused := func() bool { return len(cl.PauseFetchPartitions(nil)["call.raw"]) == 1 }
 	for _, step := range []struct {
 		lag  int64
 		want bool
 	}{{exchangeLagMax, false}, {exchangeLagMax + 1, true}, {exchangeLagLow, true}, {exchangeLagLow - 1, false}} {
-		w.lag = step.lag
-		w.balanceInput()
+		s.lag = step.lag
+		s.balanceInput()
 		if paused() != step.want {
 			t.Errorf("at a lag of %d paused is %v", step.lag, paused())
 		}

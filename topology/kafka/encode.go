@@ -15,29 +15,6 @@ import (
 	"callstitch/topology"
 )
 
-// partitioner leaves the partitions of internal topics as their tasks computed
-// them, and hashes the keys of the others as every Kafka client does (P26).
-type partitioner struct{ internal [2]string }
-
-func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	if topic == p.internal[0] || topic == p.internal[1] {
-		return kgo.ManualPartitioner().ForTopic(topic)
-	}
-	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
-}
-
-// schemaRegistry is what the runtime needs of a schema registry.
-type schemaRegistry interface {
-	Register(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
-	Lookup(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
-}
-
-func (c RegistryConfig) open() (schemaRegistry, error) {
-	return schemas.NewRegistry(schemas.RegistryConfig{
-		URL: c.URL, Username: c.Username, Password: c.Password, TLS: c.TLS,
-	})
-}
-
 // encoder turns outputs into records. Schema ids are fetched once, at the start:
 // a registry that is down later changes nothing. Each worker has its own.
 type encoder struct {
@@ -46,44 +23,6 @@ type encoder struct {
 	rejectLimit int
 	chunk       []byte       // what is left of the memory that values are cut from
 	records     []kgo.Record // what is left of those to be handed out
-}
-
-// fork is an encoder for another worker.
-func (e *encoder) fork() *encoder {
-	return &encoder{cfg: e.cfg, ids: e.ids, rejectLimit: e.rejectLimit}
-}
-
-const (
-	// Values and records are cut out of chunks of this size, so that each costs no
-	// allocation of its own. A chunk is freed when its last record is.
-	valueChunk  = 64 << 10
-	recordChunk = 256
-)
-
-// next is a record that the producer may keep.
-func (e *encoder) next(topic string, partition int32, key, value []byte) *kgo.Record {
-	if len(e.records) == 0 {
-		e.records = make([]kgo.Record, recordChunk)
-	}
-	rec := &e.records[0]
-	e.records = e.records[1:]
-	rec.Topic, rec.Partition, rec.Key, rec.Value = topic, partition, key, value
-	return rec
-}
-
-// avro is the value of an output in Confluent's wire format.
-func (e *encoder) avro(id int, value any) ([]byte, error) {
-	if cap(e.chunk) < valueChunk/16 {
-		e.chunk = make([]byte, 0, valueChunk)
-	}
-	b, err := schemas.AppendAvro(schemas.AppendFrame(e.chunk, id), value)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) <= cap(e.chunk) {
-		e.chunk = b[len(b):]
-	}
-	return b[:len(b):len(b)], nil
 }
 
 // newEncoder fetches the schema ids of all output topics.
@@ -111,6 +50,23 @@ var subjectSinks = map[schemas.Subject]topology.Sink{
 	schemas.Legs: topology.Legs, schemas.Audit: topology.Audit,
 }
 
+// schemaRegistry is what the runtime needs of a schema registry.
+type schemaRegistry interface {
+	Register(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
+	Lookup(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
+}
+
+func (c RegistryConfig) open() (schemaRegistry, error) {
+	return schemas.NewRegistry(schemas.RegistryConfig{
+		URL: c.URL, Username: c.Username, Password: c.Password, TLS: c.TLS,
+	})
+}
+
+// fork is an encoder for another worker.
+func (e *encoder) fork() *encoder {
+	return &encoder{cfg: e.cfg, ids: e.ids, rejectLimit: e.rejectLimit}
+}
+
 // record is the Kafka record of an output.
 func (e *encoder) record(o topology.Output) (*kgo.Record, error) {
 	if r, ok := o.Value.(*call.Reject); ok {
@@ -125,6 +81,39 @@ func (e *encoder) record(o topology.Output) (*kgo.Record, error) {
 		return nil, fmt.Errorf("encode %T for %s: %w", o.Value, e.cfg.sinkTopic(o.Sink), err)
 	}
 	return e.next(e.cfg.sinkTopic(o.Sink), 0, o.Key, value), nil
+}
+
+// avro is the value of an output in Confluent's wire format.
+func (e *encoder) avro(id int, value any) ([]byte, error) {
+	if cap(e.chunk) < valueChunk/16 {
+		e.chunk = make([]byte, 0, valueChunk)
+	}
+	b, err := schemas.AppendAvro(schemas.AppendFrame(e.chunk, id), value)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) <= cap(e.chunk) {
+		e.chunk = b[len(b):]
+	}
+	return b[:len(b):len(b)], nil
+}
+
+const (
+	// Values and records are cut out of chunks of this size, so that each costs no
+	// allocation of its own. A chunk is freed when its last record is.
+	valueChunk  = 64 << 10
+	recordChunk = 256
+)
+
+// next is a record that the producer may keep.
+func (e *encoder) next(topic string, partition int32, key, value []byte) *kgo.Record {
+	if len(e.records) == 0 {
+		e.records = make([]kgo.Record, recordChunk)
+	}
+	rec := &e.records[0]
+	e.records = e.records[1:]
+	rec.Topic, rec.Partition, rec.Key, rec.Value = topic, partition, key, value
+	return rec
 }
 
 // Headers of a reject that did not fit.
@@ -142,8 +131,8 @@ const (
 )
 
 // reject is the record of something that was not taken: as it came, with why and
-// where from. It commits with the rest, so it is written once (P21), and it
-// always fits, so it cannot stop the pipeline (P20).
+// where from. It commits with the rest, so it is written once (K21), and it
+// always fits, so it cannot stop the pipeline (K20).
 func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	rec := &kgo.Record{Topic: e.cfg.Topics.Rejects, Key: r.Key, Value: r.Value}
 	if r.Timestamp > 0 {
@@ -153,17 +142,6 @@ func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	e.fit(rec)
 	rec.Headers = appendHeaders(rec.Headers, topology.RejectHeaders(r))
 	return rec
-}
-
-func appendHeaders(to []kgo.RecordHeader, headers []call.Header) []kgo.RecordHeader {
-	for _, h := range headers {
-		to = append(to, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-	}
-	return to
-}
-
-func header(key, value string) kgo.RecordHeader {
-	return kgo.RecordHeader{Key: key, Value: []byte(value)}
 }
 
 // fit cuts a record until the rejects topic takes it: the value first, then, for
@@ -196,4 +174,29 @@ func size(rec *kgo.Record) int {
 		n += len(h.Key) + len(h.Value) + perField
 	}
 	return n
+}
+
+func header(key, value string) kgo.RecordHeader {
+	return kgo.RecordHeader{Key: key, Value: []byte(value)}
+}
+
+func appendHeaders(to []kgo.RecordHeader, headers []call.Header) []kgo.RecordHeader {
+	for _, h := range headers {
+		to = append(to, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return to
+}
+
+func fromKafka(rec *kgo.Record) topology.Record {
+	r := topology.Record{
+		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset,
+		Timestamp: rec.Timestamp.UnixMilli(), Key: rec.Key, Value: rec.Value,
+	}
+	if len(rec.Headers) > 0 {
+		r.Headers = make([]call.Header, len(rec.Headers))
+		for i, h := range rec.Headers {
+			r.Headers[i] = call.Header{Key: h.Key, Value: h.Value}
+		}
+	}
+	return r
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,62 +78,5 @@ func TestRejectAlwaysFits(t *testing.T) {
 				t.Errorf("dropped %q, want %q", h["callstitch.dropped"], c.dropped)
 			}
 		})
-	}
-}
-
-func TestPartitioner(t *testing.T) {
-	p := partitioner{internal: [2]string{"exchange", "changelog"}}
-	if got := p.ForTopic("exchange").Partition(&kgo.Record{Partition: 5, Key: []byte("k")}, 8); got != 5 {
-		t.Errorf("an exchange record goes to %d, want 5", got)
-	}
-	for _, key := range []string{"a", "21f1a0b6", "leg"} {
-		want := topology.Partition([]byte(key), 8)
-		if got := p.ForTopic("call.events").Partition(&kgo.Record{Key: []byte(key)}, 8); int32(got) != want {
-			t.Errorf("key %q goes to %d, want %d", key, got, want)
-		}
-	}
-}
-
-func TestMetadataRoundTrip(t *testing.T) {
-	for _, m := range []metadata{
-		{},
-		{owner: "app-one-0", changelog: 123, task: "1 2 3 4"},
-		{owner: "app-one-0"},
-	} {
-		got, err := parseMetadata(m.String())
-		if err != nil || got != m {
-			t.Errorf("%q became %+v, %v", m.String(), got, err)
-		}
-	}
-	if m, err := parseMetadata(""); err != nil || m != (metadata{}) {
-		t.Errorf("a seeded offset: %+v, %v", m, err)
-	}
-	if _, err := parseMetadata("2 something new"); !errors.Is(err, ErrNewerState) {
-		t.Errorf("a newer form: %v", err)
-	}
-	if _, err := parseMetadata("1 owner x"); err == nil || !strings.Contains(err.Error(), "reset") {
-		t.Errorf("a foreign form: %v", err)
-	}
-}
-
-func TestIdle(t *testing.T) {
-	p := &partition{topicPartition: topicPartition{"call.raw", 3}, position: 10}
-	at := func(end int64) *observation {
-		return &observation{heard: 99, ends: map[topicPartition]int64{p.topicPartition: end}}
-	}
-	for name, c := range map[string]struct {
-		seen   *observation
-		paused bool
-		want   bool
-	}{
-		"all read":          {at(10), false, true},
-		"one record more":   {at(11), false, false},
-		"paused":            {at(10), true, false},
-		"no answer":         {nil, false, false},
-		"not in the answer": {&observation{heard: 99}, false, false},
-	} {
-		if got := c.seen.idle(p, c.paused); got != c.want {
-			t.Errorf("%s: idle is %v", name, got)
-		}
 	}
 }

@@ -15,14 +15,14 @@ func TestRollback(t *testing.T) {
 		topicPartition: topicPartition{"call.raw", 0}, stable: stable{offset: committed},
 		decode: topology.NewDecodeTask(&topology.Config{ExchangePartitions: 1}, topology.Source{Topic: "call.raw"}, 0),
 	}
-	w, tx := new(worker), new(transaction)
+	s, tx := new(session), new(transaction)
 	tx.touch(p)
 	p.position, p.records = 9, 4
-	w.rollback(tx)
+	s.rollback(tx)
 	if p.position != committed || p.touched || p.takeRecords() != 0 {
 		t.Errorf("after an abort the partition is at %d, in a transaction: %t; want %d, false", p.position, p.touched, committed)
 	}
-	if !w.more {
+	if !s.more {
 		t.Error("timers that were due before an abort are not due again")
 	}
 }

@@ -28,7 +28,7 @@ func NewProducer(ctx context.Context, brokers []string, client []kgo.Opt) (*Prod
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(brokers...),
 		kgo.ClientID("callstitch-producer"),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // by key, as every Kafka client does (P26)
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // by key, as every Kafka client does (K26)
 		kgo.ProducerLinger(5 * time.Millisecond),
 		kgo.UnknownTopicRetries(2),
 	}, client...)...)

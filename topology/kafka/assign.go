@@ -1,0 +1,211 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"callstitch/topology"
+)
+
+// assigned is a partition that the group gave to a worker, with what the last
+// owner committed.
+type assigned struct {
+	topicPartition
+	stable
+	last       metadata // the parsed form of stable.metadata
+	generation int32    // of the group
+}
+
+// mailbox carries assignments from franz-go's callbacks to the worker. The
+// callbacks hold a lock that ending a transaction takes, so they must not wait for
+// the worker (K2): the box has no bound, and a worker has few partitions.
+type mailbox struct {
+	mu       sync.Mutex
+	assigned []assigned
+	failed   error
+}
+
+func (m *mailbox) put(a ...assigned) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.assigned = append(m.assigned, a...)
+}
+
+func (m *mailbox) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed == nil {
+		m.failed = err
+	}
+}
+
+func (m *mailbox) take() ([]assigned, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.assigned
+	m.assigned = nil
+	return a, m.failed
+}
+
+// onAssigned runs before the offsets of new partitions are fetched. They stay
+// paused until their task is restored, and whoever owned them last is fenced: an
+// open transaction of a dead owner would hold back the stable offset fetch that
+// comes next, and every reader of what it touched, until it times out.
+func (s *session) onAssigned(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
+	if len(added) == 0 {
+		return
+	}
+	cl.PauseFetchPartitions(added)
+	if err := s.fenceOwners(ctx, cl, added); err != nil && ctx.Err() == nil {
+		// Only time is lost: the stable fetch waits for the open transaction.
+		s.log.Warn("could not end the last owners' transactions, waiting for their time-out", "error", err)
+	}
+}
+
+// onFetched gets the stable committed offsets. From here on no transaction that
+// touched these partitions can commit but this worker's: a transaction commits
+// the offset of every partition it touched, the fetch waited for those that were
+// pending, and the group refuses those of an older generation.
+func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	s.fetched = make(map[topicPartition]assigned)
+	for tp, p := range partitionsIn(resp) {
+		m, err := parseMetadata(text(p.Metadata))
+		if err != nil {
+			s.mailbox.fail(fmt.Errorf("%s-%d: %w", tp.topic, tp.partition, err))
+		}
+		s.fetched[tp] = assigned{topicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}
+	}
+	return nil
+}
+
+// onOffsets follows onFetched, in the same goroutine. A partition without an
+// offset was added to its topic after the start and is read from its beginning.
+func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	var all []assigned
+	var added []topicPartition
+	for topic, partitions := range offsets {
+		for p, o := range partitions {
+			tp := topicPartition{topic, p}
+			if o.EpochOffset().Offset >= 0 {
+				all = append(all, s.fetched[tp])
+			} else {
+				added = append(added, tp)
+			}
+		}
+	}
+	if len(added) > 0 {
+		starts, err := listOffsets(ctx, s.cl, added, startOffset)
+		if err != nil || len(starts) < len(added) {
+			return nil, fmt.Errorf("list the first offsets of new partitions %v: %w", added, errors.Join(err, kerr.LeaderNotAvailable))
+		}
+		for _, tp := range added {
+			at := starts[tp].Offset
+			offsets[tp.topic][tp.partition] = kgo.NewOffset().At(at)
+			all = append(all, assigned{topicPartition: tp, stable: stable{offset: at}})
+		}
+	}
+	_, generation := s.cl.GroupMetadata()
+	for i := range all {
+		all[i].generation = generation
+	}
+	s.mailbox.put(all...)
+	return offsets, nil
+}
+
+// receive takes in what the group assigned. A partition that is here already was
+// lost and assigned again unnoticed: its state may be old, so it starts over (K1).
+func (s *session) receive(ctx context.Context) error {
+	all, err := s.mailbox.take()
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if old := s.parts[a.topicPartition]; old != nil {
+			s.drop(old)
+		}
+		p := &partition{
+			topicPartition: a.topicPartition, generation: a.generation, epoch: -1,
+			position: a.offset, stable: a.stable, changelogNext: a.last.changelog, newest: -1,
+		}
+		s.parts[a.topicPartition] = p
+		if a.topic == s.cfg.ExchangeTopic() {
+			p.restore = startRestore(ctx, &restore{cfg: s.cfg, slots: s.slots, raw: s.topics.raw, of: a, log: s.log.With("partition", a.partition)})
+			continue
+		}
+		task := topology.NewDecodeTask(&s.cfg.Config, s.cfg.SourceOf(a.topic), a.partition)
+		if err := task.Restore(a.last.task); err != nil {
+			return fmt.Errorf("%w: %w", errBroken, err)
+		}
+		p.decode = task
+	}
+	return nil
+}
+
+// reconcile drops what the group took away. franz-go passes on only
+// the first revocation between two transactions, so the callbacks cannot be
+// trusted with it; the offsets that it keeps for its partitions can (K1). The group
+// would let a member commit for what it has just lost, so none of it may stay (K6).
+func (s *session) reconcile() {
+	if len(s.parts) == 0 {
+		return
+	}
+	owned := s.cl.CommittedOffsets()
+	_, generation := s.cl.GroupMetadata()
+	for tp, p := range s.parts {
+		_, ok := owned[tp.topic][tp.partition]
+		switch {
+		case ok && !p.confirmed:
+			p.confirmed = true
+			if p.decode != nil {
+				s.resume(p)
+			}
+		case !ok && p.lost(generation):
+			s.log.Info("partition revoked", "topic", tp.topic, "partition", tp.partition)
+			s.drop(p)
+		}
+	}
+}
+
+// finishRestores takes up the tasks whose restore is done.
+func (s *session) finishRestores() error {
+	for _, p := range s.parts {
+		if p.restore == nil || !p.confirmed {
+			continue
+		}
+		select {
+		case r := <-p.restore.result:
+			p.restore = nil // it gives one result, and close waits for those that are out
+			if r.err != nil {
+				return fmt.Errorf("restore %s-%d: %w", p.topic, p.partition, r.err)
+			}
+			p.stitch, p.changelogNext = r.task, r.changelog
+			p.duplicates = r.task.Counts().Duplicate
+			s.metrics.restored.Add(float64(r.records))
+			s.log.Info("task restored", "partition", p.partition, "records", r.records, "took", r.took.Round(time.Millisecond))
+			s.resume(p)
+		default:
+		}
+	}
+	return nil
+}
+
+func (s *session) drop(p *partition) {
+	if p.restore != nil {
+		p.restore.cancel()
+	}
+	delete(s.parts, p.topicPartition)
+}
+
+func (s *session) resume(p *partition) {
+	if p.decode != nil && s.throttle {
+		return
+	}
+	s.cl.ResumeFetchPartitions(map[string][]int32{p.topic: {p.partition}})
+}

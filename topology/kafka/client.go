@@ -1,0 +1,141 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/plugin/kslog"
+)
+
+// attemptLimit bounds one try to find out what a cluster holds.
+const attemptLimit = 10 * time.Second
+
+const (
+	// Decompressed batches and fetches are bounded, or one bad batch could take
+	// all memory (K28).
+	maxDecompressBatch = 64 << 20
+	maxFetch           = 16 << 20
+	maxPartitionFetch  = 1 << 20
+	maxFetches         = 4
+	// pollRecords bounds one poll, so that a transaction's age and size are looked
+	// at often enough.
+	pollRecords        = 2_000
+	maxBufferedProduce = 64 << 20
+	// fetchWait is how long a broker may hold a fetch that finds nothing. A
+	// partition that is resumed is not fetched before the fetch under way is
+	// answered, so this is time in which a restored task stands still.
+	fetchWait = 250 * time.Millisecond
+)
+
+// clientOptions are the options of every client. There is one place that says
+// read_committed, and every consumer goes through it (K14).
+func (c *Config) clientOptions(id string) []kgo.Opt {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID(id),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),                    // positions count commit markers, so they can reach the end of a partition (K8)
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // an offset that is gone stops the run; it is never replaced by a guess (K15)
+		kgo.MaxDecompressBatchBytes(maxDecompressBatch),
+		kgo.FetchMaxBytes(maxFetch),
+		kgo.FetchMaxPartitionBytes(maxPartitionFetch),
+		kgo.MaxConcurrentFetches(maxFetches),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.WithLogger(quietLogger{kslog.New(c.Log.With("client", id))}),
+	}
+	return append(opts, c.Client...)
+}
+
+// workerOptions are the options of a worker's client: a group member and a
+// transactional producer under one name. The name is stable over restarts, so a
+// restart ends at once the transaction that a kill left open, and gets its tasks
+// back without a rebalance (K12, K24).
+func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) []kgo.Opt {
+	return append(c.clientOptions(id),
+		kgo.ConsumerGroup(c.ApplicationID),
+		kgo.InstanceID(id),
+		kgo.Balancers(balancer{exchange: c.ExchangeTopic()}),
+		kgo.SessionTimeout(c.SessionTimeout),
+		kgo.HeartbeatInterval(c.SessionTimeout/5),
+		kgo.RebalanceTimeout(2*c.SessionTimeout),
+		kgo.ConsumeTopics(append(c.rawTopics(), c.ExchangeTopic())...),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), // of a source partition that was added later: all of it
+		kgo.DisableAutoCommit(),
+		kgo.TransactionalID(id),
+		kgo.TransactionTimeout(c.TransactionTimeout),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(partitioner{internal: [2]string{c.ExchangeTopic(), c.ChangelogTopic()}}),
+		kgo.UnknownTopicRetries(-1), // topics were checked at the start: one that is missing now is an outage (K30)
+		kgo.MaxBufferedBytes(maxBufferedProduce),
+		kgo.ProducerLinger(c.CommitInterval), // nobody sees a record before the flush of its transaction, so batches may fill until then
+		kgo.MaxBufferedRecords(maxTransactionRecords*4),
+		kgo.ProducerBatchMaxBytesFn(batchBytes),
+	)
+}
+
+// partitioner leaves the partitions of internal topics as their tasks computed
+// them, and hashes the keys of the others as every Kafka client does (K26).
+type partitioner struct{ internal [2]string }
+
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if topic == p.internal[0] || topic == p.internal[1] {
+		return kgo.ManualPartitioner().ForTopic(topic)
+	}
+	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
+}
+
+// quietLogger passes on only what an operator can act on: franz-go reports each
+// transaction at level info.
+type quietLogger struct{ kgo.Logger }
+
+func (l quietLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
+
+// requireTransactionVersion fails on clusters whose transaction protocol can
+// tear a transaction: TV1 lets a delayed EndTxn end a later transaction.
+func requireTransactionVersion(ctx context.Context, cl *kgo.Client) error {
+	const need = 2
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "callstitch", "1"
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return fmt.Errorf("ask the broker for its versions: %w", err)
+	}
+	for _, f := range resp.FinalizedFeatures {
+		if f.Name == "transaction.version" && f.MaxVersionLevel >= need {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the cluster's transaction.version is below %d: use Apache Kafka 4.0 or later, and upgrade the feature with kafka-features.sh",
+		errBroken, need)
+}
+
+// fetchError is the first error of a poll that is not just the end of waiting.
+func fetchError(fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
+			return fmt.Errorf("fetch %s-%d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	return nil
+}
+
+// wait waits for a while, or for the end of ctx.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// text is a nullable string of the protocol, empty for null.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

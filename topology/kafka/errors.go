@@ -1,0 +1,38 @@
+package kafka
+
+import (
+	"errors"
+
+	"callstitch/processor/codec"
+)
+
+// The failures that end a run with an exit code of their own. Everything else
+// that happens once it is running is an outage, and is waited out.
+var (
+	// ErrFenced: another process runs under this instance's name.
+	ErrFenced = errors.New("fenced by another process with the same instance id")
+	// ErrTopicMismatch: a topic is not what the topology needs.
+	ErrTopicMismatch = errors.New("topic mismatch")
+	// ErrLostOffsets: the group's offsets, the state and the topics do not
+	// belong together, so going on would lose or repeat records.
+	ErrLostOffsets = errors.New("lost offsets")
+	// ErrNewerState: the state was written by a newer program.
+	ErrNewerState = codec.ErrNewerState
+)
+
+// errMissing is a topic that may still come: the start waits for it.
+var errMissing = errors.New("missing topic")
+
+// errBroken marks failures that trying again cannot mend.
+var errBroken = errors.New("cannot go on")
+
+// final reports whether an error ends the run, with an exit code of its own or
+// because state or code is broken.
+func final(err error) bool {
+	for _, f := range []error{ErrFenced, ErrTopicMismatch, ErrLostOffsets, ErrNewerState, errBroken} {
+		if errors.Is(err, f) {
+			return true
+		}
+	}
+	return false
+}

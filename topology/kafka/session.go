@@ -1,0 +1,189 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// session is one life of a client: one group member and one transactional
+// producer, with the tasks of the partitions that it was assigned. What fails in
+// it ends it, and nothing of it is left for the next. All fields but those that
+// say otherwise belong to the worker's goroutine.
+type session struct {
+	*worker
+	member *kgo.GroupTransactSession
+	cl     *kgo.Client // of the member
+
+	mailbox *mailbox                    // shared with callbacks
+	fetched map[topicPartition]assigned // of the group's goroutine only
+	parts   map[topicPartition]*partition
+
+	aborts   int  // in a row
+	more     bool // timers are due: the next transaction must not wait for records
+	nextTick time.Time
+	reported time.Time // when the status was
+
+	observed atomic.Pointer[observation] // shared with observe; nil when it was used
+	watching atomic.Bool                 // shared with observe: one is under way
+	asked    int                         // observations so far
+	lag      int64                       // of the exchange, as last observed
+	throttle bool                        // raw partitions are paused
+}
+
+// newSession makes the client. It joins the group at once, and its calls come
+// from other goroutines.
+func newSession(hard context.Context, w *worker) (*session, error) {
+	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topicPartition]*partition)}
+	ready := make(chan struct{}) // the callbacks use s.cl
+	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.topics.batchBytes),
+		kgo.WithContext(hard),
+		kgo.WithHooks(w.metrics.hooks()...),
+		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
+			<-ready
+			s.onAssigned(ctx, cl, added)
+		}),
+		kgo.OnOffsetsFetched(s.onFetched),
+		kgo.AdjustFetchOffsetsFn(s.onOffsets),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: make a client: %w", errBroken, err)
+	}
+	s.member, s.cl = member, member.Client()
+	close(ready)
+	return s, nil
+}
+
+// run works until ctx ends, and then leaves the group. Its error says what ended
+// the session before that.
+func (s *session) run(ctx, hard context.Context) error {
+	// The first thing is to end what a crash of this id left open (K11).
+	if _, _, err := s.cl.ProducerID(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("fence the last transaction of %s: %w", s.id, err)
+	}
+	for ctx.Err() == nil {
+		if err := s.turn(ctx, hard); err != nil {
+			return s.classify(ctx, err)
+		}
+	}
+	s.leave(hard)
+	return nil
+}
+
+// turn is one round: take in assignments, and one transaction if there is
+// anything to do.
+func (s *session) turn(ctx, hard context.Context) error {
+	if err := s.receive(ctx); err != nil {
+		return err
+	}
+	s.reconcile()
+	if err := s.finishRestores(); err != nil {
+		return err
+	}
+	s.balanceInput()
+	s.report()
+	first, err := s.poll(ctx, s.idleWait())
+	if err != nil {
+		return err
+	}
+	if first.NumRecords() == 0 && !s.more && !s.tickDue() {
+		return nil
+	}
+	return s.transact(ctx, hard, first)
+}
+
+// idleWait is how long to wait for records: not past the next tick, and not so
+// long that a finished restore has to wait.
+func (s *session) idleWait() time.Duration {
+	if s.more {
+		return 0
+	}
+	return min(s.cfg.CommitInterval, max(time.Until(s.nextTick), 0))
+}
+
+func (s *session) tickDue() bool { return !time.Now().Before(s.nextTick) && s.anyActive() }
+
+func (s *session) anyActive() bool {
+	for _, p := range s.parts {
+		if p.active() {
+			return true
+		}
+	}
+	return false
+}
+
+// poll fetches what is there, waiting at most so long for a first record.
+func (s *session) poll(ctx context.Context, wait time.Duration) (kgo.Fetches, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
+	defer cancel()
+	fetches := s.cl.PollRecords(ctx, pollRecords)
+	if fetches.IsClientClosed() {
+		return nil, errors.New("the client was closed")
+	}
+	return fetches, fetchError(fetches)
+}
+
+// sorted lists the partitions in a fixed order, so that equal runs are equal.
+func (s *session) sorted() []*partition {
+	all := make([]*partition, 0, len(s.parts))
+	for _, p := range s.parts {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *partition) int { return compareTP(a.topicPartition, b.topicPartition) })
+	return all
+}
+
+func (s *session) close() {
+	for _, p := range s.parts {
+		s.drop(p)
+		if p.restore != nil {
+			<-p.restore.result
+		}
+	}
+	s.member.Close()
+	s.status.expect(s.id)
+}
+
+// leaveLimit bounds leaving the group: who does not manage it is given up after
+// the session time-out.
+const leaveLimit = 2 * time.Second
+
+// leave hands the partitions to the others at once. A static member that only
+// goes away keeps them until its session times out (K24). The client's part in the
+// group is over before that: in a rebalance, which the first to leave begins, it
+// would join again.
+func (s *session) leave(hard context.Context) {
+	ctx, cancel := context.WithTimeout(hard, leaveLimit)
+	defer cancel()
+	ended, stop := context.WithTimeout(ctx, leaveLimit/2)
+	defer stop()
+	s.cl.LeaveGroupContext(ended) // of a static member it only ends the part; if not in time, leaving may still help
+	if err := leaveGroup(ctx, s.cl, s.cfg.ApplicationID, s.id); err != nil {
+		s.log.Warn("could not leave the group; its partitions move when the session times out", "error", err)
+	}
+}
+
+// leaveGroup removes a static member, which closing its client does not.
+func leaveGroup(ctx context.Context, cl *kgo.Client, group, instance string) error {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = group
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.InstanceID = &instance
+	m.Reason = kmsg.StringPtr("callstitch stops")
+	req.Members = append(req.Members, m)
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
+}

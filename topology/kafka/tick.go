@@ -1,0 +1,208 @@
+package kafka
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"callstitch/topology"
+)
+
+// tickInterval is how often a worker tells all stitch tasks how far its tasks
+// are. It bounds how exact timers are; per commit it would cost a record for
+// each worker and exchange partition.
+const tickInterval = 500 * time.Millisecond
+
+// tick tells all stitch tasks how far this worker's tasks are. It speaks for the
+// partitions, so it commits their offsets too: a worker that lost one cannot
+// vouch for it any more.
+func (s *session) tick(tx *transaction) {
+	seen := s.observed.Swap(nil)
+	if seen != nil {
+		s.lag = seen.exchangeLag
+	}
+	var k topology.Tick
+	for _, p := range s.sorted() {
+		if !p.active() {
+			continue
+		}
+		tx.touch(p)
+		p.end = max(seen.end(p), p.position)
+		if p.decode != nil {
+			k.Progress = append(k.Progress, p.decode.Progress(seen.idle(p, s.throttle), seen.heardAt()))
+			continue
+		}
+		k.Clocks = append(k.Clocks, p.stitch.Clock())
+		k.Answers = append(k.Answers, p.stitch.Answers()...)
+	}
+	tx.ticked = true
+	tx.fx.Exchange = append(tx.fx.Exchange, k.Envelopes(&s.cfg.Config)...)
+}
+
+// observation is what the brokers said about the ends of partitions between two
+// ticks. franz-go does not pass on fetches that brought nothing, so the high
+// watermarks are asked for: an answer that shows no more than was processed says
+// the same as an empty fetch.
+type observation struct {
+	// heard is the largest timestamp in one exchange partition before the ends
+	// were asked for, epoch ms; 0 if it held no record. The broker gave it, to
+	// whoever's record: franz-go does not report those of the records produced.
+	heard int64
+	ends  map[topicPartition]int64
+	// exchangeLag is the largest lag of any exchange partition, whoever owns it.
+	exchangeLag int64
+}
+
+// idle reports whether everything that was in a source partition when the ends
+// were asked for has been processed. What comes later was appended after the
+// timestamp heard.
+func (o *observation) idle(p *partition, paused bool) bool {
+	if o == nil || paused {
+		return false
+	}
+	end, ok := o.ends[p.topicPartition]
+	return ok && p.position >= end
+}
+
+func (o *observation) end(p *partition) int64 {
+	if o == nil {
+		return p.end
+	}
+	return o.ends[p.topicPartition]
+}
+
+func (o *observation) heardAt() int64 {
+	if o == nil {
+		return 0
+	}
+	return o.heard
+}
+
+// observeLimit bounds an observation: one that takes longer is of no use.
+const observeLimit = 5 * time.Second
+
+// observe asks for the ends, beside the session's other work. It begins after a
+// tick was committed, and the next tick uses it once.
+func (s *session) observe(ctx context.Context) {
+	if !s.watching.CompareAndSwap(false, true) {
+		return
+	}
+	var owned []topicPartition
+	for tp, p := range s.parts {
+		if p.decode != nil && p.active() {
+			owned = append(owned, tp)
+		}
+	}
+	exchange := make([]topicPartition, s.cfg.ExchangePartitions)
+	for p := range exchange {
+		exchange[p] = topicPartition{s.cfg.ExchangeTopic(), int32(p)}
+	}
+	s.asked++
+	clock := exchange[s.asked%len(exchange)]
+	go func() {
+		defer s.watching.Store(false)
+		ctx, cancel := context.WithTimeout(ctx, observeLimit)
+		defer cancel()
+		o, err := ask(ctx, s.cl, s.cfg.ApplicationID, clock, owned, exchange)
+		if err == nil {
+			s.observed.Store(o)
+		}
+	}()
+}
+
+func ask(ctx context.Context, cl *kgo.Client, group string, clock topicPartition, owned, exchange []topicPartition) (*observation, error) {
+	o := &observation{ends: make(map[topicPartition]int64)}
+	newest, err := listOffsets(ctx, cl, []topicPartition{clock}, maxTimestamp)
+	if err != nil {
+		return nil, err
+	}
+	o.heard = max(newest[clock].Timestamp, 0)
+	ends, err := listOffsets(ctx, cl, append(owned, exchange...), endOffset)
+	if err != nil {
+		return nil, err
+	}
+	for tp, end := range ends {
+		o.ends[tp] = end.Offset
+	}
+	resp, err := fetchOffsets(ctx, cl, group, false)
+	if err != nil {
+		return nil, err
+	}
+	read := make(map[topicPartition]int64)
+	for tp, p := range partitionsIn(resp) {
+		read[tp] = max(p.Offset, 0)
+	}
+	for _, tp := range exchange {
+		if end, ok := o.ends[tp]; ok {
+			o.exchangeLag = max(o.exchangeLag, end-read[tp])
+		}
+	}
+	return o, nil
+}
+
+const (
+	// exchangeLagMax is where raw records wait until the exchange was worked off.
+	// Messages between stitch tasks never wait, so nothing can deadlock.
+	exchangeLagMax = 50_000
+	exchangeLagLow = exchangeLagMax / 2
+)
+
+// balanceInput pauses the sources while any exchange partition lags too much.
+func (s *session) balanceInput() {
+	switch {
+	case !s.throttle && s.lag > exchangeLagMax:
+		s.throttle = true
+		s.cl.PauseFetchPartitions(s.sourcePartitions())
+	case s.throttle && s.lag < exchangeLagLow:
+		s.throttle = false
+		s.cl.ResumeFetchPartitions(s.sourcePartitions())
+	}
+}
+
+func (s *session) sourcePartitions() map[string][]int32 {
+	m := make(map[string][]int32)
+	for tp, p := range s.parts {
+		if p.decode != nil && p.active() {
+			m[tp.topic] = append(m[tp.topic], tp.partition)
+		}
+	}
+	return m
+}
+
+// purgeInterval is how often the exchange is purged. Each time costs a request
+// and a small file for each partition.
+const purgeInterval = 30 * time.Second
+
+// purge deletes what every task has consumed from the exchange, as Kafka Streams
+// does with its repartition topics: there is no retention that could delete what
+// was not consumed. Each worker purges its own partitions, behind offsets that
+// are committed, so a crash cannot need what is gone.
+func (s *session) purge(ctx context.Context) {
+	if time.Since(s.purged) < purgeInterval {
+		return
+	}
+	first := s.purged.IsZero()
+	s.purged = time.Now()
+	if first {
+		return
+	}
+	offsets := make(kadm.Offsets)
+	for _, p := range s.parts {
+		if p.stitch != nil && p.stable.offset > 0 {
+			offsets.AddOffset(p.topic, p.partition, p.stable.offset, -1)
+		}
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, observeLimit)
+		defer cancel()
+		resp, err := kadm.NewClient(s.cl).DeleteRecords(ctx, offsets)
+		if err == nil {
+			err = resp.Error()
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("could not purge the exchange; it keeps growing until this works", "error", err)
+		}
+	}()
+}

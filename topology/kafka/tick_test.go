@@ -1,0 +1,25 @@
+package kafka
+
+import "testing"
+
+func TestIdle(t *testing.T) {
+	p := &partition{topicPartition: topicPartition{"call.raw", 3}, position: 10}
+	at := func(end int64) *observation {
+		return &observation{heard: 99, ends: map[topicPartition]int64{p.topicPartition: end}}
+	}
+	for name, c := range map[string]struct {
+		seen   *observation
+		paused bool
+		want   bool
+	}{
+		"all read":          {at(10), false, true},
+		"one record more":   {at(11), false, false},
+		"paused":            {at(10), true, false},
+		"no answer":         {nil, false, false},
+		"not in the answer": {&observation{heard: 99}, false, false},
+	} {
+		if got := c.seen.idle(p, c.paused); got != c.want {
+			t.Errorf("%s: idle is %v", name, got)
+		}
+	}
+}
