@@ -176,7 +176,7 @@ func (b *book) of(tasks int32) bool {
 	return true
 }
 
-func audit(p SourcePartition, of *page) *call.Audit {
+func audit(p TopicPartition, of *page) *call.Audit {
 	t, n := of.totals, of.counts
 	return &call.Audit{
 		Topic: p.Topic, Partition: p.Partition, NextOffset: of.offset,

@@ -18,7 +18,7 @@ type clocks struct {
 }
 
 type sourceClock struct {
-	source SourcePartition
+	source TopicPartition
 	time   int64 // math.MinInt64 until it was heard
 }
 
@@ -42,14 +42,14 @@ func (c *clocks) configure(counts map[string]int32) {
 	})
 	for topic, n := range counts { // order: each lands in its sorted place
 		for p := range n {
-			c.at(SourcePartition{topic, p})
+			c.at(TopicPartition{topic, p})
 		}
 	}
 }
 
-func (c *clocks) at(p SourcePartition) *sourceClock {
-	i, ok := slices.BinarySearchFunc(c.sources, p, func(s sourceClock, p SourcePartition) int {
-		return s.source.compare(p)
+func (c *clocks) at(p TopicPartition) *sourceClock {
+	i, ok := slices.BinarySearchFunc(c.sources, p, func(s sourceClock, p TopicPartition) int {
+		return s.source.Compare(p)
 	})
 	if !ok {
 		c.sources = slices.Insert(c.sources, i, sourceClock{source: p, time: unheard})
@@ -59,7 +59,7 @@ func (c *clocks) at(p SourcePartition) *sourceClock {
 
 // progress takes in the time of a source partition. What a partition vouched
 // for once stays vouched for.
-func (c *clocks) progress(p SourcePartition, time int64) {
+func (c *clocks) progress(p TopicPartition, time int64) {
 	s := c.at(p)
 	s.time = max(s.time, time)
 }
@@ -139,16 +139,6 @@ func (f flight) send(partition int32, trig int64) {
 func (f flight) tell(partition int32, offset int64) {
 	l := &f[partition]
 	l.at = append(l.at, offset)
-}
-
-// complete says whether every open message has its offset.
-func (f flight) complete() bool {
-	for i := range f {
-		if len(f[i].at) != len(f[i].open) {
-			return false
-		}
-	}
-	return true
 }
 
 // commit queues what the open transaction sent. A message before another one

@@ -17,7 +17,7 @@ const unheard = math.MinInt64
 // DecodeTask decodes one partition of a source topic. Its whole state fits the
 // metadata of the partition's committed offset.
 type DecodeTask struct {
-	source  SourcePartition
+	source  TopicPartition
 	tasks   int32
 	decoder *decode.Decoder
 	arena   arena
@@ -26,6 +26,7 @@ type DecodeTask struct {
 	// early holds events of a raw file whose arrival is not known yet, because no
 	// instant was read that tells it.
 	early []*call.Event
+	ended bool // no more records come
 	// ignored counts the ignored records by kind since the task was created;
 	// fresh are those of the open transaction.
 	ignored, fresh map[string]int64
@@ -43,7 +44,7 @@ type decodeState struct {
 func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
 	start := decodeState{arrival: unheard}
 	return &DecodeTask{
-		source: SourcePartition{src.Topic, partition},
+		source: TopicPartition{src.Topic, partition},
 		tasks:  cfg.ExchangePartitions,
 		decoder: decode.New(decode.Settings{
 			Provider: src.Provider, Tenant: src.Tenant, Scope: src.Scope, LinkByTag: src.LinkByTag,
@@ -55,6 +56,9 @@ func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
 
 // metadataForm is the first word of a committed offset's metadata.
 const metadataForm = "1"
+
+// Reads is the partition of a source topic whose records the task takes.
+func (t *DecodeTask) Reads() TopicPartition { return t.source }
 
 // Metadata is the task's state for the metadata of the offset that the
 // transaction commits: a few numbers, far below Kafka's limit of 4,096 bytes.
@@ -90,8 +94,9 @@ func (t *DecodeTask) Restore(metadata string) error {
 
 // Process decodes one raw record: its events go to the exchange, and a record
 // that cannot be taken to the rejects. Where the record has no timestamp, as in
-// a raw file, the largest provider instant read so far stands for it.
-func (t *DecodeTask) Process(r Record, fx *Effects) {
+// a raw file, the largest provider instant read so far stands for it. There is no
+// error: whatever a provider sends is taken, ignored, or rejected.
+func (t *DecodeTask) Process(r Record, fx *Effects) error {
 	res := t.decoder.Decode(decode.Input{
 		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
 		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
@@ -112,6 +117,7 @@ func (t *DecodeTask) Process(r Record, fx *Effects) {
 		totals.Events += int64(len(res.Events))
 		t.send(res.Events, fx)
 	}
+	return nil
 }
 
 // timestampMax is the end of the year 2099. Brokers do not let later timestamps
@@ -150,9 +156,17 @@ func (t *DecodeTask) release(fx *Effects) {
 }
 
 // End says that no more records come. Events of a raw file that waited for an
-// instant to tell their arrival are sent; where none came at all, they arrive
-// at 0.
-func (t *DecodeTask) End(fx *Effects) { t.release(fx) }
+// instant to tell their arrival are sent by the next Finish; where none came at
+// all, they arrive at 0.
+func (t *DecodeTask) End() { t.ended = true }
+
+// Finish ends a batch. No timers of a decode task are ever due.
+func (t *DecodeTask) Finish(fx *Effects) (more bool, err error) {
+	if t.ended {
+		t.release(fx)
+	}
+	return false, nil
+}
 
 func (t *DecodeTask) envelope(e *call.Event) Envelope {
 	node := call.LegNode(e.Leg)
@@ -195,15 +209,30 @@ func (t *DecodeTask) Progress(idle bool, heard int64) Progress {
 	return p
 }
 
+// Tick adds to a tick how far the task is; see Progress.
+func (t *DecodeTask) Tick(k *Tick, idle bool, heard int64) {
+	k.Progress = append(k.Progress, t.Progress(idle, heard))
+}
+
+// Sent is not called: events and ticks are not acknowledged.
+func (t *DecodeTask) Sent(Envelope, int64) {}
+
+// Pending is 0: what a decode task has read is in no store.
+func (t *DecodeTask) Pending() int { return 0 }
+
+// Report is what operators are told of the task. Ignored counts the ignored records
+// by kind since the task was made, of committed transactions only; the caller does
+// not change it.
+func (t *DecodeTask) Report() Report {
+	return Report{Node: DecodeNode, Totals: t.now.totals, Ignored: t.ignored}
+}
+
 // Totals is what the records processed so far came to.
 func (t *DecodeTask) Totals() Totals { return t.now.totals }
 
-// Ignored is the number of ignored records by kind since the task was created,
-// of committed transactions only. The caller does not change it.
-func (t *DecodeTask) Ignored() map[string]int64 { return t.ignored }
-
-// Commit makes everything since the last Commit or Restore durable.
-func (t *DecodeTask) Commit() {
+// Commit makes everything since the last Commit or Restore durable. The position is
+// in the metadata already.
+func (t *DecodeTask) Commit(int64) {
 	t.committed = t.now
 	for kind, n := range t.fresh { // order: a sum has none
 		t.ignored[kind] += n
@@ -212,10 +241,11 @@ func (t *DecodeTask) Commit() {
 }
 
 // Abort goes back to the last Commit or Restore.
-func (t *DecodeTask) Abort() {
+func (t *DecodeTask) Abort() error {
 	t.now = t.committed
 	t.early = nil
 	clear(t.fresh)
+	return nil
 }
 
 // arena cuts small byte slices out of large ones, so that a record costs no

@@ -114,7 +114,8 @@ func TestRawFile(t *testing.T) {
 	silent := NewDecodeTask(decodeConfig, Source{Topic: "file"}, 0)
 	fx.Reset()
 	silent.Process(rawRecord(0, 0, stringee("created", 0)), &fx)
-	silent.End(&fx)
+	silent.End()
+	silent.Finish(&fx)
 	if len(fx.Exchange) != 1 || silent.Progress(false, 0).Arrival != 0 {
 		t.Errorf("a file without instants: %d events, %+v", len(fx.Exchange), silent.Progress(false, 0))
 	}
@@ -127,7 +128,7 @@ func TestDecodeTaskState(t *testing.T) {
 	}
 	task.Process(rawRecord(4, 1000, nil), &Effects{})
 	task.Process(rawRecord(5, 900, stringee("created", 5)), &Effects{})
-	task.Commit()
+	task.Commit(0)
 	before := task.Progress(false, 0)
 	task.Process(rawRecord(6, 2000, []byte("{")), &Effects{})
 	task.Process(rawRecord(7, 2000, nil), &Effects{})
@@ -135,7 +136,7 @@ func TestDecodeTaskState(t *testing.T) {
 	if d := cmp.Diff(before, task.Progress(false, 0)); d != "" {
 		t.Errorf("after an abort:\n%s", d)
 	}
-	if n := task.Ignored(); len(n) != 1 || n["null"] != 1 {
+	if n := task.Report().Ignored; len(n) != 1 || n["null"] != 1 {
 		t.Errorf("ignored %v", n)
 	}
 

@@ -31,8 +31,8 @@ type StitchTask struct {
 
 	clocks   clocks
 	flight   flight
-	accounts map[SourcePartition]*account
-	books    map[SourcePartition]*book
+	accounts map[TopicPartition]*account
+	books    map[TopicPartition]*book
 
 	position int64   // next exchange offset; records below it are in the state already
 	held     int64   // what the last owner's clock was held to
@@ -53,7 +53,7 @@ func NewStitchTask(cfg *Config, partition int32, raw map[string]int32) *StitchTa
 	t := &StitchTask{cfg: cfg, partition: partition, raw: raw, store: NewStore()}
 	t.flight = make(flight, cfg.ExchangePartitions)
 	t.machine = stitch.New(cfg.Stitch, t.store)
-	if err := t.resume(); err != nil {
+	if err := t.Restored(nil); err != nil {
 		panic(err) // an empty store cannot be corrupt
 	}
 	return t
@@ -68,16 +68,21 @@ const (
 	bookKey     = 'B' // + partition, topic
 )
 
-func sourceKey(kind byte, p SourcePartition) []byte {
+func sourceKey(kind byte, p TopicPartition) []byte {
 	key := binary.BigEndian.AppendUint32([]byte{kind}, uint32(p.Partition))
 	return append(key, p.Topic...)
 }
 
-func parseSourceKey(key []byte) (p SourcePartition, err error) {
+func parseSourceKey(key []byte) (p TopicPartition, err error) {
 	if len(key) < 5 {
 		return p, fmt.Errorf("read the key of an account or book: %w", codec.ErrCorrupt)
 	}
-	return SourcePartition{string(key[5:]), int32(binary.BigEndian.Uint32(key[1:]))}, nil
+	return TopicPartition{string(key[5:]), int32(binary.BigEndian.Uint32(key[1:]))}, nil
+}
+
+// Reads is the partition of the exchange whose nodes the task owns.
+func (t *StitchTask) Reads() TopicPartition {
+	return TopicPartition{t.cfg.ExchangeTopic(), t.partition}
 }
 
 // Load takes in one changelog record; a nil value deletes.
@@ -100,7 +105,7 @@ func (t *StitchTask) Restored(ends []int64) error {
 // codec.ErrNewerState or codec.ErrCorrupt, and says what cannot be read.
 func (t *StitchTask) resume() error {
 	t.clocks = newClocks(t.cfg.ExchangePartitions)
-	t.accounts, t.books = map[SourcePartition]*account{}, map[SourcePartition]*book{}
+	t.accounts, t.books = map[TopicPartition]*account{}, map[TopicPartition]*book{}
 	t.position, t.held = 0, unheard
 	t.local = t.local[:0]
 	var own error
@@ -192,7 +197,7 @@ func (t *StitchTask) takeBook(key, value []byte) error {
 	return nil
 }
 
-func (t *StitchTask) account(p SourcePartition) *account {
+func (t *StitchTask) account(p TopicPartition) *account {
 	a := t.accounts[p]
 	if a == nil {
 		a = new(account)
@@ -201,7 +206,7 @@ func (t *StitchTask) account(p SourcePartition) *account {
 	return a
 }
 
-func (t *StitchTask) book(p SourcePartition) *book {
+func (t *StitchTask) book(p TopicPartition) *book {
 	b := t.books[p]
 	if b == nil {
 		b = new(book)
@@ -268,7 +273,7 @@ func (t *StitchTask) event(e *call.Event, arrival int64) error {
 	if t.clocks.leg != unheard && !t.control.trigFromArrival {
 		trig = max(trig, t.clocks.leg+1)
 	}
-	source := SourcePartition{e.Source.Topic, e.Source.Partition}
+	source := TopicPartition{e.Source.Topic, e.Source.Partition}
 	outcome, err := t.machine.Event(e, arrival, trig)
 	if err != nil {
 		return err
@@ -428,13 +433,13 @@ func (t *StitchTask) put(key, value []byte) {
 	}
 }
 
-func (t *StitchTask) dirtyAccounts() (dirty []SourcePartition) {
+func (t *StitchTask) dirtyAccounts() (dirty []TopicPartition) {
 	for p, a := range t.accounts { // order: sorted below
 		if a.dirty {
 			dirty = append(dirty, p)
 		}
 	}
-	slices.SortFunc(dirty, SourcePartition.compare)
+	slices.SortFunc(dirty, TopicPartition.Compare)
 	return dirty
 }
 
@@ -464,27 +469,42 @@ func (t *StitchTask) settled() bool {
 // Clock is the task's clock as of its last commit, for a tick.
 func (t *StitchTask) Clock() Clock { return t.said }
 
+// Tick adds to a tick the task's clock and its answers that are due.
+func (t *StitchTask) Tick(k *Tick, _ bool, _ int64) {
+	k.Clocks = append(k.Clocks, t.Clock())
+	k.Answers = append(k.Answers, t.Answers()...)
+}
+
+// Metadata is empty: the task's state is in the changelog.
+func (t *StitchTask) Metadata() string { return "" }
+
+// Answering reports whether answers are due for the next tick.
+func (t *StitchTask) Answering() bool {
+	for _, a := range t.accounts { // order: any answers
+		if len(a.due) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Answers are the task's answers that are due, for the next tick.
 func (t *StitchTask) Answers() (due []Answer) {
 	for _, a := range t.accounts { // order: sorted below, or a sum that has none
 		due = append(due, a.due...)
 		a.due = a.due[:0]
 	}
-	slices.SortStableFunc(due, func(a, b Answer) int { return a.Source.compare(b.Source) })
+	slices.SortStableFunc(due, func(a, b Answer) int { return a.Source.Compare(b.Source) })
 	return due
 }
 
-// Sent tells the offset that a message, an envelope whose From is this task,
-// got in the exchange: after its produce was acknowledged, before Commit, and
-// in the order of its partition.
+// Sent tells the offset that a message, an envelope whose From is this task, got in
+// the exchange: of all messages of a transaction, before its Commit, in their order.
 func (t *StitchTask) Sent(e Envelope, offset int64) { t.flight.tell(e.Partition, offset) }
 
 // Commit makes everything since the last Commit durable. Position is the next
 // exchange offset after the transaction.
 func (t *StitchTask) Commit(position int64) {
-	if !t.flight.complete() {
-		panic(fmt.Sprintf("stitch task %d committed a message without the offset that it was sent at", t.partition))
-	}
 	t.flight.commit()
 	t.store.Commit()
 	t.held = t.reached()
@@ -513,12 +533,6 @@ func (t *StitchTask) LegClock() int64 { return t.clocks.leg }
 // flight; math.MinInt64 before all tasks were heard.
 func (t *StitchTask) SessionClock() int64 { return t.clocks.session }
 
-// HeldBy is the source partition that holds the leg clock.
-func (t *StitchTask) HeldBy() (topic string, partition int32) {
-	held, _ := t.clocks.heldBy()
-	return held.source.Topic, held.source.Partition
-}
-
 // Position is the next exchange offset that the state does not contain. A
 // committed group offset beyond it means that the changelog lost records.
 func (t *StitchTask) Position() int64 { return t.position }
@@ -527,15 +541,14 @@ func (t *StitchTask) Position() int64 { return t.position }
 // written.
 func (t *StitchTask) Pending() int { return t.store.Pending() }
 
-// Held are the numbers of nodes, keys, and bytes that the task keeps, for
-// metrics.
-func (t *StitchTask) Held() (nodes, keys, bytes int) {
-	return t.machine.Open(), t.store.Len(), t.store.Size()
+// Report is what operators are told of the task.
+func (t *StitchTask) Report() Report {
+	held, _ := t.clocks.heldBy()
+	return Report{
+		Node: StitchNode, LegClock: t.clocks.leg, SessionClock: t.clocks.session, HeldBy: held.source,
+		Nodes: t.machine.Open(), Keys: t.store.Len(), Bytes: t.store.Size(), Counts: t.Counts(), Replayed: t.replayed,
+	}
 }
-
-// Replayed is the number of exchange records skipped since the task was
-// created because its state contained them already.
-func (t *StitchTask) Replayed() int64 { return t.replayed }
 
 // Counts is what the events of every source partition came to in this task.
 func (t *StitchTask) Counts() (sum Counts) {

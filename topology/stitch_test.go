@@ -226,9 +226,8 @@ func TestAbortAndRestore(t *testing.T) {
 	f.put(linked(0))
 	f.commit()
 	snapshot := func(task *StitchTask) []any {
-		topic, partition := task.HeldBy()
 		return []any{
-			task.Clock(), task.LegClock(), task.SessionClock(), task.Counts(), task.Position(), topic, partition,
+			task.Clock(), task.LegClock(), task.SessionClock(), task.Counts(), task.Position(), task.Report().HeldBy,
 			contents(task.store), task.Answers(),
 		}
 	}
@@ -262,8 +261,8 @@ func TestReplayedRecords(t *testing.T) {
 	f.commit()
 	f.offset = 0
 	f.put(linked(0))
-	if f.task.Replayed() != 1 || f.task.Counts() != (Counts{Accepted: 1}) {
-		t.Errorf("replayed %d, counts %+v", f.task.Replayed(), f.task.Counts())
+	if f.task.Report().Replayed != 1 || f.task.Counts() != (Counts{Accepted: 1}) {
+		t.Errorf("replayed %d, counts %+v", f.task.Report().Replayed, f.task.Counts())
 	}
 }
 

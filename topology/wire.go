@@ -18,18 +18,19 @@ const (
 	tickKind    = 3 // a Tick; no key
 )
 
-// SourcePartition names one partition of a source topic.
-type SourcePartition struct {
+// TopicPartition names one partition of a topic.
+type TopicPartition struct {
 	Topic     string
 	Partition int32
 }
 
 // String is the name as Kafka tools write it, such as call.raw-0.
-func (p SourcePartition) String() string {
+func (p TopicPartition) String() string {
 	return p.Topic + "-" + strconv.Itoa(int(p.Partition))
 }
 
-func (p SourcePartition) compare(o SourcePartition) int {
+// Compare orders by topic, then partition.
+func (p TopicPartition) Compare(o TopicPartition) int {
 	switch {
 	case p.Topic < o.Topic, p.Topic == o.Topic && p.Partition < o.Partition:
 		return -1
@@ -73,7 +74,7 @@ func (c *Counts) Add(o Counts) {
 // that it sends later arrives at or before Time, save from a partition that
 // seemed idle.
 type Progress struct {
-	Source  SourcePartition
+	Source  TopicPartition
 	Time    int64 // epoch ms of arrival time; math.MinInt64 before anything is known
 	Arrival int64 // largest arrival so far, epoch ms; math.MinInt64 before the first record
 	Offset  int64 // next raw offset
@@ -90,7 +91,7 @@ type Clock struct {
 // Answer is a stitch task's part of the book of one source partition: what the
 // events before Offset came to in this task.
 type Answer struct {
-	Source  SourcePartition
+	Source  TopicPartition
 	Task    int32
 	Offset  int64
 	Arrival int64
@@ -135,7 +136,7 @@ func answersFor(all []Answer, partition, n int32) (own []Answer) {
 
 // bookKeeper is the stitch task, out of n, that keeps the book of a source
 // partition.
-func bookKeeper(p SourcePartition, n int32) int32 { return Partition([]byte(p.String()), n) }
+func bookKeeper(p TopicPartition, n int32) int32 { return Partition([]byte(p.String()), n) }
 
 func parseTick(b []byte) (*Tick, error) {
 	c := codec.NewReader(b[1:])
@@ -173,7 +174,7 @@ func (a *Answer) Visit(c *codec.Codec) {
 }
 
 // Visit visits the form.
-func (p *SourcePartition) Visit(c *codec.Codec) {
+func (p *TopicPartition) Visit(c *codec.Codec) {
 	c.String(&p.Topic)
 	c.Int32(&p.Partition)
 }

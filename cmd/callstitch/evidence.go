@@ -66,10 +66,10 @@ func (p *pile) add(r topology.Record) error {
 
 // merge puts the records of several partitions in the order of their arrival.
 func (p *pile) merge() {
-	latest := map[topology.SourcePartition]int64{}
+	latest := map[topology.TopicPartition]int64{}
 	for i := range p.records {
 		r := &p.records[i]
-		from := topology.SourcePartition{Topic: r.Topic, Partition: r.Partition}
+		from := topology.TopicPartition{Topic: r.Topic, Partition: r.Partition}
 		r.at = max(latest[from], r.Timestamp)
 		latest[from] = r.at
 	}

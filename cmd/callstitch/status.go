@@ -20,7 +20,7 @@ func consoleStatus(cfg *config, status *kafka.Status) console.Status {
 	if s.Waiting != "" {
 		out.Reasons = append(out.Reasons, s.Waiting)
 	}
-	if s.HeldBy != (topology.SourcePartition{}) {
+	if s.HeldBy != (topology.TopicPartition{}) {
 		out.HeldBy = s.HeldBy.String()
 	}
 	sources := map[string]*console.Source{}

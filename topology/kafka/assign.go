@@ -132,10 +132,10 @@ func (s *session) receive(ctx context.Context) error {
 		}
 		p := &partition{
 			topicPartition: a.topicPartition, generation: a.generation, epoch: -1,
-			position: a.offset, stable: a.stable, changelogNext: a.last.changelog, newest: -1,
+			source: a.topic != s.cfg.ExchangeTopic(), stable: a.stable, changelogNext: a.last.changelog, newest: -1,
 		}
 		s.parts[a.topicPartition] = p
-		if a.topic == s.cfg.ExchangeTopic() {
+		if !p.source {
 			p.restore = startRestore(ctx, &restore{cfg: s.cfg, slots: s.slots, raw: s.topics.raw, of: a, log: s.log.With("partition", a.partition)})
 			continue
 		}
@@ -143,7 +143,7 @@ func (s *session) receive(ctx context.Context) error {
 		if err := task.Restore(a.last.task); err != nil {
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
-		p.decode = task
+		p.task = task
 	}
 	return nil
 }
@@ -163,8 +163,8 @@ func (s *session) reconcile() {
 		switch {
 		case ok && !p.confirmed:
 			p.confirmed = true
-			if p.decode != nil {
-				s.resume(p)
+			if p.task != nil {
+				s.activate(p)
 			}
 		case !ok && p.lost(generation):
 			s.log.Info("partition revoked", "topic", tp.topic, "partition", tp.partition)
@@ -185,11 +185,11 @@ func (s *session) finishRestores() error {
 			if r.err != nil {
 				return fmt.Errorf("restore %s-%d: %w", p.topic, p.partition, r.err)
 			}
-			p.stitch, p.changelogNext = r.task, r.changelog
+			p.task, p.changelogNext = r.task, r.changelog
 			p.duplicates = r.task.Counts().Duplicate
 			s.metrics.restored.Add(float64(r.records))
 			s.log.Info("task restored", "partition", p.partition, "records", r.records, "took", r.took.Round(time.Millisecond))
-			s.resume(p)
+			s.activate(p)
 		default:
 		}
 	}
@@ -200,11 +200,15 @@ func (s *session) drop(p *partition) {
 	if p.restore != nil {
 		p.restore.cancel()
 	}
+	s.tasks.Remove(topology.TopicPartition{Topic: p.topic, Partition: p.partition})
 	delete(s.parts, p.topicPartition)
 }
 
-func (s *session) resume(p *partition) {
-	if p.decode != nil && s.throttle {
+// activate makes the worker the owner of a partition's task, and reads on.
+func (s *session) activate(p *partition) {
+	s.tasks.Add(p.task, p.stable.offset)
+	p.active = true
+	if p.source && s.throttle {
 		return
 	}
 	s.cl.ResumeFetchPartitions(map[string][]int32{p.topic: {p.partition}})

@@ -47,7 +47,8 @@ type Config struct {
 	Log        *slog.Logger          // nil discards
 	Registerer prometheus.Registerer // nil registers nowhere
 	// OnCommit gets the outputs of each transaction that committed, from any
-	// worker's goroutine. It must not block. Nil: nobody listens.
+	// worker's goroutine. It must neither block nor keep the slice. Nil: nobody
+	// listens.
 	OnCommit func([]topology.Output)
 
 	schemas schemaRegistry // nil is the one at Registry.URL; tests bring their own

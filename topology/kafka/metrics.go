@@ -96,18 +96,11 @@ var sinkNames = [...]string{
 func (m *metrics) committed(touched []*partition, outputs []topology.Output) {
 	now := time.Now().UnixMilli()
 	for _, p := range touched {
-		node := "decode"
-		if p.stitch != nil {
-			node = "stitch"
-		}
-		m.processed.WithLabelValues(node).Add(float64(p.takeRecords()))
-		if p.decode != nil {
-			p.ignored = countKinds(m.dropped, p.decode.Ignored(), p.ignored)
-		} else {
-			n := p.stitch.Counts().Duplicate
-			m.duplicates.Add(float64(max(n-p.duplicates, 0)))
-			p.duplicates = n
-		}
+		r := p.task.Report()
+		m.processed.WithLabelValues(r.Node).Add(float64(p.takeRecords()))
+		p.ignored = countKinds(m.dropped, r.Ignored, p.ignored)
+		m.duplicates.Add(float64(max(r.Counts.Duplicate-p.duplicates, 0)))
+		p.duplicates = r.Counts.Duplicate
 	}
 	for _, o := range outputs {
 		m.outputs.WithLabelValues(sinkNames[o.Sink]).Inc()
@@ -133,7 +126,7 @@ func countKinds(v *prometheus.CounterVec, now, before map[string]int64) map[stri
 	}
 	for kind, n := range now {
 		if d := n - before[kind]; d > 0 {
-			v.WithLabelValues("decode", kind).Add(float64(d))
+			v.WithLabelValues(topology.DecodeNode, kind).Add(float64(d))
 			before[kind] = n
 		}
 	}
@@ -182,7 +175,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	for _, state := range stateNames {
 		set(descState, truth(state == s.State.String()), state)
 	}
-	for _, node := range []string{"decode", "stitch"} {
+	for _, node := range []string{topology.DecodeNode, topology.StitchNode} {
 		for _, restoring := range []bool{false, true} {
 			set(descTasks, float64(s.count(node, restoring)), node, taskState(restoring))
 		}
@@ -193,7 +186,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		g.task(set, t)
 	}
 	set(descThrottled, truth(throttled))
-	if s.HeldBy != (topology.SourcePartition{}) {
+	if s.HeldBy != (topology.TopicPartition{}) {
 		set(descHeldBy, 1, s.HeldBy.Topic, itoa(s.HeldBy.Partition))
 	}
 }
@@ -202,7 +195,7 @@ func (g gauges) task(set func(*prometheus.Desc, float64, ...string), t Task) {
 	p := itoa(t.Partition)
 	set(descLag, float64(t.Lag()), t.Topic, p)
 	set(descLagTime, t.LagTime(time.Now()).Seconds(), t.Topic, p)
-	if t.Node != "stitch" {
+	if t.Node != topology.StitchNode {
 		return
 	}
 	set(descRemaining, float64(t.Remaining), p)

@@ -12,16 +12,15 @@ import (
 type partition struct {
 	topicPartition
 	generation int32 // of the group, when it was assigned
+	source     bool  // of a raw topic, else of the exchange
 	epoch      int32
-	position   int64  // next offset, as of what was processed; control records count
 	stable     stable // what the group has committed
 	confirmed  bool   // franz-go has taken it in too: from now on its absence means that it is lost
-	touched    bool   // by the open transaction
+	active     bool   // its task is the worker's, and records may be processed
 
-	decode        *topology.DecodeTask // its task, of a source
-	stitch        *topology.StitchTask // its task, of the exchange, once it is restored
-	restore       *restore             // under way
-	changelogNext int64                // end of the task's changelog partition, as far as it matters
+	task          topology.Task // nil until it is restored
+	restore       *restore      // under way
+	changelogNext int64         // end of the task's changelog partition, as far as it matters
 
 	end    int64 // high watermark, as last observed
 	newest int64 // timestamp of the newest record processed, epoch ms; -1 before the first
@@ -40,22 +39,15 @@ func (p *partition) takeRecords() int64 {
 	return n
 }
 
-// active reports whether records may be processed.
-func (p *partition) active() bool { return p.confirmed && (p.decode != nil || p.stitch != nil) }
-
 // lost reports whether a partition that franz-go does not hold is gone, or only not
 // taken in yet: what was assigned in one generation is taken in before the next.
 func (p *partition) lost(generation int32) bool {
 	return p.confirmed || p.generation != generation
 }
 
-// metadata is what is committed beside the partition's offset.
-func (p *partition) metadata(owner string) metadata {
-	m := metadata{owner: owner, changelog: p.changelogNext}
-	if p.decode != nil {
-		m.task = p.decode.Metadata()
-	}
-	return m
+// metadata is what is committed beside the partition's offset, with its task's.
+func (p *partition) metadata(owner, task string) metadata {
+	return metadata{owner: owner, changelog: p.changelogNext, task: task}
 }
 
 // metadata is what a worker commits beside an offset: who owned the partition,

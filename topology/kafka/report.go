@@ -1,6 +1,10 @@
 package kafka
 
-import "time"
+import (
+	"time"
+
+	"callstitch/topology"
+)
 
 // report tells the status about the session's tasks, a few times a second.
 func (s *session) report() {
@@ -24,24 +28,15 @@ func (s *session) joined() bool {
 
 func (s *session) task(p *partition) Task {
 	t := Task{
-		Worker: s.id, Node: "decode", Topic: p.topic, Partition: p.partition,
-		Position: p.stable.offset, End: p.end, Newest: p.newest, Restoring: !p.active(),
-		Throttled: p.decode != nil && s.throttle,
+		Worker: s.id, Topic: p.topic, Partition: p.partition,
+		Position: p.stable.offset, End: p.end, Newest: p.newest, Restoring: !p.active,
+		Throttled: p.source && s.throttle,
 	}
-	if p.decode != nil {
-		t.Totals = p.decode.Totals()
-	}
-	if p.topic != s.cfg.ExchangeTopic() {
-		return t
-	}
-	t.Node = "stitch"
 	if p.restore != nil {
-		t.Remaining = p.restore.remaining()
+		t.Node, t.Remaining = topology.StitchNode, p.restore.remaining()
 	}
-	if stitch := p.stitch; stitch != nil {
-		t.LegClock, t.SessionClock, t.Counts = stitch.LegClock(), stitch.SessionClock(), stitch.Counts()
-		t.HeldBy.Topic, t.HeldBy.Partition = stitch.HeldBy()
-		t.Nodes, t.Keys, t.Bytes = stitch.Held()
+	if p.task != nil {
+		t.Report = p.task.Report()
 	}
 	return t
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"callstitch/topology"
 )
 
 // session is one life of a client: one group member and one transactional
@@ -25,9 +26,9 @@ type session struct {
 	mailbox *mailbox                    // shared with callbacks
 	fetched map[topicPartition]assigned // of the group's goroutine only
 	parts   map[topicPartition]*partition
+	tasks   *topology.Worker // of the partitions that are active
 
-	aborts   int  // in a row
-	more     bool // timers are due: the next transaction must not wait for records
+	aborts   int // in a row
 	nextTick time.Time
 	reported time.Time // when the status was
 
@@ -41,7 +42,7 @@ type session struct {
 // newSession makes the client. It joins the group at once, and its calls come
 // from other goroutines.
 func newSession(hard context.Context, w *worker) (*session, error) {
-	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topicPartition]*partition)}
+	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config)}
 	ready := make(chan struct{}) // the callbacks use s.cl
 	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.topics.batchBytes),
 		kgo.WithContext(hard),
@@ -96,7 +97,7 @@ func (s *session) turn(ctx, hard context.Context) error {
 	if err != nil {
 		return err
 	}
-	if first.NumRecords() == 0 && !s.more && !s.tickDue() {
+	if first.NumRecords() == 0 && !s.tasks.More() && !s.tickDue() {
 		return nil
 	}
 	return s.transact(ctx, hard, first)
@@ -105,22 +106,13 @@ func (s *session) turn(ctx, hard context.Context) error {
 // idleWait is how long to wait for records: not past the next tick, and not so
 // long that a finished restore has to wait.
 func (s *session) idleWait() time.Duration {
-	if s.more {
+	if s.tasks.More() {
 		return 0
 	}
 	return min(s.cfg.CommitInterval, max(time.Until(s.nextTick), 0))
 }
 
-func (s *session) tickDue() bool { return !time.Now().Before(s.nextTick) && s.anyActive() }
-
-func (s *session) anyActive() bool {
-	for _, p := range s.parts {
-		if p.active() {
-			return true
-		}
-	}
-	return false
-}
+func (s *session) tickDue() bool { return !time.Now().Before(s.nextTick) && !s.tasks.Empty() }
 
 // poll fetches what is there, waiting at most so long for a first record.
 func (s *session) poll(ctx context.Context, wait time.Duration) (kgo.Fetches, error) {
@@ -133,17 +125,8 @@ func (s *session) poll(ctx context.Context, wait time.Duration) (kgo.Fetches, er
 	return fetches, fetchError(fetches)
 }
 
-// sorted lists the partitions in a fixed order, so that equal runs are equal.
-func (s *session) sorted() []*partition {
-	all := make([]*partition, 0, len(s.parts))
-	for _, p := range s.parts {
-		all = append(all, p)
-	}
-	slices.SortFunc(all, func(a, b *partition) int { return compareTP(a.topicPartition, b.topicPartition) })
-	return all
-}
-
 func (s *session) close() {
+	s.tasks = topology.NewWorker(&s.cfg.Config) // whatever was open in the old one is lost with it
 	for _, p := range s.parts {
 		s.drop(p)
 		if p.restore != nil {

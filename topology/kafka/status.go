@@ -28,8 +28,8 @@ func (s State) String() string { return stateNames[s] }
 
 // Task is one task of this instance.
 type Task struct {
+	topology.Report
 	Worker    string // transactional id
-	Node      string // "decode" or "stitch"
 	Topic     string // that it reads
 	Partition int32
 	Restoring bool
@@ -39,13 +39,7 @@ type Task struct {
 	End      int64 // high watermark, as last heard
 	Newest   int64 // timestamp of the newest record read, epoch ms; -1 before the first
 
-	Totals topology.Totals // of a decode task, since the generation began
-
-	Remaining              int64 // changelog offsets still to be restored
-	LegClock, SessionClock int64 // epoch ms; negative before they are known
-	HeldBy                 topology.SourcePartition
-	Nodes, Keys, Bytes     int
-	Counts                 topology.Counts
+	Remaining int64 // changelog offsets still to be restored
 }
 
 // Lag is the number of records that are not committed yet.
@@ -71,8 +65,8 @@ type Snapshot struct {
 	// The clocks of the slowest stitch task of this instance, epoch ms; 0 before
 	// they are known.
 	LegClock, SessionClock int64
-	HeldBy                 topology.SourcePartition // what holds it; zero if there is none
-	ExchangeLag            int64                    // largest lag of any exchange partition, of any instance
+	HeldBy                 topology.TopicPartition // what holds it; zero if there is none
+	ExchangeLag            int64                   // largest lag of any exchange partition, of any instance
 
 	Commits    int64
 	LastCommit time.Time // zero before the first
@@ -176,7 +170,7 @@ func restoring(tasks []Task) string {
 func (s *Snapshot) clocks() {
 	first := true
 	for _, t := range s.Tasks {
-		if t.Node != "stitch" || t.Restoring {
+		if t.Node != topology.StitchNode || t.Restoring {
 			continue
 		}
 		if first || t.LegClock < s.LegClock {

@@ -26,9 +26,9 @@ func TestStatusOfOneInstance(t *testing.T) {
 		t.Errorf("without partitions: %v %q", got.State, got.Waiting)
 	}
 	s.update("w", workerStatus{joined: true, tasks: []Task{
-		{Node: "stitch", Topic: "x", Restoring: true, Remaining: 7},
-		{Node: "stitch", Topic: "x", Partition: 1, LegClock: 50, SessionClock: 40, HeldBy: topology.SourcePartition{Topic: "call.raw", Partition: 2}},
-		{Node: "stitch", Topic: "x", Partition: 2, LegClock: 60, SessionClock: 30, HeldBy: topology.SourcePartition{Topic: "call.raw", Partition: 3}},
+		{Report: topology.Report{Node: topology.StitchNode}, Topic: "x", Restoring: true, Remaining: 7},
+		{Topic: "x", Partition: 1, Report: topology.Report{Node: topology.StitchNode, LegClock: 50, SessionClock: 40, HeldBy: topology.TopicPartition{Topic: "call.raw", Partition: 2}}},
+		{Topic: "x", Partition: 2, Report: topology.Report{Node: topology.StitchNode, LegClock: 60, SessionClock: 30, HeldBy: topology.TopicPartition{Topic: "call.raw", Partition: 3}}},
 	}})
 	got := s.Snapshot()
 	if got.State != Rebalancing || !strings.Contains(got.Waiting, "7 changelog records") {

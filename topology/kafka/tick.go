@@ -15,30 +15,19 @@ import (
 // each worker and exchange partition.
 const tickInterval = 500 * time.Millisecond
 
-// tick tells all stitch tasks how far this worker's tasks are. It speaks for the
-// partitions, so it commits their offsets too: a worker that lost one cannot
-// vouch for it any more.
-func (s *session) tick(tx *transaction) {
-	seen := s.observed.Swap(nil)
-	if seen != nil {
-		s.lag = seen.exchangeLag
+// seen is what the worker has seen of its partitions, for the tick that is due: with
+// it the worker tells all stitch tasks how far its tasks are.
+func (s *session) seen() topology.Seen {
+	o := s.observed.Swap(nil)
+	if o != nil {
+		s.lag = o.exchangeLag
 	}
-	var k topology.Tick
-	for _, p := range s.sorted() {
-		if !p.active() {
-			continue
-		}
-		tx.touch(p)
-		p.end = max(seen.end(p), p.position)
-		if p.decode != nil {
-			k.Progress = append(k.Progress, p.decode.Progress(seen.idle(p, s.throttle), seen.heardAt()))
-			continue
-		}
-		k.Clocks = append(k.Clocks, p.stitch.Clock())
-		k.Answers = append(k.Answers, p.stitch.Answers()...)
+	return func(tp topology.TopicPartition) (idle bool, heard int64) {
+		p := s.parts[topicPartition{tp.Topic, tp.Partition}]
+		position, _ := s.tasks.Position(tp)
+		p.end = max(o.end(p), position)
+		return o.idle(p, position, s.throttle), o.heardAt()
 	}
-	tx.ticked = true
-	tx.fx.Exchange = append(tx.fx.Exchange, k.Envelopes(&s.cfg.Config)...)
 }
 
 // observation is what the brokers said about the ends of partitions between two
@@ -58,12 +47,12 @@ type observation struct {
 // idle reports whether everything that was in a source partition when the ends
 // were asked for has been processed. What comes later was appended after the
 // timestamp heard.
-func (o *observation) idle(p *partition, paused bool) bool {
+func (o *observation) idle(p *partition, position int64, paused bool) bool {
 	if o == nil || paused {
 		return false
 	}
 	end, ok := o.ends[p.topicPartition]
-	return ok && p.position >= end
+	return ok && position >= end
 }
 
 func (o *observation) end(p *partition) int64 {
@@ -91,7 +80,7 @@ func (s *session) observe(ctx context.Context) {
 	}
 	var owned []topicPartition
 	for tp, p := range s.parts {
-		if p.decode != nil && p.active() {
+		if p.source && p.active {
 			owned = append(owned, tp)
 		}
 	}
@@ -164,7 +153,7 @@ func (s *session) balanceInput() {
 func (s *session) sourcePartitions() map[string][]int32 {
 	m := make(map[string][]int32)
 	for tp, p := range s.parts {
-		if p.decode != nil && p.active() {
+		if p.source && p.active {
 			m[tp.topic] = append(m[tp.topic], tp.partition)
 		}
 	}
@@ -190,7 +179,7 @@ func (s *session) purge(ctx context.Context) {
 	}
 	offsets := make(kadm.Offsets)
 	for _, p := range s.parts {
-		if p.stitch != nil && p.stable.offset > 0 {
+		if !p.source && p.active && p.stable.offset > 0 {
 			offsets.AddOffset(p.topic, p.partition, p.stable.offset, -1)
 		}
 	}

@@ -3,7 +3,7 @@ package kafka
 import "testing"
 
 func TestIdle(t *testing.T) {
-	p := &partition{topicPartition: topicPartition{"call.raw", 3}, position: 10}
+	p := &partition{topicPartition: topicPartition{"call.raw", 3}}
 	at := func(end int64) *observation {
 		return &observation{heard: 99, ends: map[topicPartition]int64{p.topicPartition: end}}
 	}
@@ -18,7 +18,7 @@ func TestIdle(t *testing.T) {
 		"no answer":         {nil, false, false},
 		"not in the answer": {&observation{heard: 99}, false, false},
 	} {
-		if got := c.seen.idle(p, c.paused); got != c.want {
+		if got := c.seen.idle(p, 10, c.paused); got != c.want {
 			t.Errorf("%s: idle is %v", name, got)
 		}
 	}

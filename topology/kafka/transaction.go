@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,16 +22,14 @@ const (
 	maxTransactionBytes   = 32 << 20
 )
 
-// transaction is one batch: what was read, what it caused, and whose state it
-// touched.
+// transaction is what a batch is beside what topology.Worker holds of it: how old and
+// large it is, and what became of its records.
 type transaction struct {
 	begun   time.Time
 	records int
 	bytes   int // of records read
-	touched []*partition
 	ticked  bool
 
-	fx                        topology.Effects
 	exchange, outputs, change int           // effects produced so far
 	sent                      []*kgo.Record // the exchange records, in the order of fx.Exchange
 	changelog                 []*kgo.Record // the last record for each changelog partition
@@ -61,9 +60,10 @@ func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 	if err := s.gather(ctx, hard, tx, first); err != nil {
 		return errors.Join(err, s.abort(hard))
 	}
-	if err := s.finish(hard, tx); err != nil {
+	if err := s.finish(tx); err != nil {
 		return errors.Join(err, s.abort(hard))
 	}
+	s.produce(hard, tx)
 	begun := time.Now()
 	how, err := s.end(hard, tx)
 	s.metrics.commits.WithLabelValues(how.String()).Inc()
@@ -74,7 +74,7 @@ func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 		s.aborts = 0
 		return nil
 	case aborted:
-		if err := s.rollback(tx); err != nil {
+		if err := s.rollback(); err != nil {
 			return err
 		}
 		s.aborts++
@@ -99,7 +99,7 @@ func (s *session) gather(ctx, hard context.Context, tx *transaction, fetches kgo
 		}
 		s.produce(hard, tx)
 		wait := time.Until(tx.begun.Add(s.cfg.CommitInterval))
-		if wait <= 0 || tx.full(s.cfg) || ctx.Err() != nil || s.more || s.tickDue() {
+		if wait <= 0 || s.full(tx) || ctx.Err() != nil || s.tasks.More() || s.tickDue() {
 			return nil
 		}
 		wait = min(wait, max(time.Until(s.nextTick), 0))
@@ -127,63 +127,48 @@ func (s *session) process(tx *transaction, fetches kgo.Fetches) error {
 
 func (s *session) processPartition(tx *transaction, f kgo.FetchTopicPartition) error {
 	p := s.parts[topicPartition{f.Topic, f.Partition}]
-	if p == nil || !p.active() || f.Records[0].Offset < p.position {
-		return fmt.Errorf("fetched %s-%d at %d, for which there is no task here", f.Topic, f.Partition, f.Records[0].Offset)
+	tp := topology.TopicPartition{Topic: f.Topic, Partition: f.Partition}
+	if position, ok := s.tasks.Position(tp); !ok || f.Records[0].Offset < position {
+		return fmt.Errorf("fetched %s at %d, for which there is no task here", tp, f.Records[0].Offset)
 	}
-	tx.touch(p)
 	for _, rec := range f.Records {
 		tx.records++
 		tx.bytes += len(rec.Key) + len(rec.Value)
-		p.position, p.epoch = rec.Offset+1, rec.LeaderEpoch
-		if rec.Attrs.IsControl() {
-			continue
+		p.epoch = rec.LeaderEpoch
+		var err error
+		if rec.Attrs.IsControl() { // positions count them, so they can reach the end of a partition (K8)
+			err = s.tasks.Pass(tp, rec.Offset)
+		} else {
+			p.newest = rec.Timestamp.UnixMilli()
+			p.records++
+			err = s.tasks.Process(fromKafka(rec))
 		}
-		p.newest = rec.Timestamp.UnixMilli()
-		p.records++
-		if p.decode != nil {
-			p.decode.Process(fromKafka(rec), &tx.fx)
-		} else if err := p.stitch.Process(fromKafka(rec), &tx.fx); err != nil {
+		if err != nil {
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
 	}
 	return nil
 }
 
-// touch notes that the state of a partition's task is in this transaction. Its
-// offset is committed with it, moved or not: the group refuses the commit of a
-// member that lost the partition, and so the whole transaction (K5).
-func (tx *transaction) touch(p *partition) {
-	if !p.touched {
-		p.touched = true
-		tx.touched = append(tx.touched, p)
-	}
-}
-
-func (tx *transaction) full(cfg *Config) bool {
-	written := tx.bytes
-	for _, p := range tx.touched {
-		if p.stitch != nil {
-			written += p.stitch.Pending()
-		}
-	}
-	return tx.records >= maxTransactionRecords || written >= maxTransactionBytes ||
-		time.Since(tx.begun) >= cfg.TransactionTimeout/2
+func (s *session) full(tx *transaction) bool {
+	return tx.records >= maxTransactionRecords || tx.bytes+s.tasks.Pending() >= maxTransactionBytes ||
+		time.Since(tx.begun) >= s.cfg.TransactionTimeout/2
 }
 
 // produce hands the effects that are new to the producer.
 func (s *session) produce(ctx context.Context, tx *transaction) {
-	exchange, changelog := s.cfg.ExchangeTopic(), s.cfg.ChangelogTopic()
-	for _, e := range tx.fx.Exchange[tx.exchange:] {
+	exchange, changelog, fx := s.cfg.ExchangeTopic(), s.cfg.ChangelogTopic(), s.tasks.Effects()
+	for _, e := range fx.Exchange[tx.exchange:] {
 		rec := s.encoder.next(exchange, e.Partition, e.Key, e.Value)
 		tx.sent = append(tx.sent, rec)
 		s.cl.Produce(ctx, rec, tx.acknowledged)
 	}
-	for _, c := range tx.fx.Changelog[tx.change:] {
+	for _, c := range fx.Changelog[tx.change:] {
 		rec := s.encoder.next(changelog, c.Partition, c.Key, c.Value)
 		tx.changelog[c.Partition] = rec
 		s.cl.Produce(ctx, rec, tx.acknowledged)
 	}
-	for _, o := range tx.fx.Outputs[tx.outputs:] {
+	for _, o := range fx.Outputs[tx.outputs:] {
 		rec, err := s.encoder.record(o)
 		if err != nil {
 			tx.encodeErr = errors.Join(tx.encodeErr, err)
@@ -191,7 +176,7 @@ func (s *session) produce(ctx context.Context, tx *transaction) {
 		}
 		s.cl.Produce(ctx, rec, tx.acknowledged)
 	}
-	tx.exchange, tx.change, tx.outputs = len(tx.fx.Exchange), len(tx.fx.Changelog), len(tx.fx.Outputs)
+	tx.exchange, tx.change, tx.outputs = len(fx.Exchange), len(fx.Changelog), len(fx.Outputs)
 }
 
 // acknowledged keeps the first error of any record: a commit would go through
@@ -210,27 +195,15 @@ func (tx *transaction) err() error {
 	return nil
 }
 
-// finish closes the batch: timers, changelog, and where one is due the tick,
-// which must follow the events of its own transaction.
-func (s *session) finish(ctx context.Context, tx *transaction) error {
-	tick := s.tickDue()
-	due := s.more
-	s.more = false
-	for _, p := range s.sorted() {
-		if !p.active() || p.stitch == nil || !p.touched && !due && !tick {
-			continue
-		}
-		tx.touch(p)
-		more, err := p.stitch.Finish(&tx.fx)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errBroken, err)
-		}
-		s.more = more || s.more
+// finish closes the batch, with a tick where one is due.
+func (s *session) finish(tx *transaction) error {
+	var seen topology.Seen
+	if tx.ticked = s.tickDue(); tx.ticked {
+		seen = s.seen()
 	}
-	if tick {
-		s.tick(tx)
+	if err := s.tasks.Finish(seen); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
 	}
-	s.produce(ctx, tx)
 	return nil
 }
 
@@ -249,12 +222,12 @@ func (s *session) end(ctx context.Context, tx *transaction) (outcome, error) {
 	if err := tx.err(); err != nil {
 		return aborted, errors.Join(err, s.abort(ctx))
 	}
-	tx.tell()
+	s.noteChangelog(tx)
 	// Crash between the offset commit and the end of the transaction: offsets
 	// are pending. A successor's stable fetch waits until they are aborted.
 	// Crash while the end is under way: the coordinator finishes what it wrote
 	// down. The successor's fetch waits for that, and sees all or nothing.
-	done, err := s.member.End(kgo.PreTxnCommitFnContext(ctx, s.offsets(tx)), kgo.TryCommit)
+	done, err := s.member.End(kgo.PreTxnCommitFnContext(ctx, s.offsets), kgo.TryCommit)
 	switch {
 	case err != nil:
 		return unknown, fmt.Errorf("end the transaction: %w", err)
@@ -262,7 +235,7 @@ func (s *session) end(ctx context.Context, tx *transaction) (outcome, error) {
 		// Crash here: committed, but this process does not know. It restores.
 		return committed, nil
 	default:
-		return s.verify(ctx, tx)
+		return s.verify(ctx)
 	}
 }
 
@@ -273,60 +246,59 @@ func (s *session) abort(ctx context.Context) error {
 	return nil
 }
 
-// tell tells the stitch tasks the offsets of what they sent.
-func (tx *transaction) tell() {
-	for i, e := range tx.fx.Exchange {
-		if e.From < 0 {
-			continue
-		}
-		for _, p := range tx.touched {
-			if p.stitch != nil && p.partition == e.From {
-				p.stitch.Sent(e, tx.sent[i].Offset)
-			}
-		}
-	}
-	for _, p := range tx.touched {
-		if p.stitch == nil {
-			continue
-		}
-		if rec := tx.changelog[p.partition]; rec != nil {
-			p.changelogNext = rec.Offset + 1
+// noteChangelog notes how far the changelog holds the state that this transaction
+// commits (K10).
+func (s *session) noteChangelog(tx *transaction) {
+	for p, rec := range tx.changelog {
+		if rec != nil {
+			s.parts[topicPartition{s.cfg.ExchangeTopic(), int32(p)}].changelogNext = rec.Offset + 1
 		}
 	}
 }
 
-// offsets replaces what franz-go would commit by the offset and metadata of
-// every partition that the transaction touched.
-func (s *session) offsets(tx *transaction) func(*kmsg.TxnOffsetCommitRequest) error {
-	return func(req *kmsg.TxnOffsetCommitRequest) error {
-		ids := make(map[string][16]byte)
-		for _, t := range req.Topics {
-			ids[t.Topic] = t.TopicID
+// offsets replaces what franz-go would commit by the offset and metadata of every
+// partition whose task the transaction touched, moved or not: the group refuses the
+// commit of a member that lost one, and so the whole transaction (K5).
+func (s *session) offsets(req *kmsg.TxnOffsetCommitRequest) error {
+	ids := make(map[string][16]byte)
+	for _, t := range req.Topics {
+		ids[t.Topic] = t.TopicID
+	}
+	req.Topics = req.Topics[:0]
+	for p, at := range s.touched() {
+		i := slices.IndexFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return t.Topic == p.topic })
+		if i < 0 {
+			t := kmsg.NewTxnOffsetCommitRequestTopic()
+			t.Topic, t.TopicID = p.topic, ids[p.topic]
+			i, req.Topics = len(req.Topics), append(req.Topics, t)
 		}
-		req.Topics = req.Topics[:0]
-		for _, p := range tx.touched {
-			i := slices.IndexFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return t.Topic == p.topic })
-			if i < 0 {
-				t := kmsg.NewTxnOffsetCommitRequestTopic()
-				t.Topic, t.TopicID = p.topic, ids[p.topic]
-				i, req.Topics = len(req.Topics), append(req.Topics, t)
+		rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = p.partition, at.offset, p.epoch, &at.metadata
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rp)
+	}
+	return nil
+}
+
+// touched are the partitions whose tasks the open transaction has touched, each with
+// what is committed of it.
+func (s *session) touched() iter.Seq2[*partition, stable] {
+	return func(yield func(*partition, stable) bool) {
+		for _, o := range s.tasks.Offsets() {
+			p := s.parts[topicPartition{o.Topic, o.Partition}]
+			if !yield(p, stable{o.Next, p.metadata(s.id, o.Metadata).String()}) {
+				return
 			}
-			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			m := p.metadata(s.id).String()
-			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = p.partition, p.position, p.epoch, &m
-			req.Topics[i].Partitions = append(req.Topics[i].Partitions, rp)
 		}
-		return nil
 	}
 }
 
 // verify resolves a transaction that franz-go reports as neither committed nor
 // failed. It says so too where the broker answered a commit with an unknown
 // error, so the stable offsets decide: unmoved means aborted (K3, K22).
-func (s *session) verify(ctx context.Context, tx *transaction) (outcome, error) {
+func (s *session) verify(ctx context.Context) (outcome, error) {
 	owned := s.cl.CommittedOffsets()
 	expected := make(map[topicPartition]stable)
-	for _, p := range tx.touched {
+	for p := range s.touched() {
 		if _, ok := owned[p.topic][p.partition]; ok { // else its next owner may have moved it
 			expected[p.topicPartition] = p.stable
 		}
@@ -346,19 +318,17 @@ func (s *session) verify(ctx context.Context, tx *transaction) (outcome, error) 
 
 // commit makes the transaction this worker's state.
 func (s *session) commit(ctx context.Context, tx *transaction) {
-	for _, p := range tx.touched {
-		p.touched = false
-		p.stable = stable{p.position, p.metadata(s.id).String()}
-		if p.decode != nil {
-			p.decode.Commit()
-		} else {
-			p.stitch.Commit(p.position)
-		}
+	outputs := s.tasks.Effects().Outputs
+	var touched []*partition
+	for p, at := range s.touched() {
+		p.stable = at
+		touched = append(touched, p)
 	}
-	s.metrics.committed(tx.touched, tx.fx.Outputs)
-	s.status.committed(tx.fx.Outputs)
-	if s.cfg.OnCommit != nil && len(tx.fx.Outputs) > 0 {
-		s.cfg.OnCommit(tx.fx.Outputs)
+	s.tasks.Commit(func(i int) int64 { return tx.sent[i].Offset })
+	s.metrics.committed(touched, outputs)
+	s.status.committed(outputs)
+	if s.cfg.OnCommit != nil && len(outputs) > 0 {
+		s.cfg.OnCommit(outputs)
 	}
 	if tx.ticked {
 		s.nextTick = time.Now().Add(tickInterval)
@@ -368,17 +338,13 @@ func (s *session) commit(ctx context.Context, tx *transaction) {
 }
 
 // rollback drops all of the transaction. Aborts are part of every rebalance
-// (K22); franz-go has gone back to the committed offsets, and so does this.
-func (s *session) rollback(tx *transaction) error {
-	for _, p := range tx.touched {
-		p.touched = false
-		p.position, p.records = p.stable.offset, 0
-		if p.decode != nil {
-			p.decode.Abort()
-		} else if err := p.stitch.Abort(); err != nil {
-			return fmt.Errorf("%w: %w", errBroken, err)
-		}
+// (K22); franz-go has gone back to the committed offsets, and so do the tasks.
+func (s *session) rollback() error {
+	for p := range s.touched() {
+		p.records = 0
 	}
-	s.more = true // what was due before is due again
+	if err := s.tasks.Abort(); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
 	return nil
 }

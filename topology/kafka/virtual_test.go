@@ -376,7 +376,7 @@ func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
 			t.Helper()
 			var k topology.Tick
 			for p := range raw[topologytest.Topic] {
-				k.Progress = append(k.Progress, topology.Progress{Source: topology.SourcePartition{Topic: topologytest.Topic, Partition: p}, Time: later})
+				k.Progress = append(k.Progress, topology.Progress{Source: topology.TopicPartition{Topic: topologytest.Topic, Partition: p}, Time: later})
 			}
 			for p := range cfg.ExchangePartitions {
 				c := topology.Clock{Task: p, Time: later, Position: cluster.PartitionInfo(cfg.ExchangeTopic(), p).HighWatermark}
@@ -463,19 +463,20 @@ func TestOutcomeIsLookedUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
 				s, p := memberWith(t, cfg, metadata{owner: "one", changelog: 7})
-				tx := new(transaction)
-				tx.touch(p)
-				p.position, p.changelogNext = c.position, c.changelog
+				p.changelogNext = c.changelog
+				if err := s.tasks.Pass(p.task.Reads(), c.position-1); err != nil {
+					t.Fatal(err)
+				}
 				busy := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ConcurrentTransactions, Count: -1, TopLevel: true})
 				time.AfterFunc(end, busy.Remove)
 				ended := make(chan error, 1)
 				go func() {
-					_, err := s.member.End(kgo.PreTxnCommitFnContext(t.Context(), s.offsets(tx)), c.try)
+					_, err := s.member.End(kgo.PreTxnCommitFnContext(t.Context(), s.offsets), c.try)
 					ended <- err
 				}()
 				time.Sleep(end / 2)
 				begun := time.Now()
-				got, err := s.verify(t.Context(), tx)
+				got, err := s.verify(t.Context())
 				if got != c.want || (err == nil) != (c.want == aborted) {
 					t.Errorf("%s, %v; want %s", got, err, c.want)
 				}
@@ -515,10 +516,24 @@ func memberWith(t *testing.T, cfg Config, committed metadata) (*session, *partit
 	if fetches := member.PollFetches(t.Context()); fetches.Err() != nil || fetches.Empty() {
 		t.Fatalf("nothing was read: %v", fetches.Err())
 	}
-	s := &session{worker: &worker{cfg: &cfg, id: committed.owner}, member: member, cl: member.Client()}
-	return s, &partition{
-		topicPartition: topicPartition{topologytest.Topic, 0}, epoch: -1, stable: stable{0, committed.String()},
+	s := &session{
+		worker: &worker{cfg: &cfg, id: committed.owner}, member: member, cl: member.Client(),
+		tasks: topology.NewWorker(&cfg.Config), parts: map[topicPartition]*partition{},
 	}
+	p := &partition{
+		topicPartition: topicPartition{topologytest.Topic, 0}, epoch: -1, stable: stable{0, committed.String()},
+		task: wordless{topology.NewStitchTask(&cfg.Config, 0, nil)},
+	}
+	s.parts[p.topicPartition] = p
+	s.activate(p)
+	return s, p
+}
+
+// wordless is a task of a source partition that has nothing to say in metadata.
+type wordless struct{ *topology.StitchTask }
+
+func (wordless) Reads() topology.TopicPartition {
+	return topology.TopicPartition{Topic: topologytest.Topic}
 }
 
 // TestRetentionOvertakes deletes records that a running instance has not read.
@@ -652,7 +667,7 @@ func TestSourcesWaitForTheExchange(t *testing.T) {
 	defer cl.Close()
 	s.cl = cl
 	tp := topicPartition{"call.raw", 1}
-	s.parts[tp] = &partition{topicPartition: tp, confirmed: true, decode: &topology.DecodeTask{}}
+	s.parts[tp] = &partition{topicPartition: tp, source: true, active: true}
 	paused := func() bool { return len(cl.PauseFetchPartitions(nil)["call.raw"]) == 1 }
 	for _, step := range []struct {
 		lag  int64

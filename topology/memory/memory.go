@@ -35,20 +35,18 @@ type Runtime struct {
 	cfg  Config
 	emit func(topology.Output)
 
-	sources map[topology.SourcePartition]*topology.DecodeTask
-	order   []*topology.DecodeTask // the same, in the order of their first record
+	worker  *topology.Worker
+	decodes []*topology.DecodeTask // in the order of their first record
 	topics  map[string]int32       // source topics; partitions count when they are heard
-	tasks   []*topology.StitchTask
-	queues  []queue
+	tasks   []*topology.StitchTask // by exchange partition
+	queues  []queue                // by exchange partition
 
-	batch   int // raw records in the open batch
-	effects topology.Effects
-	books   map[topology.SourcePartition]*call.Audit
-	answers []topology.Answer // for the next tick
-	end     int64             // where time stands after the end of the input; math.MinInt64 before
+	batch int // raw records in the open batch
+	books map[topology.TopicPartition]*call.Audit
+	end   int64 // where time stands after the end of the input; math.MinInt64 before
 }
 
-// queue is one exchange partition: the records that its task has not read yet.
+// queue is what an exchange partition holds for its task.
 type queue struct {
 	records []topology.Record
 	next    int64 // offset
@@ -63,16 +61,17 @@ func New(cfg Config, emit func(topology.Output)) *Runtime {
 	}
 	r := &Runtime{
 		cfg: cfg, emit: emit,
-		sources: map[topology.SourcePartition]*topology.DecodeTask{},
-		topics:  map[string]int32{},
-		queues:  make([]queue, cfg.ExchangePartitions),
-		books:   map[topology.SourcePartition]*call.Audit{},
-		end:     math.MinInt64,
+		topics: map[string]int32{},
+		queues: make([]queue, cfg.ExchangePartitions),
+		books:  map[topology.TopicPartition]*call.Audit{},
+		end:    math.MinInt64,
 	}
+	r.worker = topology.NewWorker(&r.cfg.Config)
 	for p := range cfg.ExchangePartitions {
 		t := topology.NewStitchTask(&r.cfg.Config, p, r.topics)
 		t.Trace(cfg.Trace)
 		r.tasks = append(r.tasks, t)
+		r.worker.Add(t, 0)
 	}
 	return r
 }
@@ -83,9 +82,14 @@ func New(cfg Config, emit func(topology.Output)) *Runtime {
 // record has none, as a raw line; it then arrives at the largest provider
 // instant read so far. The record's slices may be reused after the call.
 func (r *Runtime) Process(rec topology.Record) error {
-	outputs := len(r.effects.Outputs)
-	r.source(rec.Topic, rec.Partition).Process(rec, &r.effects)
-	for _, o := range r.effects.Outputs[outputs:] {
+	if err := r.open(topology.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}, rec.Offset); err != nil {
+		return err
+	}
+	outputs := len(r.worker.Effects().Outputs)
+	if err := r.worker.Process(rec); err != nil {
+		return err
+	}
+	for _, o := range r.worker.Effects().Outputs[outputs:] {
 		keep(o.Value.(*call.Reject))
 	}
 	r.batch++
@@ -104,26 +108,30 @@ func keep(reject *call.Reject) {
 	}
 }
 
-func (r *Runtime) source(topic string, partition int32) *topology.DecodeTask {
-	at := topology.SourcePartition{Topic: topic, Partition: partition}
-	if t := r.sources[at]; t != nil {
-		return t
+// open makes the decode task of a partition at its first record. The batch at hand
+// ends there: tasks come and go between two transactions.
+func (r *Runtime) open(p topology.TopicPartition, offset int64) error {
+	if _, known := r.worker.Position(p); known {
+		return nil
 	}
-	t := topology.NewDecodeTask(&r.cfg.Config, r.cfg.SourceOf(topic), partition)
-	r.sources[at] = t
-	r.order = append(r.order, t)
-	if _, ok := r.topics[topic]; !ok {
-		r.topics[topic] = 0
+	if err := r.transact(nil); err != nil {
+		return err
+	}
+	t := topology.NewDecodeTask(&r.cfg.Config, r.cfg.SourceOf(p.Topic), p.Partition)
+	r.worker.Add(t, offset)
+	r.decodes = append(r.decodes, t)
+	if _, known := r.topics[p.Topic]; !known {
+		r.topics[p.Topic] = 0
 		for _, s := range r.tasks {
 			s.Sources(r.topics)
 		}
 	}
-	return t
+	return nil
 }
 
 // Commit ends the batch before it is full.
 func (r *Runtime) Commit() error {
-	if len(r.order) == 0 {
+	if len(r.decodes) == 0 {
 		return nil // not a single record
 	}
 	return r.commit()
@@ -132,7 +140,7 @@ func (r *Runtime) Commit() error {
 // Advance commits, and then says that time has come to an instant, in epoch ms
 // of arrival time, in every source partition: what is due by then is published.
 func (r *Runtime) Advance(to int64) error {
-	if err := r.Commit(); err != nil || len(r.order) == 0 {
+	if err := r.Commit(); err != nil || len(r.decodes) == 0 {
 		return err
 	}
 	r.end = max(r.end, to)
@@ -157,9 +165,8 @@ func (r *Runtime) Session(leg call.LegID) *call.Session {
 // the batch allows.
 func (r *Runtime) commit() error {
 	r.batch = 0
-	r.flush(nil)
-	for _, t := range r.order {
-		t.Commit()
+	if err := r.transact(nil); err != nil {
+		return err
 	}
 	if err := r.drain(); err != nil {
 		return err
@@ -167,62 +174,61 @@ func (r *Runtime) commit() error {
 	return r.settle()
 }
 
-// flush makes the effects so far real: what is for the exchange gets its offset,
-// outputs are handed out. From is the stitch task that they came from, if any.
-func (r *Runtime) flush(from *topology.StitchTask) {
-	for _, e := range r.effects.Exchange {
+// transact ends the worker's open transaction and makes its effects real: what is for
+// the exchange gets its offset, outputs are handed out.
+func (r *Runtime) transact(tick topology.Seen) error {
+	if err := r.worker.Finish(tick); err != nil {
+		return err
+	}
+	fx := r.worker.Effects()
+	sent := make([]int64, len(fx.Exchange))
+	for i, e := range fx.Exchange {
 		q := &r.queues[e.Partition]
+		sent[i] = q.next
 		q.records = append(q.records, topology.Record{
-			Topic: "exchange", Partition: e.Partition, Offset: q.next, Key: e.Key, Value: e.Value,
+			Topic: r.cfg.ExchangeTopic(), Partition: e.Partition, Offset: q.next, Key: e.Key, Value: e.Value,
 		})
-		if from != nil {
-			from.Sent(e, q.next)
-		}
 		q.next++
 	}
-	for _, o := range r.effects.Outputs {
+	for _, o := range fx.Outputs {
 		if a, ok := o.Value.(*call.Audit); ok {
-			r.books[topology.SourcePartition{Topic: a.Topic, Partition: a.Partition}] = a
+			r.books[topology.TopicPartition{Topic: a.Topic, Partition: a.Partition}] = a
 		}
 		r.emit(o)
 	}
-	r.effects.Reset()
+	r.worker.Commit(func(i int) int64 { return sent[i] })
+	return nil
 }
 
-// drain lets the stitch tasks read until nothing is left in the exchange.
+// drain lets the stitch tasks read, each in a transaction of its own, until nothing
+// is left in the exchange and no timer is due.
 func (r *Runtime) drain() error {
 	for busy := true; busy; {
 		busy = false
-		for p, t := range r.tasks {
-			more, err := r.turn(t, &r.queues[p])
-			if err != nil {
+		for p := range r.queues {
+			q := &r.queues[p]
+			if len(q.records) == 0 && !r.worker.More() {
+				continue
+			}
+			busy = true
+			if err := r.turn(q); err != nil {
 				return err
 			}
-			busy = busy || more
-		}
-		for _, q := range r.queues {
-			busy = busy || len(q.records) > 0
 		}
 	}
 	return nil
 }
 
-// turn is one transaction of a stitch task over all that its queue holds.
-func (r *Runtime) turn(t *topology.StitchTask, q *queue) (more bool, err error) {
+// turn is one transaction over all that a queue holds.
+func (r *Runtime) turn(q *queue) error {
 	for _, rec := range q.records {
-		if err := t.Process(rec, &r.effects); err != nil {
-			return false, err
+		if err := r.worker.Process(rec); err != nil {
+			return err
 		}
 	}
-	position := q.next
 	clear(q.records)
 	q.records = q.records[:0]
-	if more, err = t.Finish(&r.effects); err != nil {
-		return false, err
-	}
-	r.flush(t)
-	t.Commit(position)
-	return more, nil
+	return r.transact(nil)
 }
 
 // roundsMax bounds the ticks after a batch. Three are enough: time, then what
@@ -243,51 +249,42 @@ func (r *Runtime) settle() error {
 	return fmt.Errorf("the clocks of the stitch tasks do not settle after %d ticks; report this with the input", roundsMax)
 }
 
-// settled collects the answers for the next tick, and says whether it would
-// tell anything new.
+// settled reports whether a tick would tell nothing new.
 func (r *Runtime) settled() bool {
-	r.answers = r.answers[:0]
 	slowest := int64(math.MaxInt64)
-	for _, p := range r.progress() {
-		slowest = min(slowest, p.Time)
+	for _, t := range r.decodes {
+		slowest = min(slowest, t.Progress(r.seen(t.Reads())).Time)
 	}
-	still := true
 	for _, t := range r.tasks {
-		r.answers = append(r.answers, t.Answers()...)
-		still = still && t.LegClock() >= slowest && t.SessionClock() == t.LegClock()
+		if t.LegClock() < slowest || t.SessionClock() != t.LegClock() || t.Answering() {
+			return false
+		}
 	}
-	return still && len(r.answers) == 0
+	return true
 }
 
 func (r *Runtime) tick() error {
-	tick := topology.Tick{Progress: r.progress(), Answers: r.answers}
-	for _, t := range r.tasks {
-		tick.Clocks = append(tick.Clocks, t.Clock())
+	if err := r.transact(r.seen); err != nil {
+		return err
 	}
-	r.effects.Exchange = append(r.effects.Exchange, tick.Envelopes(&r.cfg.Config)...)
-	r.flush(nil)
 	return r.drain()
 }
 
-// progress is where every source partition is. One that fell behind is idle,
-// and at the end of the input all are.
-func (r *Runtime) progress() []topology.Progress {
-	least := r.end
+// seen says of every source partition that it is idle if it fell behind, and at the
+// end of the input of all.
+func (r *Runtime) seen(topology.TopicPartition) (idle bool, heard int64) {
+	heard = r.end
 	if latest := r.latest(); latest != math.MinInt64 {
-		least = max(least, latest-idleAfter.Milliseconds())
+		heard = max(heard, latest-idleAfter.Milliseconds())
 	}
-	progress := make([]topology.Progress, len(r.order))
-	for i, t := range r.order {
-		progress[i] = t.Progress(least != math.MinInt64, least)
-	}
-	return progress
+	return heard != math.MinInt64, heard
 }
 
 // latest is the largest arrival of any source partition, math.MinInt64 where
 // none is known.
 func (r *Runtime) latest() int64 {
 	latest := int64(math.MinInt64)
-	for _, t := range r.order {
+	for _, t := range r.decodes {
 		latest = max(latest, t.Progress(false, 0).Arrival)
 	}
 	return latest
@@ -297,11 +294,15 @@ func (r *Runtime) latest() int64 {
 // FINAL, and the book of every source partition is closed and checked. The
 // runtime is not used afterwards.
 func (r *Runtime) Close() error {
-	if len(r.order) == 0 {
+	if len(r.decodes) == 0 {
 		return nil // not a single record
 	}
-	for _, t := range r.order {
-		t.End(&r.effects)
+	for _, t := range r.decodes {
+		t.End()
+		next, _ := r.worker.Position(t.Reads())
+		if err := r.worker.Pass(t.Reads(), next-1); err != nil {
+			return err
+		}
 	}
 	if err := r.commit(); err != nil {
 		return err
@@ -316,7 +317,7 @@ func (r *Runtime) Close() error {
 
 // check holds the books against what the tasks have counted themselves.
 func (r *Runtime) check() error {
-	for _, t := range r.order {
+	for _, t := range r.decodes {
 		p := t.Progress(false, 0)
 		b := r.books[p.Source]
 		if b == nil || b.NextOffset != p.Offset || !b.Balanced() {
@@ -331,7 +332,7 @@ func (r *Runtime) check() error {
 func (r *Runtime) Totals() call.Audit {
 	var records topology.Totals
 	var events topology.Counts
-	for _, t := range r.order {
+	for _, t := range r.decodes {
 		records.Add(t.Totals())
 	}
 	for _, t := range r.tasks {
@@ -347,8 +348,7 @@ func (r *Runtime) Totals() call.Audit {
 // Nodes is the number of legs and links that are held in memory.
 func (r *Runtime) Nodes() (n int) {
 	for _, t := range r.tasks {
-		nodes, _, _ := t.Held()
-		n += nodes
+		n += t.Report().Nodes
 	}
 	return n
 }

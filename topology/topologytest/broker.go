@@ -1,6 +1,8 @@
 package topologytest
 
 import (
+	"slices"
+
 	"callstitch/topology"
 )
 
@@ -56,8 +58,8 @@ const (
 	aborted
 )
 
-func (p *partition) source() topology.SourcePartition {
-	return topology.SourcePartition{Topic: p.topic, Partition: p.number}
+func (p *partition) name() topology.TopicPartition {
+	return topology.TopicPartition{Topic: p.topic, Partition: p.number}
 }
 
 // end is the high watermark.
@@ -83,6 +85,16 @@ func (p *partition) fetch(from int64, limit int) (records []topology.Record, nex
 		}
 	}
 	return records, next
+}
+
+// partition finds a partition by its name.
+func (b *broker) partition(name topology.TopicPartition) *partition {
+	for _, p := range slices.Concat(b.raw, b.exchange) {
+		if p.name() == name {
+			return p
+		}
+	}
+	return nil
 }
 
 func (b *broker) begin() *transaction {

@@ -24,7 +24,7 @@ func (g *game) move() error {
 		if w.tx != nil && w.tx.state == open {
 			g.broker.finish(w.tx, aborted)
 		}
-		*w = worker{game: g}
+		*w = newWorker(g)
 		return nil
 	}
 	if w.tx != nil {
@@ -32,19 +32,15 @@ func (g *game) move() error {
 			return err
 		}
 	}
-	w.decodes = slices.DeleteFunc(w.decodes, func(*decodeRun) bool { return g.rng.IntN(2) == 0 })
-	w.stitches = slices.DeleteFunc(w.stitches, func(*stitchRun) bool { return g.rng.IntN(2) == 0 })
+	w.drop(func() bool { return g.rng.IntN(2) == 0 })
 	return nil
 }
 
 func (g *game) owned() map[*partition]bool {
 	owned := map[*partition]bool{}
 	for _, w := range g.workers {
-		for _, d := range w.decodes {
-			owned[d.from] = true
-		}
-		for _, s := range w.stitches {
-			owned[s.from] = true
+		for _, in := range slices.Concat(w.decodes, w.stitches) {
+			owned[in.from] = true
 		}
 	}
 	return owned
@@ -65,16 +61,16 @@ func (g *game) assign() error {
 	g.orphaned = nil
 	owned := g.owned()
 	for _, p := range g.broker.raw {
-		if !owned[p] {
-			if err := g.anyone().takeSource(p); err != nil {
+		if w := g.anyone(); !owned[p] && w != nil {
+			if err := w.takeSource(p); err != nil {
 				return err
 			}
 		}
 	}
 	for _, p := range g.broker.exchange {
-		if !owned[p] {
+		if w := g.anyone(); !owned[p] && w != nil {
 			g.stats.TakeOvers++
-			if err := g.anyone().take(p); err != nil {
+			if err := w.take(p); err != nil {
 				return err
 			}
 		}
@@ -82,4 +78,12 @@ func (g *game) assign() error {
 	return nil
 }
 
-func (g *game) anyone() *worker { return g.workers[g.rng.IntN(len(g.workers))] }
+// anyone is a worker that is between two transactions, nil where none is: the
+// partition then waits.
+func (g *game) anyone() *worker {
+	between := slices.DeleteFunc(slices.Clone(g.workers), func(w *worker) bool { return w.tx != nil })
+	if len(between) == 0 {
+		return nil
+	}
+	return between[g.rng.IntN(len(between))]
+}

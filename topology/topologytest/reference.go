@@ -92,11 +92,11 @@ func legsKey(legs []call.LegID) string {
 // of the raw records by partition, and of what they tell by kind.
 func Account(records []Raw, of *Result) error {
 	type count [kinds]int64
-	by, read := map[topology.SourcePartition]*count{}, map[topology.SourcePartition]int64{}
+	by, read := map[topology.TopicPartition]*count{}, map[topology.TopicPartition]int64{}
 	var all, distinct count
 	seen := map[string]bool{}
 	for _, r := range records {
-		at := topology.SourcePartition{Topic: r.Topic, Partition: r.Partition}
+		at := topology.TopicPartition{Topic: r.Topic, Partition: r.Partition}
 		if by[at] == nil {
 			by[at] = new(count)
 		}

@@ -89,7 +89,7 @@ type Result struct {
 	Rows     map[call.LegID]int32 // last revision of each leg's row
 	Events   []*call.Event
 	Rejects  []*call.Reject
-	Books    map[topology.SourcePartition]*call.Audit
+	Books    map[topology.TopicPartition]*call.Audit
 	Stats    Stats
 
 	merged map[merge]bool // every one that a survivor has ever listed
@@ -165,7 +165,8 @@ func newGame(s Scenario) *game {
 	}
 	g.schedule()
 	for range s.Workers {
-		g.workers = append(g.workers, &worker{game: g})
+		w := newWorker(g)
+		g.workers = append(g.workers, &w)
 	}
 	return g
 }
@@ -318,7 +319,7 @@ func (g *game) commit(tx *transaction) error {
 
 func newResult() *Result {
 	return &Result{
-		Sessions: Last{}, Rows: map[call.LegID]int32{}, Books: map[topology.SourcePartition]*call.Audit{},
+		Sessions: Last{}, Rows: map[call.LegID]int32{}, Books: map[topology.TopicPartition]*call.Audit{},
 		merged: map[merge]bool{},
 	}
 }
@@ -352,7 +353,7 @@ func (res *Result) take(o topology.Output) error {
 		if !v.Balanced() {
 			return fmt.Errorf("book does not balance: %+v", *v)
 		}
-		res.Books[topology.SourcePartition{Topic: v.Topic, Partition: v.Partition}] = v
+		res.Books[topology.TopicPartition{Topic: v.Topic, Partition: v.Partition}] = v
 	}
 	return nil
 }
@@ -371,10 +372,10 @@ func (g *game) watch() error {
 		return nil
 	}
 	for _, w := range g.workers {
-		for _, s := range w.stitches {
-			if s.task.SessionClock() >= trig {
+		for number, task := range w.machines {
+			if task.SessionClock() >= trig {
 				return fmt.Errorf("the session clock of task %d is at %d, past a message in flight that was caused at %d",
-					s.from.number, s.task.SessionClock(), trig)
+					number, task.SessionClock(), trig)
 			}
 		}
 	}
@@ -388,19 +389,19 @@ func (g *game) done() bool {
 		return false
 	}
 	for _, p := range g.broker.raw {
-		b := g.result.Books[p.source()]
+		b := g.result.Books[p.name()]
 		if p.end() > 0 && (b == nil || b.NextOffset != p.end()) {
 			return false
 		}
 	}
 	owned := int32(0)
 	for _, w := range g.workers {
-		if w.tx != nil {
+		if w.tx != nil || w.tasks.More() {
 			return false
 		}
-		for _, s := range w.stitches {
+		for _, task := range w.machines {
 			owned++
-			if s.task.SessionClock() < g.target || s.more {
+			if task.SessionClock() < g.target {
 				return false
 			}
 		}
@@ -411,7 +412,7 @@ func (g *game) done() bool {
 // close holds the books against the raw topics.
 func (g *game) close() error {
 	for _, p := range g.broker.raw {
-		if b := g.result.Books[p.source()]; p.end() > 0 && b.Read != p.end() {
+		if b := g.result.Books[p.name()]; p.end() > 0 && b.Read != p.end() {
 			return fmt.Errorf("the book of %s-%d read %d of %d records", p.topic, p.number, b.Read, p.end())
 		}
 	}

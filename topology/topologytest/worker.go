@@ -2,44 +2,41 @@ package topologytest
 
 import (
 	"fmt"
+	"slices"
 
 	"callstitch/topology"
 )
 
 // worker is a member of the group: it polls, processes, and produces in one
 // step, and ends its transaction in a later one, so that others run in between.
+// The order of its work is topology.Worker's, as in production.
 type worker struct {
 	game     *game
-	decodes  []*decodeRun
-	stitches []*stitchRun
+	tasks    *topology.Worker
+	decodes  []*input
+	stitches []*input
+	machines map[int32]*topology.StitchTask // by exchange partition
 
 	tx       *transaction
-	effects  topology.Effects
+	sent     []int64 // offsets of the envelopes of the open transaction
 	lastTick int64
 	heard    int64 // broker's timestamp of the last progress record sent; 0 if none
 	busy     int64 // stalled until then
 }
 
-type decodeRun struct {
-	from  *partition
-	task  *topology.DecodeTask
-	next  int64
-	after int64 // next, once the open transaction commits
-	busy  int64 // paused until then
-
-	idle  bool // a fetch since the last tick reached the end
-	heard int64
+// newWorker is a worker without tasks.
+func newWorker(g *game) worker {
+	return worker{game: g, tasks: topology.NewWorker(&g.cfg), machines: map[int32]*topology.StitchTask{}}
 }
 
-type stitchRun struct {
-	from  *partition
-	task  *topology.StitchTask
-	next  int64
-	after int64
-	busy  int64 // not polled until then
+// input is a partition that the worker reads.
+type input struct {
+	from *partition
+	next int64 // to be fetched, once the open transaction commits
+	busy int64 // paused, or not polled, until then
 
-	touched bool // in this transaction
-	more    bool // timers are due still
+	idle  bool // of a source: a fetch since the last tick reached the end
+	heard int64
 }
 
 // step is one turn: the beginning of a transaction, or its end.
@@ -48,117 +45,120 @@ func (w *worker) step() error {
 		return w.end()
 	}
 	w.tx = w.game.broker.begin()
-	w.effects.Reset()
-	if err := w.stitch(); err != nil {
-		return err
+	for _, in := range w.stitches {
+		if _, err := w.fetch(in, w.game.Faults.Lag); err != nil {
+			return err
+		}
 	}
-	w.decode()
-	w.tick()
-	for _, s := range w.stitches {
-		if s.touched || s.more {
-			var err error
-			if s.more, err = s.task.Finish(&w.effects); err != nil {
+	for _, in := range w.decodes {
+		if err := w.fetchRaw(in); err != nil {
+			return err
+		}
+	}
+	if w.game.ShortWay != nil { // a task that is handed something must be in the transaction
+		for _, in := range w.stitches {
+			if err := w.tasks.Pass(in.from.name(), in.next-1); err != nil {
 				return err
 			}
-			s.touched = false
 		}
+	}
+	var tick topology.Seen
+	if w.tickDue() {
+		w.lastTick = w.game.broker.now
+		tick = w.seen
+	}
+	if err := w.tasks.Finish(tick); err != nil {
+		return err
+	}
+	if tick != nil {
+		w.heard = w.game.broker.now
 	}
 	return w.produce()
 }
 
-func (w *worker) stitch() error {
-	for _, s := range w.stitches {
-		if s.busy > w.game.broker.now && !w.game.calm {
-			continue
-		}
-		s.busy = w.game.late(w.game.Faults.Lag)
-		records, next := s.from.fetch(s.next, 1+w.game.rng.IntN(w.game.fetchMax()))
-		for _, r := range records {
-			if err := s.task.Process(r, &w.effects); err != nil {
-				return err
-			}
-		}
-		s.after, s.touched = next, len(records) > 0
+// fetch processes some of what a partition holds, unless it is busy; ok says that it
+// was not. Whatever lies between the records, such as markers, is passed over.
+func (w *worker) fetch(in *input, pause float64) (ok bool, err error) {
+	if in.busy > w.game.broker.now && !w.game.calm {
+		return false, nil
 	}
+	in.busy = w.game.late(pause)
+	records, next := in.from.fetch(in.next, 1+w.game.rng.IntN(w.game.fetchMax()))
+	for _, r := range records {
+		if err := w.tasks.Process(r); err != nil {
+			return true, err
+		}
+	}
+	if next > in.next {
+		in.next = next
+		return true, w.tasks.Pass(in.from.name(), next-1)
+	}
+	return true, nil
+}
+
+func (w *worker) fetchRaw(in *input) error {
+	before := in.next
+	ok, err := w.fetch(in, w.game.Faults.Pause)
+	if !ok || err != nil {
+		return err
+	}
+	if in.next > before {
+		w.game.stats.Polls++
+	}
+	in.idle, in.heard = before >= in.from.end() && (w.game.calm || !w.game.Busy), w.heard
 	return nil
-}
-
-func (w *worker) decode() {
-	for _, d := range w.decodes {
-		if d.busy > w.game.broker.now && !w.game.calm {
-			continue
-		}
-		d.busy = w.game.late(w.game.Faults.Pause)
-		records, next := d.from.fetch(d.next, 1+w.game.rng.IntN(w.game.fetchMax()))
-		for _, r := range records {
-			d.task.Process(r, &w.effects)
-		}
-		if len(records) > 0 {
-			w.game.stats.Polls++
-		}
-		d.after = next
-		d.idle, d.heard = d.next >= d.from.end() && (w.game.calm || !w.game.Busy), w.heard
-	}
-}
-
-// tick tells every exchange partition how far this worker is, behind the events
-// of the same transaction.
-func (w *worker) tick() {
-	now := w.game.broker.now
-	if now-w.lastTick < tickEvery*w.game.Pace || len(w.decodes)+len(w.stitches) == 0 {
-		return
-	}
-	w.lastTick = now
-	var k topology.Tick
-	for _, d := range w.decodes {
-		heard := d.heard
-		if w.game.Faults.StaleIdle {
-			heard = w.heard
-		}
-		k.Progress = append(k.Progress, d.task.Progress(d.idle, heard))
-		d.idle = d.idle && w.game.Faults.StaleIdle
-	}
-	for _, s := range w.stitches {
-		k.Clocks = append(k.Clocks, s.task.Clock())
-		k.Answers = append(k.Answers, s.task.Answers()...)
-		s.touched = true
-	}
-	w.effects.Exchange = append(w.effects.Exchange, k.Envelopes(&w.game.cfg)...)
-	w.heard = now
 }
 
 // tickEvery is the time between two ticks of a worker, in milliseconds at the
 // usual pace.
 const tickEvery = 200
 
+func (w *worker) tickDue() bool {
+	return w.game.broker.now-w.lastTick >= tickEvery*w.game.Pace && !w.tasks.Empty()
+}
+
+// seen is what the worker knows of a source partition at a tick.
+func (w *worker) seen(p topology.TopicPartition) (idle bool, heard int64) {
+	i := slices.IndexFunc(w.decodes, func(in *input) bool { return in.from.name() == p })
+	if i < 0 {
+		return false, 0
+	}
+	in := w.decodes[i]
+	idle, heard = in.idle, in.heard
+	if w.game.Faults.StaleIdle {
+		return idle, w.heard
+	}
+	in.idle = false
+	return idle, heard
+}
+
 // produce writes everything of the open transaction to the broker.
 func (w *worker) produce() error {
-	b := w.game.broker
-	for i := 0; i < len(w.effects.Exchange); i++ {
-		e := w.effects.Exchange[i]
-		if short, err := w.shortWay(e); short || err != nil {
-			if err != nil {
-				return err
-			}
+	b, fx := w.game.broker, w.tasks.Effects()
+	w.sent = w.sent[:0]
+	for i := 0; i < len(fx.Exchange); i++ {
+		e := fx.Exchange[i]
+		if taken, err := w.shortWay(e); err != nil {
+			return err
+		} else if taken {
+			fx.Exchange[i].From = -1 // it has no offset
+			w.sent = append(w.sent, 0)
 			continue
 		}
 		to := b.exchange[e.Partition]
 		offset := b.append(to, topology.Record{Key: e.Key, Value: e.Value}, w.tx)
+		w.sent = append(w.sent, offset)
 		if e.From >= 0 {
-			w.taskOf(e.From).task.Sent(e, offset)
 			b.flight[sentMessage{to, offset}] = e.Trig
 			w.game.stats.Messages++
 		}
 	}
-	for _, c := range w.effects.Changelog {
+	for _, c := range fx.Changelog {
 		b.append(b.changelog[c.Partition], topology.Record{Key: c.Key, Value: c.Value}, w.tx)
 	}
-	w.tx.outputs = append(w.tx.outputs, w.effects.Outputs...)
-	for _, s := range w.stitches {
-		w.tx.offsets[s.from] = position{offset: s.after}
-	}
-	for _, d := range w.decodes {
-		w.tx.offsets[d.from] = position{d.after, d.task.Metadata()}
+	w.tx.outputs = append(w.tx.outputs, fx.Outputs...)
+	for _, o := range w.tasks.Offsets() {
+		w.tx.offsets[b.partition(o.TopicPartition)] = position{o.Next, o.Metadata}
 	}
 	return nil
 }
@@ -166,25 +166,13 @@ func (w *worker) produce() error {
 // shortWay, where the scenario takes it, hands a message to a task of the same
 // worker without the exchange.
 func (w *worker) shortWay(e topology.Envelope) (taken bool, err error) {
-	if w.game.ShortWay == nil || e.From < 0 {
+	to := w.machines[e.Partition]
+	if w.game.ShortWay == nil || e.From < 0 || to == nil {
 		return false, nil
 	}
-	s := w.taskOf(e.Partition)
-	if s == nil {
-		return false, nil
-	}
-	w.game.ShortWay(w.taskOf(e.From).task, s.task, e)
-	s.more, err = s.task.Finish(&w.effects)
+	w.game.ShortWay(w.machines[e.From], to, e)
+	_, err = to.Finish(w.tasks.Effects())
 	return true, err
-}
-
-func (w *worker) taskOf(partition int32) *stitchRun {
-	for _, s := range w.stitches {
-		if s.from.number == partition {
-			return s
-		}
-	}
-	return nil
 }
 
 // end ends the open transaction in one of the ways that there are.
@@ -216,29 +204,19 @@ func (w *worker) commit() error {
 		return err
 	}
 	w.tx = nil
-	for _, d := range w.decodes {
-		d.task.Commit()
-		d.next = d.after
-	}
-	for _, s := range w.stitches {
-		s.next = s.after
-		s.task.Commit(s.next)
-	}
+	w.tasks.Commit(func(i int) int64 { return w.sent[i] })
 	return nil
 }
 
 func (w *worker) abort() error {
 	w.game.broker.finish(w.tx, aborted)
 	w.tx = nil
-	for _, d := range w.decodes {
-		d.task.Abort()
-		d.after, d.idle = d.next, false
+	if err := w.tasks.Abort(); err != nil {
+		return err
 	}
-	for _, s := range w.stitches {
-		if err := s.task.Abort(); err != nil {
-			return err
-		}
-		s.after = s.next
+	for _, in := range slices.Concat(w.decodes, w.stitches) {
+		in.next, _ = w.tasks.Position(in.from.name())
+		in.idle = false
 	}
 	return nil
 }
@@ -246,48 +224,67 @@ func (w *worker) abort() error {
 // lose is a crash: memory is gone, and a transaction that is open stays open.
 func (w *worker) lose() {
 	orphans := w.tx
-	*w = worker{game: w.game}
+	*w = newWorker(w.game)
 	if orphans != nil && orphans.state == open {
 		w.game.orphaned = append(w.game.orphaned, orphans)
 	}
 }
 
-// take makes the worker the owner of a source partition.
+// takeSource makes the worker the owner of a source partition.
 func (w *worker) takeSource(p *partition) error {
-	b := w.game.broker
-	d := &decodeRun{from: p, task: topology.NewDecodeTask(&w.game.cfg, topology.Source{Topic: p.topic}, p.number)}
+	task := topology.NewDecodeTask(&w.game.cfg, topology.Source{Topic: p.topic}, p.number)
 	if w.game.OnDecode != nil {
-		w.game.OnDecode(d.task)
+		w.game.OnDecode(task)
 	}
-	at := b.committed[p]
-	if err := d.task.Restore(at.metadata); err != nil {
+	at := w.game.broker.committed[p]
+	if err := task.Restore(at.metadata); err != nil {
 		return err
 	}
-	d.next, d.after = at.offset, at.offset
-	w.decodes = append(w.decodes, d)
+	w.tasks.Add(task, at.offset)
+	w.decodes = append(w.decodes, &input{from: p, next: at.offset})
 	return nil
 }
 
-// take makes the worker the owner of an exchange partition: its state comes
-// from the changelog.
+// take makes the worker the owner of an exchange partition: its state comes from the
+// changelog.
 func (w *worker) take(p *partition) error {
 	b := w.game.broker
-	s := &stitchRun{from: p, task: topology.NewStitchTask(&w.game.cfg, p.number, w.game.counts())}
+	task := topology.NewStitchTask(&w.game.cfg, p.number, w.game.counts())
 	if w.game.OnStitch != nil {
-		w.game.OnStitch(s.task)
+		w.game.OnStitch(task)
 	}
 	changes, _ := b.changelog[p.number].fetch(0, int(b.changelog[p.number].end()))
 	for _, r := range changes {
-		s.task.Load(r.Key, r.Value)
+		task.Load(r.Key, r.Value)
 	}
-	if err := s.task.Restored(w.game.ends()); err != nil {
+	if err := task.Restored(w.game.ends()); err != nil {
 		return err
 	}
-	s.next = b.committed[p].offset
-	s.after = s.next
-	if at := s.task.Position(); at > s.next {
-		return fmt.Errorf("state of %s-%d is at %d, beyond the committed position %d", p.topic, p.number, at, s.next)
+	next := b.committed[p].offset
+	if at := task.Position(); at > next {
+		return fmt.Errorf("state of %s-%d is at %d, beyond the committed position %d", p.topic, p.number, at, next)
 	}
-	w.stitches = append(w.stitches, s)
+	w.tasks.Add(task, next)
+	w.machines[p.number] = task
+	w.stitches = append(w.stitches, &input{from: p, next: next})
 	return nil
+}
+
+// drop gives up some of the worker's partitions, between two transactions.
+func (w *worker) drop(some func() bool) {
+	gone := func(in *input) bool {
+		if !some() {
+			return false
+		}
+		w.tasks.Remove(in.from.name())
+		return true
+	}
+	w.decodes = slices.DeleteFunc(w.decodes, gone)
+	w.stitches = slices.DeleteFunc(w.stitches, func(in *input) bool {
+		if !gone(in) {
+			return false
+		}
+		delete(w.machines, in.from.number)
+		return true
+	})
 }
