@@ -17,6 +17,7 @@ import (
 
 	"callstitch/cmd/callstitch/internal/console"
 	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
@@ -58,7 +59,7 @@ that closes, until Ctrl-C. Any Kafka client can look on.`,
 
 // demo is one run of it.
 type demo struct {
-	paper
+	terminal.Writer
 	cfg   config
 	page  *console.Console
 	log   *slog.Logger
@@ -92,7 +93,7 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	d := &demo{
-		paper: newPaper(cmd.OutOrStdout()), cfg: demoConfig(broker.ListenAddrs(), registry.URL()),
+		Writer: terminal.New(cmd.OutOrStdout()), cfg: demoConfig(broker.ListenAddrs(), registry.URL()),
 		log: newLog(logConfig{Level: "warn", Format: "text"}, os.Stderr), lines: make(chan *call.Session, maxDemoLines),
 	}
 	d.greet(listener.Addr().String())
@@ -129,9 +130,11 @@ func listenNear(address string, asked bool) (net.Listener, error) {
 func (d *demo) greet(page string) {
 	t := d.cfg.Topology()
 	broker := d.cfg.Kafka.Brokers[0]
-	line := func(name, text string) { fmt.Fprintf(d, "  %s %s\n", d.paint(dim, fmt.Sprintf("%-9s", name)), text) }
-	fmt.Fprintln(d, d.paint(bold, "callstitch demo")+": simulated calls of four providers, stitched into sessions")
-	line("page", d.paint(cyan, "http://"+page+"/"))
+	line := func(name, text string) {
+		fmt.Fprintf(d, "  %s %s\n", d.Paint(terminal.Dim, fmt.Sprintf("%-9s", name)), text)
+	}
+	fmt.Fprintln(d, d.Paint(terminal.Bold, "callstitch demo")+": simulated calls of four providers, stitched into sessions")
+	line("page", d.Paint(terminal.Cyan, "http://"+page+"/"))
 	line("broker", broker)
 	line("registry", d.cfg.Registry.URL)
 	line("topics", fmt.Sprintf("%s → %s, %s, %s, %s", rawTopic, t.Topics.Sessions, t.Topics.Events, t.Topics.Rejects, t.Topics.Audit))
@@ -228,12 +231,12 @@ func (d *demo) committed(outputs []topology.Output) {
 }
 
 func (d *demo) printSession(s *call.Session) {
-	fmt.Fprintln(d, sessionLine(d.paper, s))
+	fmt.Fprintln(d, d.SessionLine(s))
 }
 
 func (d *demo) summary() error {
 	total := d.books.total()
-	fmt.Fprintf(d, "\n%s\n", d.paint(bold, "summary"))
+	fmt.Fprintf(d, "\n%s\n", d.Paint(terminal.Bold, "summary"))
 	fmt.Fprintf(d, "  %d records read = %d decoded + %d ignored + %d rejected\n",
 		total.Read, total.Decoded, total.Ignored, total.Rejected)
 	fmt.Fprintf(d, "  %d events = %d accepted + %d duplicate + %d conflicting + %d late\n",
@@ -241,12 +244,12 @@ func (d *demo) summary() error {
 	fmt.Fprintf(d, "  %d sessions closed\n", d.books.sessions)
 	switch {
 	case !total.Balanced():
-		d.mark("the books balance", errors.New("they do not; this is a defect: please report it"))
+		d.Mark("the books balance", errors.New("they do not; this is a defect: please report it"))
 		return errors.New("the books do not balance")
 	case total.Read != d.sent:
-		d.mark(fmt.Sprintf("the books balance, up to %d of the %d records that were sent", total.Read, d.sent), nil)
+		d.Mark(fmt.Sprintf("the books balance, up to %d of the %d records that were sent", total.Read, d.sent), nil)
 	default:
-		d.mark(fmt.Sprintf("the books balance: all %d records that were sent are in them", d.sent), nil)
+		d.Mark(fmt.Sprintf("the books balance: all %d records that were sent are in them", d.sent), nil)
 	}
 	return nil
 }

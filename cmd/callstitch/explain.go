@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 	"callstitch/topology"
 )
@@ -83,7 +84,7 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	if !r.found() {
 		return fmt.Errorf("%s is in none of %s", q, e.where)
 	}
-	return newExplanation(newPaper(cmd.OutOrStdout()), q, r, o.showNumbers).tell(e)
+	return newExplanation(terminal.New(cmd.OutOrStdout()), q, r, o.showNumbers).tell(e)
 }
 
 // gather reads the evidence from the file or the broker.

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 	"callstitch/schemas"
 	"callstitch/topology"
@@ -28,7 +29,7 @@ func explained(t *testing.T, e evidence, q question) string {
 	e.cfg = memory.Config{Config: benchTopology, BatchRecords: batchRecords}
 	e.cfg.Topics.Sessions = "call.sessions"
 	var out bytes.Buffer
-	if err := newExplanation(newPaper(&out), q, relate(e, q), false).tell(e); err != nil {
+	if err := newExplanation(terminal.New(&out), q, relate(e, q), false).tell(e); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()

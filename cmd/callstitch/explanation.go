@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 	"callstitch/processor/decode"
 	"callstitch/processor/stitch"
@@ -17,7 +18,7 @@ import (
 // explanation runs the core over raw records again, and tells what those that
 // have to do with a question did.
 type explanation struct {
-	paper
+	terminal.Writer
 	q           question
 	related     *related
 	showNumbers bool
@@ -38,9 +39,9 @@ type explanation struct {
 	err error // the first one of writing; nothing is written after it
 }
 
-func newExplanation(p paper, q question, r *related, showNumbers bool) *explanation {
+func newExplanation(p terminal.Writer, q question, r *related, showNumbers bool) *explanation {
 	return &explanation{
-		paper: p, q: q, related: r, showNumbers: showNumbers,
+		Writer: p, q: q, related: r, showNumbers: showNumbers,
 		seen: map[call.LegID]bool{}, first: map[call.EventID]*call.Event{}, links: map[call.NodeID][]call.LegID{},
 	}
 }
@@ -196,7 +197,7 @@ func was(before map[call.LegID]*call.Session, is *call.Session, leg call.LegID) 
 func (x *explanation) sayStep(s topology.Step) {
 	e := s.Event
 	x.sayDay(s.Arrival)
-	x.say("%s  %s  %s → %s  %s: %s%s", x.paint(dim, x.clock(s.Arrival)), x.paint(cyan, position(e.Source)),
+	x.say("%s  %s  %s → %s  %s: %s%s", x.Paint(terminal.Dim, x.clock(s.Arrival)), x.Paint(terminal.Cyan, position(e.Source)),
 		printable(strings.TrimSpace(e.ProviderType+" "+e.ProviderState)), e.Type, x.leg(e.Leg), x.outcome(s),
 		x.mark(x.q.isAbout(e.Source)))
 	if s.Outcome == stitch.Accepted {
@@ -209,7 +210,7 @@ func (x *explanation) mark(asked bool) string {
 	if !asked {
 		return ""
 	}
-	return x.paint(bold, "  ← asked for")
+	return x.Paint(terminal.Bold, "  ← asked for")
 }
 
 // sayDay writes the day when another one begins.
@@ -235,15 +236,15 @@ func (x *explanation) outcome(s topology.Step) string {
 	e := s.Event
 	switch {
 	case s.Outcome == stitch.Duplicate:
-		return x.paint(yellow, "duplicate of "+x.earlier(e)) + ", " + x.sameness(e)
+		return x.Paint(terminal.Yellow, "duplicate of "+x.earlier(e)) + ", " + x.sameness(e)
 	case s.Outcome == stitch.Conflicting:
-		return x.paint(red, "rejected as ID_CONFLICT") + ", its id is that of " + x.earlier(e) + " and its content is not"
+		return x.Paint(terminal.Red, "rejected as ID_CONFLICT") + ", its id is that of " + x.earlier(e) + " and its content is not"
 	case s.Outcome == stitch.Late:
-		return x.paint(red, "late") + ", its leg was past its retention: published with LATE_AFTER_RETENTION, and in no session"
+		return x.Paint(terminal.Red, "late") + ", its leg was past its retention: published with LATE_AFTER_RETENTION, and in no session"
 	case e.Late:
-		return x.paint(green, "accepted") + ", late: the wait for its leg was over"
+		return x.Paint(terminal.Green, "accepted") + ", late: the wait for its leg was over"
 	}
-	return x.paint(green, "accepted")
+	return x.Paint(terminal.Green, "accepted")
 }
 
 // earlier is where the event was that was accepted under the id of e.
@@ -335,7 +336,7 @@ func (x *explanation) sayChanges(lines []string) {
 func (x *explanation) sayClosed() {
 	for _, s := range x.closed {
 		x.sayDay(s.EmittedAt)
-		x.say("%s  session %s: %s%s", x.paint(dim, x.clock(s.EmittedAt)), s.ID, x.paint(violet, state(s)), x.mark(s.ID == x.q.leg))
+		x.say("%s  session %s: %s%s", x.Paint(terminal.Dim, x.clock(s.EmittedAt)), s.ID, x.Paint(terminal.Violet, state(s)), x.mark(s.ID == x.q.leg))
 		if s.State == call.Final {
 			for _, line := range x.changes(x.run.Session(s.ID), s, call.LegID{}) {
 				x.say("    %s", line)
@@ -389,7 +390,7 @@ func (x *explanation) sayEnds(stored []storedSession) {
 func (x *explanation) sayEnd(s *call.Session, end string) {
 	shown := *s
 	shown.From, shown.To, shown.Amended = call.Party{Raw: x.party(s.From)}, call.Party{Raw: x.party(s.To)}, false
-	x.say("\nsession %s\n  %s\n  %s", s.ID, end, strings.TrimSpace(sessionLine(x.paper, &shown)))
+	x.say("\nsession %s\n  %s\n  %s", s.ID, end, strings.TrimSpace(x.SessionLine(&shown)))
 }
 
 // storedAs is what the output topic has of a session; nil where it has nothing.
@@ -414,7 +415,7 @@ func (x *explanation) sayStored(s *call.Session, o *storedSession) {
 	}
 	but := ""
 	if differs(s, o) {
-		but = x.paint(red, ", other than here: are these its settings (-c), and all its raw records?")
+		but = x.Paint(terminal.Red, ", other than here: are these its settings (-c), and all its raw records?")
 	}
 	x.say("  %s has revision %d: %s, %s%s", x.cfg.Topics.Sessions, o.Revision, o.State, o.Disposition, but)
 }

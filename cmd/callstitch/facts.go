@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"callstitch/cmd/callstitch/internal/console"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 )
 
@@ -104,7 +105,7 @@ func (x *explanation) party(p call.Party) string {
 	case p == (call.Party{}):
 		return ""
 	case x.showNumbers:
-		return printable(name(p))
+		return printable(terminal.Party(p))
 	}
 	return console.Mask(p)
 }

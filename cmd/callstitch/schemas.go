@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/schemas"
 )
 
@@ -68,13 +69,13 @@ func newSchemasCheck() *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 		defer cancel()
-		return compareSchemas(ctx, newPaper(cmd.OutOrStdout()), cfg)
+		return compareSchemas(ctx, terminal.New(cmd.OutOrStdout()), cfg)
 	})
 	return cmd
 }
 
 // compareSchemas tells of each subject how it stands, with the difference.
-func compareSchemas(ctx context.Context, out paper, cfg *config) error {
+func compareSchemas(ctx context.Context, out terminal.Writer, cfg *config) error {
 	registry, err := cfg.Registry.open()
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func compareSchemas(ctx context.Context, out paper, cfg *config) error {
 			return err
 		}
 		problem := schemaProblem(found, true)
-		out.mark(schemaState(found), problem)
+		out.Mark(schemaState(found), problem)
 		if found.Diff != "" {
 			fmt.Fprintln(out, found.Diff)
 		}
@@ -118,14 +119,14 @@ func newSchemasRegister() *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 		defer cancel()
-		out, failed := newPaper(cmd.OutOrStdout()), 0
+		out, failed := terminal.New(cmd.OutOrStdout()), 0
 		for _, s := range subjects(cfg) {
 			id, err := registry.Register(ctx, s.subject, s.topic)
 			what := fmt.Sprintf("schema %s is registered with id %d", schemas.SubjectName(s.topic), id)
 			if err != nil {
 				what, failed = "schema "+schemas.SubjectName(s.topic), failed+1
 			}
-			out.mark(what, err)
+			out.Mark(what, err)
 		}
 		if failed > 0 {
 			return errors.New("not all schemas are registered")

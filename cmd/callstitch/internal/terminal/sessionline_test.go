@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"testing"
@@ -24,11 +24,11 @@ func TestSessionLine(t *testing.T) {
 			"          sonetel   unknown            → unknown             no answer                           1 leg   end lost, amended, revision 4",
 		},
 	} {
-		if got := sessionLine(paper{}, test.session); got != test.want {
+		if got := (Writer{}).SessionLine(test.session); got != test.want {
 			t.Errorf("\n got %q\nwant %q", got, test.want)
 		}
 	}
-	if got := sessionLine(paper{colour: true}, answered); len(got) <= len(sessionLine(paper{}, answered)) {
+	if got := (Writer{Colours: true}).SessionLine(answered); len(got) <= len((Writer{}).SessionLine(answered)) {
 		t.Error("no colour where colour is wanted")
 	}
 }
