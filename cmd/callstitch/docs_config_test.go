@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/processor/call"
 	"callstitch/processor/decode"
 	"callstitch/schemas"
@@ -174,7 +175,7 @@ func TestDocumentedRecords(t *testing.T) {
 	}
 	var got []string
 	for line := range strings.Lines(lines[0]) {
-		r, err := parseKcat([]byte(line))
+		r, err := rawfile.ParseKcat([]byte(line))
 		if err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}

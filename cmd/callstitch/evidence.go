@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/memory"
@@ -26,8 +27,8 @@ type evidence struct {
 // readEvidence reads a file as process does.
 func readEvidence(stdin io.Reader, file string, kcat bool, cfg memory.Config) (evidence, error) {
 	e := evidence{cfg: cfg}
-	in := input{kcat: kcat, source: cfg.Sources[0].Topic, process: e.pile.add, idle: func() {}}
-	err := in.readAll(stdin, []string{file})
+	in := rawfile.Reader{Kcat: kcat, Topic: cfg.Sources[0].Topic, Process: e.pile.add}
+	err := in.ReadAll(stdin, []string{file})
 	if file == "-" {
 		file = "standard input"
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/cmd/callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
@@ -99,7 +100,7 @@ func (o *simulateOptions) toStdout(ctx context.Context, w io.Writer, truth *trut
 		}
 		record := rawRecord(o.topic, r)
 		record.Offset = n
-		line = append(appendKcat(line[:0], &record), '\n')
+		line = append(rawfile.AppendKcat(line[:0], &record), '\n')
 		if _, err := out.Write(line); err != nil {
 			return fmt.Errorf("write records: %w", err)
 		}

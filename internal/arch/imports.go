@@ -68,6 +68,9 @@ var rules = map[string]rule{
 		ours:    []string{"processor/call", "topology"},
 		foreign: []string{"github.com/prometheus/client_golang/*", "github.com/prometheus/client_golang/*/*"},
 	},
+	"cmd/callstitch/internal/rawfile": {
+		ours: []string{"processor/call", "topology"}, foreign: []string{"github.com/go-json-experiment/json/jsontext"},
+	},
 	"cmd/callstitch/internal/terminal": {ours: []string{"processor/call"}, foreign: []string{"golang.org/x/term"}},
 	// The simulator shares nothing with what is tested with it: a mistake made twice would not show.
 	"cmd/callstitch/internal/simulator": {ours: none, foreign: none},

@@ -1,4 +1,4 @@
-package main
+package rawfile
 
 import (
 	"bytes"
@@ -21,10 +21,11 @@ var errNotKcat = errors.New("not a line of kcat -J")
 // to say.
 var kcatOptions = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
 
-// parseKcat reads one line of kcat -J: an object with topic, partition, offset,
+// ParseKcat reads one line of kcat -J: an object with topic, partition, offset,
 // ts, headers, key and payload. A null payload is a null value. The bytes of key,
-// payload and headers are those of the line, also where they are not UTF-8.
-func parseKcat(line []byte) (topology.Record, error) {
+// payload and headers are those of the line, also where they are not UTF-8. Any
+// other line is an error.
+func ParseKcat(line []byte) (topology.Record, error) {
 	r := topology.Record{}
 	d := jsontext.NewDecoder(bytes.NewReader(line), kcatOptions...)
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
@@ -41,7 +42,7 @@ func parseKcat(line []byte) (topology.Record, error) {
 		if err != nil {
 			return r, errNotKcat
 		}
-		if err := setKcat(&r, key, value); err != nil {
+		if err := setField(&r, key, value); err != nil {
 			return r, err
 		}
 		payload = payload || key == "payload"
@@ -52,7 +53,7 @@ func parseKcat(line []byte) (topology.Record, error) {
 	return r, nil
 }
 
-func setKcat(r *topology.Record, key string, value jsontext.Value) (err error) {
+func setField(r *topology.Record, key string, value jsontext.Value) (err error) {
 	switch key {
 	case "topic":
 		r.Topic = string(unquote(value))
@@ -156,10 +157,10 @@ func hex4(v []byte) (rune, []byte) {
 	return rune(n), v[6:]
 }
 
-// appendKcat appends the line that kcat -J prints for r.
-func appendKcat(b []byte, r *topology.Record) []byte {
+// AppendKcat appends the line that kcat -J prints for r.
+func AppendKcat(b []byte, r *topology.Record) []byte {
 	b = append(b, `{"topic":`...)
-	b = appendText(b, []byte(r.Topic))
+	b = AppendText(b, []byte(r.Topic))
 	b = fmt.Appendf(b, `,"partition":%d,"offset":%d,"tstype":"create","ts":%d,"broker":0`, r.Partition, r.Offset, r.Timestamp)
 	if len(r.Headers) > 0 {
 		b = append(b, `,"headers":[`...)
@@ -167,14 +168,14 @@ func appendKcat(b []byte, r *topology.Record) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(appendText(b, []byte(h.Key)), ',')
-			b = appendText(b, h.Value)
+			b = append(AppendText(b, []byte(h.Key)), ',')
+			b = AppendText(b, h.Value)
 		}
 		b = append(b, ']')
 	}
 	b = append(b, `,"key":`...)
-	b = appendText(b, r.Key)
+	b = AppendText(b, r.Key)
 	b = append(b, `,"payload":`...)
-	b = appendText(b, r.Value)
+	b = AppendText(b, r.Value)
 	return append(b, '}')
 }

@@ -1,4 +1,4 @@
-package main
+package rawfile
 
 import (
 	"encoding/base64"
@@ -7,26 +7,32 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"callstitch/processor/call"
+	"callstitch/topology"
 )
 
-// appendKeyed appends a record that has no schema as one JSON object: topic, key,
-// headers and value, each byte string as appendBytes writes it. Of headers with
-// one name the last is shown, as Kafka's clients do when asked for one.
-func appendKeyed(b []byte, topic string, key []byte, headers []call.Header, value []byte) []byte {
+// AppendObject appends a record that has no schema as one JSON object: topic, key,
+// headers and value, and the problem of reading it where there is one. A text of
+// bytes that are no UTF-8 is {"base64":…}, an absent one null. Of headers with one
+// name the last is shown, as Kafka's clients do when asked for one.
+func AppendObject(b []byte, r *topology.Record, problem error) []byte {
 	b = append(b, `{"topic":`...)
-	b = appendText(b, []byte(topic))
+	b = AppendText(b, []byte(r.Topic))
 	b = append(b, `,"key":`...)
-	b = appendBytes(b, key)
+	b = appendBytes(b, r.Key)
 	b = append(b, `,"headers":{`...)
-	for i, h := range lastOfEach(headers) {
+	for i, h := range lastOfEach(r.Headers) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendText(b, []byte(h.Key)), ':')
+		b = append(AppendText(b, []byte(h.Key)), ':')
 		b = appendBytes(b, h.Value)
 	}
 	b = append(b, `},"value":`...)
-	b = appendBytes(b, value)
+	b = appendBytes(b, r.Value)
+	if problem != nil {
+		b = append(b, `,"error":`...)
+		b = AppendText(b, []byte(problem.Error()))
+	}
 	return append(b, '}')
 }
 
@@ -48,16 +54,16 @@ func lastOfEach(headers []call.Header) []call.Header {
 // or as null.
 func appendBytes(b, s []byte) []byte {
 	if utf8.Valid(s) {
-		return appendText(b, s)
+		return AppendText(b, s)
 	}
 	b = append(b, `{"base64":"`...)
 	b = base64.StdEncoding.AppendEncode(b, s)
 	return append(b, `"}`...)
 }
 
-// appendText appends s as a JSON string, or null. Bytes that are not UTF-8 are
+// AppendText appends s as a JSON string, or null. Bytes that are not UTF-8 are
 // replaced: what must keep them uses appendBytes.
-func appendText(b, s []byte) []byte {
+func AppendText(b, s []byte) []byte {
 	if s == nil {
 		return append(b, "null"...)
 	}
