@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/processor/call"
 	"callstitch/schemas"
 	"callstitch/topology"
@@ -64,15 +65,15 @@ type storedEvent struct {
 	Offset    int64  `json:"src_offset"`
 }
 
-func openArchive(o *explainOptions, c *config, cfg memory.Config) (*archive, error) {
+func openArchive(o *explainOptions, c *config.Config, cfg memory.Config) (*archive, error) {
 	if len(c.Kafka.Brokers) == 0 {
 		return nil, usageError{errors.New("--file, --brokers or kafka.brokers is required")}
 	}
-	runtime, err := c.runtime(nil, nil, nil)
+	runtime, err := c.Runtime()
 	if err != nil {
 		return nil, err
 	}
-	registry, err := c.Registry.open()
+	registry, err := c.Registry.Open()
 	return &archive{
 		cfg: cfg, configured: len(c.Sources) > 0,
 		broker: kafka.TailConfig{Brokers: runtime.Brokers, Client: runtime.Client},

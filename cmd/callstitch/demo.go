@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 	"golang.org/x/sync/errgroup"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/console"
 	"callstitch/cmd/callstitch/internal/simulator"
 	"callstitch/cmd/callstitch/internal/terminal"
@@ -60,7 +61,7 @@ that closes, until Ctrl-C. Any Kafka client can look on.`,
 // demo is one run of it.
 type demo struct {
 	terminal.Writer
-	cfg   config
+	cfg   config.Config
 	page  *console.Console
 	log   *slog.Logger
 	lines chan *call.Session // closed sessions to print
@@ -94,7 +95,7 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 	}
 	d := &demo{
 		Writer: terminal.New(cmd.OutOrStdout()), cfg: demoConfig(broker.ListenAddrs(), registry.URL()),
-		log: newLog(logConfig{Level: "warn", Format: "text"}, os.Stderr), lines: make(chan *call.Session, maxDemoLines),
+		log: newLog(config.Log{Level: "warn", Format: "text"}, os.Stderr), lines: make(chan *call.Session, maxDemoLines),
 	}
 	d.greet(listener.Addr().String())
 	return d.run(ctx, listener, o.traffic)
@@ -102,11 +103,11 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 
 // demoConfig is an ordinary configuration, but for grace and the number of
 // partitions.
-func demoConfig(brokers []string, registry string) config {
-	c := defaultConfig()
+func demoConfig(brokers []string, registry string) config.Config {
+	c := config.Default()
 	c.Kafka.Brokers = brokers
 	c.Registry.URL = registry
-	c.Sources = []sourceConfig{{Topic: rawTopic}}
+	c.Sources = []config.Source{{Topic: rawTopic}}
 	c.Topics.Partitions = demoPartitions
 	c.ExchangePartitions = demoPartitions
 	c.Workers = 1
@@ -140,7 +141,7 @@ func (d *demo) greet(page string) {
 	line("topics", fmt.Sprintf("%s → %s, %s, %s, %s", rawTopic, t.Topics.Sessions, t.Topics.Events, t.Topics.Rejects, t.Topics.Audit))
 	line("look", fmt.Sprintf("callstitch tail %s -f --brokers %s --registry %s", t.Topics.Sessions, broker, d.cfg.Registry.URL))
 	line("", fmt.Sprintf("kcat -C -J -b %s -t %s -o -5", broker, rawTopic))
-	line("grace", fmt.Sprintf("%s instead of %s, so that sessions close soon", short(demoGrace), short(defaultConfig().Grace)))
+	line("grace", fmt.Sprintf("%s instead of %s, so that sessions close soon", config.FormatDuration(demoGrace), config.FormatDuration(config.Default().Grace)))
 	fmt.Fprintln(d)
 }
 
@@ -151,13 +152,14 @@ func (d *demo) run(ctx context.Context, listener net.Listener, traffic simulator
 	status := new(kafka.Status)
 	d.page = console.New(console.Config{
 		Topology: d.cfg.Topology(), Version: version(), Gatherer: metrics,
-		Note:   fmt.Sprintf("Demo: simulated traffic, and grace is %s instead of %s.", short(demoGrace), short(defaultConfig().Grace)),
+		Note:   fmt.Sprintf("Demo: simulated traffic, and grace is %s instead of %s.", config.FormatDuration(demoGrace), config.FormatDuration(config.Default().Grace)),
 		Status: func() console.Status { return consoleStatus(&d.cfg, status) },
 	})
-	runtime, err := d.cfg.runtime(d.log, metrics, d.committed)
+	runtime, err := d.cfg.Runtime()
 	if err != nil {
 		return err
 	}
+	runtime.Log, runtime.Registerer, runtime.OnCommit = d.log, metrics, d.committed
 	err = serve(ctx, listener, d.page, func(ctx context.Context) error {
 		processing, finish := context.WithCancel(context.Background())
 		defer finish()

@@ -93,7 +93,7 @@ func (o *explainOptions) gather(ctx context.Context, cmd *cobra.Command, q quest
 	if err != nil {
 		return evidence{}, err
 	}
-	c, err := o.process.config.load(false)
+	c, err := o.process.config.load()
 	if err != nil {
 		return evidence{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 	"callstitch/processor/decode"
@@ -423,20 +424,20 @@ func (x *explanation) sayStored(s *call.Session, o *storedSession) {
 // why says why a session is closed.
 func (x *explanation) why(s *call.Session) string {
 	if s.CloseReason == call.ClosedNormal {
-		return fmt.Sprintf("every leg has ended, and for grace (%s) nothing more arrived", short(x.cfg.Stitch.Grace))
+		return fmt.Sprintf("every leg has ended, and for grace (%s) nothing more arrived", config.FormatDuration(x.cfg.Stitch.Grace))
 	}
 	return x.waits(s) + ", and nothing more arrived"
 }
 
 // waits says what a session is, or was, waited for.
 func (x *explanation) waits(s *call.Session) string {
-	answered := "answered_timeout " + short(x.cfg.Stitch.AnsweredTimeout)
+	answered := "answered_timeout " + config.FormatDuration(x.cfg.Stitch.AnsweredTimeout)
 	var missing []string
 	for _, l := range s.Legs {
 		if l.Ended.Known() && l.Ended.Src != call.Timeout {
 			continue
 		}
-		timeout := "unanswered_timeout " + short(x.cfg.Stitch.UnansweredTimeout)
+		timeout := "unanswered_timeout " + config.FormatDuration(x.cfg.Stitch.UnansweredTimeout)
 		if l.Answered.Known() {
 			timeout = answered
 		}
@@ -448,7 +449,7 @@ func (x *explanation) waits(s *call.Session) string {
 	case s.CloseReason == call.ClosedTimeout || s.Disposition == call.InProgress:
 		return "a second hang-up tells of a transfer, and the leg that goes on was not seen to end (" + answered + ")"
 	}
-	return fmt.Sprintf("every leg has ended, and grace (%s) is not over", short(x.cfg.Stitch.Grace))
+	return fmt.Sprintf("every leg has ended, and grace (%s) is not over", config.FormatDuration(x.cfg.Stitch.Grace))
 }
 
 func (x *explanation) say(format string, args ...any) {

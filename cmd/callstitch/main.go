@@ -15,6 +15,7 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/topology/kafka"
 )
@@ -85,7 +86,7 @@ func exitCode(err error) int {
 		return exitUsage
 	}
 	_, usage := errors.AsType[usageError](err)
-	_, config := errors.AsType[*configError](err)
+	_, config := errors.AsType[*config.Error](err)
 	switch {
 	case usage || config:
 		return exitUsage
@@ -110,14 +111,14 @@ func untilSignal() (context.Context, context.CancelFunc) {
 }
 
 // newLog writes to w: for people on a terminal, else for machines.
-func newLog(c logConfig, w *os.File) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.level()}
+func newLog(c config.Log, w *os.File) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.SlogLevel()}
 	switch {
 	case c.Format == "json":
 		return slog.New(slog.NewJSONHandler(w, options))
 	case terminal.Is(w):
 		return slog.New(tint.NewTextHandler(w, &tint.Options{
-			Level: c.level(), TimeFormat: time.TimeOnly, NoColor: !terminal.ShowsColours(w),
+			Level: c.SlogLevel(), TimeFormat: time.TimeOnly, NoColor: !terminal.ShowsColours(w),
 		}))
 	}
 	return slog.New(slog.NewTextHandler(w, options))

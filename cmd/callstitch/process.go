@@ -94,7 +94,7 @@ func (o *processOptions) settings() (memory.Config, error) {
 	if !known && o.provider != "" {
 		return memory.Config{}, usageError{fmt.Errorf("--provider must be opentact, stringee, sonetel or bandwidth, not %q", o.provider)}
 	}
-	cfg, err := o.config.load(false)
+	cfg, err := o.config.load()
 	if err != nil {
 		return memory.Config{}, err
 	}

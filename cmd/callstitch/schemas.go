@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/schemas"
 )
@@ -63,7 +64,7 @@ func newSchemasCheck() *cobra.Command {
 	}
 	flags := addConfigFlags(cmd, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
-		cfg, err := flags.load(false)
+		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}
@@ -75,8 +76,8 @@ func newSchemasCheck() *cobra.Command {
 }
 
 // compareSchemas tells of each subject how it stands, with the difference.
-func compareSchemas(ctx context.Context, out terminal.Writer, cfg *config) error {
-	registry, err := cfg.Registry.open()
+func compareSchemas(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
+	registry, err := cfg.Registry.Open()
 	if err != nil {
 		return err
 	}
@@ -109,11 +110,11 @@ func newSchemasRegister() *cobra.Command {
 	}
 	flags := addConfigFlags(cmd, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
-		cfg, err := flags.load(false)
+		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}
-		registry, err := cfg.Registry.open()
+		registry, err := cfg.Registry.Open()
 		if err != nil {
 			return err
 		}

@@ -47,18 +47,18 @@ reason. It ends at the end of the topic, or with --follow goes on.`,
 var errEnough = errors.New("enough")
 
 func (o *tailOptions) run(cmd *cobra.Command, topic string) error {
-	cfg, err := o.config.load(false)
+	cfg, err := o.config.load()
 	if err != nil {
 		return err
 	}
 	if len(cfg.Kafka.Brokers) == 0 {
 		return usageError{errors.New("--brokers or kafka.brokers is required")}
 	}
-	runtime, err := cfg.runtime(nil, nil, nil)
+	runtime, err := cfg.Runtime()
 	if err != nil {
 		return err
 	}
-	registry, err := cfg.Registry.open()
+	registry, err := cfg.Registry.Open()
 	if err != nil {
 		return err
 	}

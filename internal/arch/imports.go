@@ -68,6 +68,10 @@ var rules = map[string]rule{
 		ours:    []string{"processor/call", "topology"},
 		foreign: []string{"github.com/prometheus/client_golang/*", "github.com/prometheus/client_golang/*/*"},
 	},
+	"cmd/callstitch/internal/config": {
+		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology", "topology/kafka"},
+		foreign: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/*"},
+	},
 	"cmd/callstitch/internal/rawfile": {
 		ours: []string{"processor/call", "topology"}, foreign: []string{"github.com/go-json-experiment/json/jsontext"},
 	},
@@ -81,6 +85,8 @@ var rules = map[string]rule{
 	"deploy/localkafka":                {ours: none, foreign: none},
 	"deploy/localkafka/cmd/localkafka": {ours: []string{"deploy/localkafka"}, foreign: none},
 	"internal/arch":                    {ours: none, foreign: none},
+	// Only tests import it.
+	"internal/docpage": {ours: none, foreign: none},
 }
 
 // askBroker asks the broker what no reader and no flag of the program tells.
@@ -101,7 +107,8 @@ var reserved = []struct {
 	{"github.com/twmb/franz-go/pkg/sr/srfake", []string{"cmd/callstitch/demo.go"}, true, "a fake registry is for the demo and tests"},
 	{module + "/topology/topologytest", none, true, "topologytest is for tests"},
 	{module + "/deploy/localkafka", []string{"deploy/localkafka/cmd/localkafka"}, true, "a local broker is for tests"},
-	{"testing", []string{"topology/topologytest", "deploy/localkafka"}, true, "a program does not test itself"},
+	{module + "/internal/docpage", none, true, "docpage is for tests"},
+	{"testing", []string{"topology/topologytest", "deploy/localkafka", "internal/docpage"}, true, "a program does not test itself"},
 }
 
 // checkImports holds a file's imports against the rules.

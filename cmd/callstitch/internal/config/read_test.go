@@ -1,19 +1,15 @@
-package main
+package config
 
 import (
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"callstitch/processor/call"
-	"callstitch/topology"
 )
 
-func load(t *testing.T, yaml string, environ ...string) (*config, error) {
+func load(t *testing.T, yaml string, environ ...string) (*Config, error) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("f.yaml", []byte(yaml), 0o600); err != nil {
@@ -33,7 +29,7 @@ func TestEmptyFileIsDefault(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if diff := cmp.Diff(defaultConfig(), *got); diff != "" {
+		if diff := cmp.Diff(Default(), *got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
@@ -55,11 +51,11 @@ emit: {legs: true}
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := defaultConfig()
+	want := Default()
 	want.Kafka.Brokers = []string{"a:1", "b:2"}
-	want.Sources = []sourceConfig{{Topic: "call.raw"}, {"bw", "bandwidth", "acme", "eu", true}}
+	want.Sources = []Source{{Topic: "call.raw"}, {"bw", "bandwidth", "acme", "eu", true}}
 	want.Topics.Prefix = "test."
-	want.Topics.Sessions = topicConfig{Name: "s", Partitions: 3, Retention: 48 * time.Hour}
+	want.Topics.Sessions = Topic{Name: "s", Partitions: 3, Retention: 48 * time.Hour}
 	want.Topics.Events.Retention = time.Hour
 	want.Retention = 90 * time.Minute
 	want.Grace = 2 * time.Second
@@ -74,7 +70,7 @@ func TestSourcesFromEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]sourceConfig{{Topic: "a", Provider: "stringee"}}, got.Sources); diff != "" {
+	if diff := cmp.Diff([]Source{{Topic: "a", Provider: "stringee"}}, got.Sources); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -161,23 +157,8 @@ log: {level: info, format: text}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(defaultConfig(), *got); diff != "" {
+	if diff := cmp.Diff(Default(), *got); diff != "" {
 		t.Errorf("(-documented +default):\n%s", diff)
-	}
-}
-
-func TestEveryKeyHasAVariable(t *testing.T) {
-	cfg := defaultConfig()
-	seen := map[string]string{}
-	eachKey(reflect.ValueOf(&cfg).Elem(), "", func(path string, _ reflect.Value) {
-		name := envName(path)
-		if other, ok := seen[name]; ok {
-			t.Errorf("%s is the variable of both %s and %s", name, other, path)
-		}
-		seen[name] = path
-	})
-	if seen["CALLSTITCH_HTTP_LISTEN"] != "http.listen" {
-		t.Error("http.listen has no variable")
 	}
 }
 
@@ -201,70 +182,5 @@ func TestFlagWinsOverFileAndEnvironment(t *testing.T) {
 	got, err := l.finish(false)
 	if err != nil || got.Grace != 3*time.Second {
 		t.Errorf("grace %v, %v", got, err)
-	}
-}
-
-func TestEditDistance(t *testing.T) {
-	for _, test := range []struct {
-		a, b string
-		want int
-	}{
-		{"grace", "grace", 0},
-		{"", "abc", 3},
-		{"abc", "", 3},
-		{"tsl", "tls", 1},
-		{"grcae", "grace", 1},
-		{"graze", "grace", 1},
-		{"partition", "partitions", 1},
-		{"kitten", "sitting", 3},
-	} {
-		if got := editDistance(test.a, test.b); got != test.want {
-			t.Errorf("%q to %q: %d, want %d", test.a, test.b, got, test.want)
-		}
-	}
-}
-
-// A source that names no provider has none: the first of the list would decode
-// everything as its own.
-func TestTopologyOfSources(t *testing.T) {
-	cfg := defaultConfig()
-	cfg.Sources = []sourceConfig{{Topic: "a"}, {Topic: "b", Provider: "xelion", Tenant: "t", Scope: "s", LinkByTag: true}}
-	want := []topology.Source{{Topic: "a"}, {Topic: "b", Provider: call.Sonetel, Tenant: "t", Scope: "s", LinkByTag: true}}
-	if diff := cmp.Diff(want, cfg.Topology().Sources); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// Secrets are in files, and never in what is shown.
-func TestSecrets(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if err := os.WriteFile("password", []byte("s3cret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg := defaultConfig()
-	cfg.Kafka.SASL = saslConfig{"scram-sha-256", "reader", "password"}
-	cfg.Registry.URL = "https://user:s3cret@one:8081, http://two:8081"
-	cfg.Registry.Username, cfg.Registry.PasswordFile = "reader", "password"
-	if problems := cfg.Validate(); problems != nil {
-		t.Fatal(problems)
-	}
-	runtime, err := cfg.runtime(nil, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	security, err := cfg.Kafka.security()
-	if err != nil || security.Password != "s3cret" || runtime.Registry.Password != "s3cret" {
-		t.Errorf("the passwords are not read: %v", err)
-	}
-	if got, want := cfg.Registry.shown(), "https://one:8081,http://two:8081"; got != want {
-		t.Errorf("shown %s, want %s", got, want)
-	}
-	cfg.Registry.CAFile = "password"
-	if _, err := cfg.runtime(nil, nil, nil); err == nil {
-		t.Error("a password is taken for a certificate")
-	}
-	cfg.Kafka.SASL.Mechanism = "plain"
-	if problems := cfg.Validate(); len(problems) != 1 || problems[0].Key != "kafka.sasl.mechanism" {
-		t.Errorf("a password would go over the wire as it is: %v", problems)
 	}
 }

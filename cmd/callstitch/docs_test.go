@@ -7,9 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/cmd/callstitch/internal/rawfile"
+	"callstitch/internal/docpage"
 	"callstitch/processor/call"
 	"callstitch/processor/decode"
 	"callstitch/schemas"
@@ -30,146 +29,12 @@ const (
 	recordsPage    = "../../docs/records.md"
 )
 
-// docBlock is a fenced block: its language and its text.
-var docBlock = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```")
-
-// docRow is the first cell of a table's row, docCode its words in code.
-var (
-	docRow  = regexp.MustCompile(`(?m)^\| ([^|]*) \|.*$`)
-	docCode = regexp.MustCompile("`([^`]*)`")
-)
-
-func readPage(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// section is what a page says under a heading, up to the next one of its level
-// or above.
-func section(t *testing.T, page, heading string) string {
-	t.Helper()
-	_, rest, found := strings.Cut(page, "\n"+heading+"\n")
-	if !found {
-		t.Fatalf("there is no heading %q", heading)
-	}
-	level, _, _ := strings.Cut(heading, " ")
-	if end := regexp.MustCompile(`(?m)^#{1,` + strconv.Itoa(len(level)) + `} `).FindStringIndex(rest); end != nil {
-		rest = rest[:end[0]]
-	}
-	return rest
-}
-
-// firstCells are the words in code in the first cells of a text's tables.
-func firstCells(text string) (words []string) {
-	for _, row := range docRow.FindAllStringSubmatch(text, -1) {
-		for _, m := range docCode.FindAllStringSubmatch(row[1], -1) {
-			words = append(words, m[1])
-		}
-	}
-	return words
-}
-
-// blocks are a page's fenced blocks of a language.
-func blocks(page, language string) (texts []string) {
-	for _, m := range docBlock.FindAllStringSubmatch(page, -1) {
-		if m[1] == language {
-			texts = append(texts, m[2])
-		}
-	}
-	return texts
-}
-
-// TestDocumentedDefaults holds the configuration in docs/operations.md against
-// the program's: it sets every key there is, each to its default.
-func TestDocumentedDefaults(t *testing.T) {
-	shown := blocks(readPage(t, operationsPage), "yaml")
-	if len(shown) == 0 {
-		t.Fatalf("%s shows no configuration", operationsPage)
-	}
-	file := filepath.Join(t.TempDir(), "callstitch.yaml")
-	if err := os.WriteFile(file, []byte(shown[0]), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l := newLoader()
-	if err := l.readFile(file); err != nil {
-		t.Fatal(err)
-	}
-	got, err := l.finish(true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := defaultConfig()
-	want.Kafka.Brokers = []string{"127.0.0.1:9092"} // the two keys without a default
-	want.Sources = []sourceConfig{{Topic: rawTopic}}
-	if diff := cmp.Diff(want, *got); diff != "" {
-		t.Errorf("-default +documented:\n%s", diff)
-	}
-	for _, key := range allKeys() {
-		if _, set := l.origin[strings.Replace(key, "[]", "[0]", 1)]; !set {
-			t.Errorf("the configuration in %s does not show %s", operationsPage, key)
-		}
-	}
-}
-
-// TestDocumentedKeys holds the table of keys against the program's, both ways.
-func TestDocumentedKeys(t *testing.T) {
-	documented := firstCells(section(t, readPage(t, operationsPage), "## Configuration"))
-	var all []string
-	for _, key := range documented {
-		if before, after, each := strings.Cut(key, ".*."); each {
-			for _, o := range (&topicsConfig{}).each() {
-				all = append(all, before+"."+o.key+"."+after)
-			}
-			continue
-		}
-		all = append(all, key)
-	}
-	slices.Sort(all)
-	want := allKeys()
-	slices.Sort(want)
-	if diff := cmp.Diff(want, all); diff != "" {
-		t.Errorf("keys of the table in %s (-program +documented):\n%s", operationsPage, diff)
-	}
-}
-
-// allKeys lists the paths of all keys; those of a source as sources[].topic.
-func allKeys() (keys []string) {
-	c := defaultConfig()
-	eachKey(reflect.ValueOf(&c).Elem(), "", func(path string, _ reflect.Value) {
-		if path != "sources" {
-			keys = append(keys, path)
-		}
-	})
-	eachKey(reflect.ValueOf(sourceConfig{}), "sources[]", func(path string, _ reflect.Value) { keys = append(keys, path) })
-	return keys
-}
-
-// TestDocumentedEnvironment reads the variables that docs/operations.md shows.
-func TestDocumentedEnvironment(t *testing.T) {
-	var environ []string
-	for _, m := range regexp.MustCompile(`(?m)^\$ export (CALLSTITCH_\S+=.*)$`).FindAllStringSubmatch(readPage(t, operationsPage), -1) {
-		environ = append(environ, strings.ReplaceAll(m[1], "'", ""))
-	}
-	l := newLoader()
-	l.readEnvironment(environ)
-	if len(environ) == 0 || len(l.unknown) > 0 || len(l.lines) > 0 {
-		t.Fatalf("%d variables; unknown %q, problems %q", len(environ), l.unknown, l.lines)
-	}
-	if len(l.cfg.Sources) != 2 || len(l.cfg.Kafka.Brokers) != 2 {
-		t.Errorf("got %d sources and %d brokers", len(l.cfg.Sources), len(l.cfg.Kafka.Brokers))
-	}
-}
-
 // TestDocumentedRecords decodes the records that the receivers in
 // docs/operations.md produce.
 func TestDocumentedRecords(t *testing.T) {
-	page := readPage(t, operationsPage)
-	_, rest, found := strings.Cut(page, "<!-- begin kcat -->\n")
-	lines := blocks(rest, "json")
+	page := docpage.Read(t, operationsPage)
+	_, rest, found := strings.Cut(string(page), "<!-- begin kcat -->\n")
+	lines := docpage.Page(rest).Blocks("json")
 	if !found || len(lines) == 0 {
 		t.Fatalf("%s shows no record", operationsPage)
 	}
@@ -193,9 +58,9 @@ func TestDocumentedRecords(t *testing.T) {
 // TestDocumentedExitCodes holds the table of exit codes against the constants.
 func TestDocumentedExitCodes(t *testing.T) {
 	var documented, want []string
-	for _, row := range docRow.FindAllStringSubmatch(section(t, readPage(t, operationsPage), "## Exit codes"), -1) {
-		if _, err := strconv.Atoi(row[1]); err == nil {
-			documented = append(documented, row[1])
+	for _, cell := range docpage.Read(t, operationsPage).Section(t, "## Exit codes").FirstCells() {
+		if _, err := strconv.Atoi(cell); err == nil {
+			documented = append(documented, cell)
 		}
 	}
 	for _, c := range exitConstants(t) {
@@ -232,7 +97,7 @@ func exitConstants(t *testing.T) (codes []int) {
 // TestDocumentedRejectReasons holds the table of reasons against the vocabulary.
 func TestDocumentedRejectReasons(t *testing.T) {
 	var documented []string
-	for _, word := range firstCells(section(t, readPage(t, operationsPage), "## Rejects")) {
+	for _, word := range docpage.Read(t, operationsPage).Section(t, "## Rejects").FirstWords() {
 		if word == strings.ToUpper(word) {
 			documented = append(documented, word)
 		}
@@ -241,7 +106,7 @@ func TestDocumentedRejectReasons(t *testing.T) {
 		t.Errorf("-program +documented:\n%s", diff)
 	}
 	for _, h := range topology.RejectHeaders(&call.Reject{}) {
-		if !strings.Contains(readPage(t, operationsPage), "`"+h.Key+"`") {
+		if !docpage.Read(t, operationsPage).HasWord(h.Key) {
 			t.Errorf("%s does not describe the header %s", operationsPage, h.Key)
 		}
 	}
@@ -250,7 +115,7 @@ func TestDocumentedRejectReasons(t *testing.T) {
 // TestDocumentedFlags holds the table of flags against the vocabulary.
 func TestDocumentedFlags(t *testing.T) {
 	want := slices.Sorted(slices.Values(call.Vocabulary()["flag"]))
-	documented := firstCells(section(t, readPage(t, recordsPage), "## Flags"))
+	documented := docpage.Read(t, recordsPage).Section(t, "## Flags").FirstWords()
 	if diff := cmp.Diff(want, documented); diff != "" {
 		t.Errorf("-program +documented:\n%s", diff)
 	}
@@ -259,13 +124,13 @@ func TestDocumentedFlags(t *testing.T) {
 // TestDocumentedWords finds words of the vocabularies that docs/records.md does
 // not name.
 func TestDocumentedWords(t *testing.T) {
-	page := readPage(t, recordsPage)
+	page := docpage.Read(t, recordsPage)
 	for field, words := range call.Vocabulary() {
 		if field == "reject_reason" || field == "provider" {
 			continue
 		}
 		for _, w := range words {
-			if !strings.Contains(page, "`"+w+"`") {
+			if !page.HasWord(w) {
 				t.Errorf("%s does not name %s of %s", recordsPage, w, field)
 			}
 		}
@@ -275,20 +140,20 @@ func TestDocumentedWords(t *testing.T) {
 // TestDocumentedFields finds fields of the records that their sections do not
 // name, and names in the tables that are no fields.
 func TestDocumentedFields(t *testing.T) {
-	page := readPage(t, recordsPage)
+	page := docpage.Read(t, recordsPage)
 	headings := map[schemas.Subject]string{
 		schemas.Events: "## Events", schemas.Sessions: "## Sessions", schemas.Legs: "## Legs", schemas.Audit: "## Audit",
 	}
 	for subject, heading := range headings {
 		t.Run(subject.String(), func(t *testing.T) {
-			text := section(t, page, heading)
+			text := page.Section(t, heading)
 			top, nested := schemaFields(t, subject.Schema())
 			for _, name := range append(slices.Clone(top), nested...) {
-				if !strings.Contains(text, "`"+name+"`") {
+				if !text.HasWord(name) {
 					t.Errorf("%s is not described under %s", name, heading)
 				}
 			}
-			for _, name := range firstCells(text) {
+			for _, name := range text.FirstWords() {
 				if !slices.Contains(top, name) {
 					t.Errorf("%s under %s is no field", name, heading)
 				}
@@ -302,7 +167,7 @@ func TestDocumentedFields(t *testing.T) {
 func TestDocumentedColumns(t *testing.T) {
 	top, _ := schemaFields(t, schemas.Sessions.Schema())
 	columns := 0
-	for _, sql := range blocks(readPage(t, operationsPage), "sql") {
+	for _, sql := range docpage.Read(t, operationsPage).Blocks("sql") {
 		for _, m := range regexp.MustCompile(`(?m)[ (,]([a-z][a-z0-9_]+) (?:LowCardinality|String|UInt64|Nullable|Bool|DateTime64|Int64)`).FindAllStringSubmatch(sql, -1) {
 			columns++
 			if !slices.Contains(top, m[1]) {
@@ -344,7 +209,7 @@ func schemaFields(t *testing.T, schema string) (top, nested []string) {
 // TestDocumentedLogLines holds the table of log lines against every warning and
 // error that the program logs, both ways.
 func TestDocumentedLogLines(t *testing.T) {
-	documented := firstCells(section(t, readPage(t, operationsPage), "## Log"))
+	documented := docpage.Read(t, operationsPage).Section(t, "## Log").FirstWords()
 	logged := logLines(t, "../..")
 	if len(logged) < 5 {
 		t.Fatalf("found only %q in the program", logged)
@@ -405,11 +270,11 @@ func logLine(n ast.Node) (string, bool) {
 // TestDocumentedInternalTopics holds the names of internal topics against the
 // topology's.
 func TestDocumentedInternalTopics(t *testing.T) {
-	page := readPage(t, operationsPage)
+	page := docpage.Read(t, operationsPage)
 	for _, id := range []string{"<application_id>", "callstitch"} {
 		c := topology.Config{ApplicationID: id}
 		for _, name := range []string{c.ExchangeTopic(), c.ChangelogTopic()} {
-			if !strings.Contains(page, name) {
+			if !strings.Contains(string(page), name) {
 				t.Errorf("%s does not name %s", operationsPage, name)
 			}
 		}
@@ -424,7 +289,7 @@ func TestDocumentedCommandMetric(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if strings.HasPrefix(f.GetName(), "callstitch_") && !strings.Contains(readPage(t, operationsPage), "| `"+f.GetName()+"` |") {
+		if strings.HasPrefix(f.GetName(), "callstitch_") && !strings.Contains(string(docpage.Read(t, operationsPage)), "| `"+f.GetName()+"` |") {
 			t.Errorf("%s does not list %s", operationsPage, f.GetName())
 		}
 	}
