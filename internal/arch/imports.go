@@ -72,6 +72,13 @@ var rules = map[string]rule{
 		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology", "topology/kafka"},
 		foreign: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/*"},
 	},
+	"cmd/callstitch/internal/explain": {
+		ours: []string{
+			"cmd/callstitch/internal/config", "cmd/callstitch/internal/console", "cmd/callstitch/internal/rawfile", "cmd/callstitch/internal/terminal",
+			"processor/call", "processor/decode", "processor/stitch", "schemas", "topology", "topology/kafka", "topology/memory",
+		},
+		foreign: none,
+	},
 	"cmd/callstitch/internal/rawfile": {
 		ours: []string{"processor/call", "topology"}, foreign: []string{"github.com/go-json-experiment/json/jsontext"},
 	},

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ type fact struct {
 
 // changes are the lines that tell in which facts a session, and one of its legs,
 // is not as it was.
-func (x *explanation) changes(was, is *call.Session, leg call.LegID) (lines []string) {
+func (x *story) changes(was, is *call.Session, leg call.LegID) (lines []string) {
 	type key struct{ line, name string }
 	old := map[key]string{}
 	for _, f := range x.facts(was, leg) {
@@ -29,7 +29,7 @@ func (x *explanation) changes(was, is *call.Session, leg call.LegID) (lines []st
 	}
 	line := ""
 	for _, f := range x.facts(is, leg) {
-		change := changed(f.name, old[key{f.line, f.name}], f.value)
+		change := changeText(f.name, old[key{f.line, f.name}], f.value)
 		switch {
 		case change == "":
 		case f.line == line:
@@ -44,7 +44,7 @@ func (x *explanation) changes(was, is *call.Session, leg call.LegID) (lines []st
 	return lines
 }
 
-func changed(name, was, is string) string {
+func changeText(name, was, is string) string {
 	switch {
 	case was == is:
 		return ""
@@ -57,7 +57,7 @@ func changed(name, was, is string) string {
 }
 
 // facts are those of a session, and of one of its legs where it has several.
-func (x *explanation) facts(s *call.Session, leg call.LegID) []fact {
+func (x *story) facts(s *call.Session, leg call.LegID) []fact {
 	if s == nil || s.LegCount == 0 {
 		return nil
 	}
@@ -72,13 +72,13 @@ func (x *explanation) facts(s *call.Session, leg call.LegID) []fact {
 		{"times", "answered_at", x.instant(s.Answered)},
 		{"times", "ended_at", x.instant(s.Ended)},
 		{"outcome", "disposition", s.Disposition.String()},
-		{"outcome", "answered_by", answerer(s.AnsweredBy)},
+		{"outcome", "answered_by", answererText(s.AnsweredBy)},
 		{"outcome", "hangup_party", s.HangupParty.String()},
 		{"outcome", "hangup_cause", s.HangupCause.String()},
-		{"outcome", "q850_cause", code(s.Q850)},
-		{"outcome", "sip_status", code(s.SIPStatus)},
+		{"outcome", "q850_cause", codeText(s.Q850)},
+		{"outcome", "sip_status", codeText(s.SIPStatus)},
 		{"transfers", "transfers", x.transfers(s)},
-		{"recordings", "recordings", recordings(s)},
+		{"recordings", "recordings", recordingsText(s)},
 		{"conference", "conference_id", printable(s.ConferenceID)},
 		{"flags", "quality_flags", strings.Join(s.Flags.Words(), " ")},
 	}
@@ -88,7 +88,7 @@ func (x *explanation) facts(s *call.Session, leg call.LegID) []fact {
 	return facts
 }
 
-func (x *explanation) legFacts(l *call.LegSummary) []fact {
+func (x *story) legFacts(l *call.LegSummary) []fact {
 	leg := x.leg(l.ID)
 	return []fact{
 		{leg, "role", l.Role.String()},
@@ -100,7 +100,7 @@ func (x *explanation) legFacts(l *call.LegSummary) []fact {
 	}
 }
 
-func (x *explanation) party(p call.Party) string {
+func (x *story) party(p call.Party) string {
 	switch {
 	case p == (call.Party{}):
 		return ""
@@ -110,28 +110,28 @@ func (x *explanation) party(p call.Party) string {
 	return console.Mask(p)
 }
 
-func answerer(a call.Answerer) string {
+func answererText(a call.Answerer) string {
 	if a == call.AnswererUnknown {
 		return ""
 	}
 	return a.String()
 }
 
-func (x *explanation) instant(i call.Instant) string {
+func (x *story) instant(i call.Instant) string {
 	if !i.Known() {
 		return ""
 	}
 	return x.clock(i.At) + " " + i.Src.String()
 }
 
-func code(c call.Code) string {
+func codeText(c call.Code) string {
 	if !c.Known() {
 		return ""
 	}
 	return fmt.Sprintf("%d %s", c.N, c.Src)
 }
 
-func (x *explanation) transfers(s *call.Session) string {
+func (x *story) transfers(s *call.Session) string {
 	var texts []string
 	for _, t := range s.Transfers {
 		text := t.Type.String() + " " + t.Result.String()
@@ -146,7 +146,7 @@ func (x *explanation) transfers(s *call.Session) string {
 	return strings.Join(texts, ", ")
 }
 
-func recordings(s *call.Session) string {
+func recordingsText(s *call.Session) string {
 	var texts []string
 	for _, r := range s.Recordings {
 		texts = append(texts, strings.TrimSpace(printable(r.ID)+" "+r.Status.String()))
@@ -156,7 +156,7 @@ func recordings(s *call.Session) string {
 
 // clock is an instant in the time zone of who reads it; its day is told where it
 // is not the day that the story has come to.
-func (x *explanation) clock(ms int64) string {
+func (x *story) clock(ms int64) string {
 	t := time.UnixMilli(ms)
 	if t.Format(time.DateOnly) == x.day {
 		return t.Format("15:04:05.000")

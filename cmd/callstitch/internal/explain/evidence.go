@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"cmp"
@@ -8,12 +8,13 @@ import (
 
 	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/processor/call"
+	"callstitch/processor/decode"
 	"callstitch/topology"
 	"callstitch/topology/memory"
 )
 
-// evidence is what an explanation is made from.
-type evidence struct {
+// Evidence is what an explanation is made from.
+type Evidence struct {
 	cfg   memory.Config
 	pile  pile
 	where string // what was read, for people
@@ -24,9 +25,10 @@ type evidence struct {
 	stored  []storedSession // as the output topic has them
 }
 
-// readEvidence reads a file as process does.
-func readEvidence(stdin io.Reader, file string, kcat bool, cfg memory.Config) (evidence, error) {
-	e := evidence{cfg: cfg}
+// ReadFile reads a file of raw records: kcat's lines, or raw events, a line each.
+// "-" is standard input. Its end is the end of every call.
+func ReadFile(stdin io.Reader, file string, kcat bool, cfg memory.Config) (Evidence, error) {
+	e := Evidence{cfg: cfg}
 	in := rawfile.Reader{Kcat: kcat, Topic: cfg.Sources[0].Topic, Process: e.pile.add}
 	err := in.ReadAll(stdin, []string{file})
 	if file == "-" {
@@ -79,6 +81,14 @@ func (p *pile) merge() {
 	})
 }
 
-func source(r *topology.Record) call.Source {
+func sourceOf(r *topology.Record) call.Source {
 	return call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+}
+
+func newDecoder(s topology.Source) *decode.Decoder {
+	return decode.New(decode.Settings{Provider: s.Provider, Tenant: s.Tenant, Scope: s.Scope, LinkByTag: s.LinkByTag})
+}
+
+func decodeRecord(d *decode.Decoder, r *topology.Record) decode.Result {
+	return d.Decode(decode.Input{Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0), Source: sourceOf(r)})
 }

@@ -1,10 +1,8 @@
-package main
+package explain
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,6 +18,32 @@ import (
 	"callstitch/topology/kafka"
 	"callstitch/topology/memory"
 )
+
+// Topics are where the topics of a broker are, and how they are read.
+type Topics struct {
+	Config  *config.Config // of brokers and registry
+	Runtime memory.Config  // of the core
+	From    string         // where outputs are searched from, as for kafka.TailConfig
+	// Window is how long before a call's first record and after its last one raw
+	// records are read.
+	Window time.Duration
+}
+
+// ReadTopics looks up in the output topics which raw records a question is about,
+// and reads those of that time.
+func ReadTopics(ctx context.Context, q Question, t Topics) (Evidence, error) {
+	a, err := openArchive(t)
+	if err != nil {
+		return Evidence{}, err
+	}
+	if err := a.find(ctx, q); err != nil {
+		return Evidence{}, err
+	}
+	return a.read(ctx, t.Window)
+}
+
+// errEnough ends the reading of a topic.
+var errEnough = errors.New("enough")
 
 // archive is what the topics of a broker keep of the calls that are asked about.
 type archive struct {
@@ -39,51 +63,22 @@ type archive struct {
 	sessions map[string]storedSession // the last record of each id
 }
 
-// storedSession is what is needed of a record of call.sessions.
-type storedSession struct {
-	ID          string   `json:"session_id"`
-	State       string   `json:"record_state"`
-	Revision    int      `json:"revision"`
-	Disposition string   `json:"disposition"`
-	Merged      []string `json:"merged_session_ids"`
-	Legs        []struct {
-		ID     string `json:"leg_id"`
-		CallID string `json:"provider_call_id"`
-	} `json:"legs"`
-}
-
-// storedEvent is what is needed of a record of call.events.
-type storedEvent struct {
-	Tenant    string `json:"tenant_id"`
-	Scope     string `json:"scope"`
-	Leg       string `json:"leg_id"`
-	CallID    string `json:"provider_call_id"`
-	ParentID  string `json:"provider_parent_call_id"`
-	At        int64  `json:"ingested_at"`
-	Topic     string `json:"src_topic"`
-	Partition int32  `json:"src_partition"`
-	Offset    int64  `json:"src_offset"`
-}
-
-func openArchive(o *explainOptions, c *config.Config, cfg memory.Config) (*archive, error) {
-	if len(c.Kafka.Brokers) == 0 {
-		return nil, usageError{errors.New("--file, --brokers or kafka.brokers is required")}
-	}
-	runtime, err := c.Runtime()
+func openArchive(t Topics) (*archive, error) {
+	runtime, err := t.Config.Runtime()
 	if err != nil {
 		return nil, err
 	}
-	registry, err := c.Registry.Open()
+	registry, err := t.Config.Registry.Open()
 	return &archive{
-		cfg: cfg, configured: len(c.Sources) > 0,
+		cfg: t.Runtime, configured: len(t.Config.Sources) > 0,
 		broker: kafka.TailConfig{Brokers: runtime.Brokers, Client: runtime.Client},
-		from:   o.from, registry: registry, own: map[schemas.Subject]*schemas.Reader{},
+		from:   t.From, registry: registry, own: map[schemas.Subject]*schemas.Reader{},
 		names: map[string]bool{}, legs: map[call.LegID]bool{}, sources: map[call.Source]bool{}, sessions: map[string]storedSession{},
 	}, err
 }
 
 // find finds the calls' raw records in the outputs.
-func (a *archive) find(ctx context.Context, q question) error {
+func (a *archive) find(ctx context.Context, q Question) error {
 	if q.at != nil {
 		if err := a.findRecord(ctx, q); err != nil || len(a.legs) == 0 {
 			return err
@@ -91,7 +86,7 @@ func (a *archive) find(ctx context.Context, q question) error {
 	} else {
 		a.names[q.id] = true
 		if q.leg != (call.LegID{}) {
-			a.add(q.leg)
+			a.addLeg(q.leg)
 		}
 	}
 	if err := a.findSessions(ctx); err != nil {
@@ -107,16 +102,16 @@ func (a *archive) find(ctx context.Context, q question) error {
 }
 
 // findRecord reads the raw record that is asked about, for the legs of its events.
-func (a *archive) findRecord(ctx context.Context, q question) error {
+func (a *archive) findRecord(ctx context.Context, q Question) error {
 	t := a.broker
 	t.Partitions = []int32{q.at.Partition}
 	err := a.tail(ctx, t, q.at.Topic, strconv.FormatInt(q.at.Offset, 10), func(r topology.Record) error {
-		if !q.isAbout(source(&r)) {
+		if !q.isAbout(sourceOf(&r)) {
 			return errEnough // the offset holds no record any more, or a commit marker
 		}
-		a.met(*q.at, r.Timestamp)
+		a.addSource(*q.at, r.Timestamp)
 		for _, e := range decodeRecord(newDecoder(a.cfg.SourceOf(r.Topic)), &r).Events {
-			a.add(e.Leg)
+			a.addLeg(e.Leg)
 		}
 		return errEnough
 	})
@@ -130,13 +125,13 @@ func (a *archive) findRecord(ctx context.Context, q question) error {
 	return nil
 }
 
-func (a *archive) add(leg call.LegID) {
+func (a *archive) addLeg(leg call.LegID) {
 	a.legs[leg] = true
 	a.names[leg.String()] = true
 }
 
-// met widens the time by a raw record of the calls.
-func (a *archive) met(s call.Source, at int64) {
+// addSource widens the time by a raw record of the calls.
+func (a *archive) addSource(s call.Source, at int64) {
 	if len(a.sources) == 0 || at < a.since {
 		a.since = at
 	}
@@ -154,7 +149,7 @@ func (a *archive) findSessions(ctx context.Context) error {
 	for _, s := range a.sessions { // order: a set has none
 		for _, l := range s.Legs {
 			if leg, ok := call.ParseLegID(l.ID); ok {
-				a.add(leg)
+				a.addLeg(leg)
 			}
 		}
 	}
@@ -179,7 +174,7 @@ func (a *archive) keepSession(ctx context.Context, r topology.Record) error {
 	return nil
 }
 
-// mayName says whether a value has one of the names in it. Avro keeps text as it
+// mayName reports whether a value has one of the names in it. Avro keeps text as it
 // is, so a value without it need not be decoded.
 func (a *archive) mayName(value []byte) bool {
 	for name := range a.names { // order: any one is enough
@@ -204,7 +199,7 @@ func (a *archive) named(s storedSession) bool {
 
 // findEvents finds the raw records of the legs, and when they arrived. The key of
 // an event is its leg.
-func (a *archive) findEvents(ctx context.Context, q question) error {
+func (a *archive) findEvents(ctx context.Context, q Question) error {
 	id := []byte(q.id)
 	return a.tail(ctx, a.broker, a.cfg.Topics.Events, a.from, func(r topology.Record) error {
 		leg, _ := call.ParseLegID(string(r.Key))
@@ -217,7 +212,7 @@ func (a *archive) findEvents(ctx context.Context, q question) error {
 		}
 		if a.legs[leg] || e.CallID == q.id || e.ParentID == q.id { // of a parent nothing else may have come
 			a.legs[leg] = true
-			a.met(call.Source{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset}, e.At)
+			a.addSource(call.Source{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset}, e.At)
 			a.learn(e)
 		}
 		return nil
@@ -241,38 +236,10 @@ func (a *archive) tail(ctx context.Context, t kafka.TailConfig, topic, from stri
 	return errors.Join(kafka.Tail(ctx, t, yield), ctx.Err())
 }
 
-// decode reads an output record with the schema that it was written with, or,
-// where the registry does not give it, with this program's own.
-func (a *archive) decode(ctx context.Context, subject schemas.Subject, r topology.Record, into any) error {
-	reader, avro, err := a.reader(ctx, subject, r.Value)
-	if err != nil {
-		return fmt.Errorf("decode %s %d %d: %w", r.Topic, r.Partition, r.Offset, err)
-	}
-	text, err := reader.AppendJSON(nil, avro)
-	if err != nil {
-		return fmt.Errorf("decode %s %d %d: %w", r.Topic, r.Partition, r.Offset, err)
-	}
-	return json.Unmarshal(text, into)
-}
-
-func (a *archive) reader(ctx context.Context, subject schemas.Subject, value []byte) (*schemas.Reader, []byte, error) {
-	id, avro, err := schemas.ParseFrame(value)
-	if err != nil || a.own[subject] != nil {
-		return a.own[subject], avro, err
-	}
-	reader, err := a.registry.Reader(ctx, id)
-	if err != nil {
-		a.noSchema = cmp.Or(a.noSchema, err)
-		reader, err = schemas.NewReader(subject.Schema())
-		a.own[subject] = reader
-	}
-	return reader, avro, err
-}
-
 // read reads the raw records around those of the calls.
-func (a *archive) read(ctx context.Context, window time.Duration) (evidence, error) {
+func (a *archive) read(ctx context.Context, window time.Duration) (Evidence, error) {
 	from, until := time.UnixMilli(a.since).Add(-window), time.UnixMilli(a.until).Add(window)
-	e := evidence{cfg: a.cfg, through: a.through(time.Now().UnixMilli())}
+	e := Evidence{cfg: a.cfg, through: a.through(time.Now().UnixMilli())}
 	topics := a.topics()
 	for _, topic := range topics {
 		t := a.broker
@@ -322,7 +289,7 @@ func (a *archive) through(now int64) int64 {
 func (a *archive) gone(p pile) int {
 	missing := len(a.sources)
 	for i := range p.records {
-		if a.sources[source(&p.records[i].Record)] {
+		if a.sources[sourceOf(&p.records[i].Record)] {
 			missing--
 		}
 	}
