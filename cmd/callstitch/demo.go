@@ -17,8 +17,8 @@ import (
 
 	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/console"
-	"callstitch/cmd/callstitch/internal/simulator"
 	"callstitch/cmd/callstitch/internal/terminal"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/kafka"

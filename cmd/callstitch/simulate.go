@@ -13,7 +13,7 @@ import (
 
 	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/rawfile"
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/kafka"

@@ -84,7 +84,7 @@ var rules = map[string]rule{
 	},
 	"cmd/callstitch/internal/terminal": {ours: []string{"processor/call"}, foreign: []string{"golang.org/x/term"}},
 	// The simulator shares nothing with what is tested with it: a mistake made twice would not show.
-	"cmd/callstitch/internal/simulator": {ours: none, foreign: none},
+	"internal/simulator": {ours: none, foreign: none},
 	// Only tests: what they kill is the built program.
 	"cmd/callstitch/internal/faults": {ours: none, foreign: none},
 	// The analyst reads what others read: it is Python, and its test knows nothing of the domain.

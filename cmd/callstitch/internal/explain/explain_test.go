@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"callstitch/cmd/callstitch/internal/simulator"
 	"callstitch/cmd/callstitch/internal/terminal"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/processor/stitch"
 	"callstitch/topology"

@@ -3,7 +3,7 @@ package simulator_test
 import (
 	"testing"
 
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/memory"
