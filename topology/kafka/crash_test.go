@@ -249,43 +249,16 @@ func canonicalOf(sessions map[string]map[string]any) []string {
 	var all []string
 	for _, id := range slices.Sorted(maps.Keys(sessions)) {
 		if s := sessions[id]; s["record_state"] != call.Superseded.String() {
-			all = append(all, canonicalFields(s))
+			all = append(all, topologytest.CanonicalFields(s))
 		}
 	}
 	return all
 }
 
-func canonicalFields(s map[string]any) string {
-	c := maps.Clone(s)
-	for _, f := range []string{
-		"revision", "generation", "record_version", "change_reason", "amended", "merged_session_ids", "duplicate_count",
-		"late_event_count", "out_of_order_count", "first_src_topic", "first_src_partition", "first_src_offset",
-		"last_src_topic", "last_src_partition", "last_src_offset", "emitted_at",
-	} {
-		delete(c, f)
-	}
-	var flags []any
-	for _, f := range c["quality_flags"].([]any) {
-		if f != "LATE_EVENTS" && f != "OUT_OF_ORDER" {
-			flags = append(flags, f)
-		}
-	}
-	c["quality_flags"] = flags
-	b, err := json.Marshal(c)
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
-
 // reference is what must be published in the end.
 func reference(t *testing.T, records []topologytest.Raw) []string {
 	t.Helper()
-	sessions := map[string]map[string]any{}
-	for id, s := range inMemory(t, records) {
-		sessions[id.String()] = parseSession(t, schemas.AppendJSON(nil, s))
-	}
-	return canonicalOf(sessions)
+	return inMemory(t, records).Canonical()
 }
 
 // awaitPublished polls the topic until it holds the reference.
