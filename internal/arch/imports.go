@@ -56,7 +56,7 @@ var rules = map[string]rule{
 		foreign: none, pure: true,
 	},
 	"topology/topologytest": {
-		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology", "topology/memory"},
+		ours:    []string{"internal/simulator", "processor/call", "processor/stitch", "schemas", "topology", "topology/memory"},
 		foreign: none,
 	},
 	"topology/kafka": {

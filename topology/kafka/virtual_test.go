@@ -342,7 +342,7 @@ func TestStateWithoutOwner(t *testing.T) {
 // stays where it was until every task is past what was there, committed or not.
 func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
 	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
-		runOver(t, cfg, topologytest.LinkedCalls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
+		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
 		other := client(t, cfg, kgo.TransactionalID("other"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		defer other.Close()
 		if err := other.BeginTransaction(); err != nil {
