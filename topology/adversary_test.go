@@ -6,39 +6,64 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"callstitch/processor/stitch"
 	"callstitch/topology/topologytest"
 )
 
 const disorder = 3 * time.Second
 
 // P1, P2 and P3: whatever the order, the repetitions, the partitions, the
-// workers and the faults, every call comes out as the one session that it was.
+// workers and the faults, every call comes out as the one session that it was. Calls
+// of seconds bring the messages of many legs under way at once; those of the
+// simulator last for minutes, and tell what providers tell.
 func TestAdversary(t *testing.T) {
-	for seed := range topologytest.Seeds(60) {
-		corpus := topologytest.Calls(seed, 12, 6*time.Second).Noise(seed, 8)
-		inOrder := memoryRun(t, 1, corpus.Shuffle(seed, 1, 0, 0))
-		if err := corpus.Check(inOrder); err != nil {
-			t.Fatalf("seed %d, in order: %v", seed, err)
+	t.Run("graphs", func(t *testing.T) {
+		for seed := range topologytest.Seeds(60) {
+			corpus := topologytest.Calls(seed, 12, 6*time.Second).Noise(seed, 8)
+			meetAdversary(t, corpus, disorder, topologytest.Scenario{Seed: seed, Stitch: topologytest.Short})
 		}
-		s := topologytest.Scenario{
-			Seed: seed, Partitions: []int32{1, 2, 7, 32}[seed%4], Workers: 1 + int(seed/4)%5, Sources: 1 + int32(seed)%4,
-			Faults: topologytest.Hostile,
+	})
+	t.Run("traffic", func(t *testing.T) {
+		for seed := range topologytest.Seeds(60) {
+			meetAdversary(t, topologytest.Traffic(seed, 12), pace*disorder, paced(topologytest.Scenario{Seed: seed}))
 		}
-		s.Records = corpus.Shuffle(seed, s.Sources, disorder, 0.3)
-		res := topologytest.Run(t, s)
-		if err := corpus.Check(res); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		if d := cmp.Diff(inOrder.Sessions.Canonical(), res.Sessions.Canonical()); d != "" {
-			t.Fatalf("seed %d: sessions differ (-in order +adversary):\n%s", seed, d)
-		}
+	})
+}
+
+// pace is how many times longer than those of Calls the calls of Traffic are.
+const pace = 30
+
+// paced makes a scenario one for Traffic.
+func paced(s topologytest.Scenario) topologytest.Scenario {
+	s.Stitch, s.Pace = topologytest.Minutes, pace
+	return s
+}
+
+// meetAdversary holds a hostile run over a corpus against what was drawn, and
+// against a run without faults.
+func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Duration, s topologytest.Scenario) {
+	t.Helper()
+	seed := s.Seed
+	inOrder := memoryRun(t, s.Stitch, corpus.Shuffle(seed, 1, 0, 0))
+	if err := corpus.Check(inOrder); err != nil {
+		t.Fatalf("seed %d, in order: %v", seed, err)
+	}
+	s.Partitions, s.Workers, s.Sources = []int32{1, 2, 7, 32}[seed%4], 1+int(seed/4)%5, 1+int32(seed)%4
+	s.Faults = topologytest.Hostile
+	s.Records = corpus.Shuffle(seed, s.Sources, disorder, 0.3)
+	res := topologytest.Run(t, s)
+	if err := corpus.Check(res); err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	if d := cmp.Diff(inOrder.Sessions.Canonical(), res.Sessions.Canonical()); d != "" {
+		t.Fatalf("seed %d: sessions differ (-in order +adversary):\n%s", seed, d)
 	}
 }
 
-// memoryRun is the reference: the runtime of package memory.
-func memoryRun(t *testing.T, partitions int32, records []topologytest.Raw) *topologytest.Result {
+// memoryRun is the reference: the runtime of package memory, over one partition.
+func memoryRun(t *testing.T, cfg stitch.Config, records []topologytest.Raw) *topologytest.Result {
 	t.Helper()
-	res, err := topologytest.Memory(partitions, topologytest.Short, records)
+	res, err := topologytest.Memory(1, cfg, records)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,8 @@ func TestMachineStories(t *testing.T) {
 		{name: "ABSORB forgets what was published", scenario: machine(stitch.Control{ForgetPublished: true})},
 		{
 			name:     "the first event names the session",
-			scenario: machine(stitch.Control{FirstEvent: true}),
-			draw:     topologytest.Calls, compared: true,
+			scenario: paced(machine(stitch.Control{FirstEvent: true})),
+			draw:     traffic, calls: 80, disorder: 30 * time.Second, compared: true,
 		},
 		{
 			name: "a short way between the tasks of a worker, without the gate",
@@ -67,4 +67,8 @@ func TestReplayNoticesLateByTimer(t *testing.T) {
 		}
 	}
 	t.Error("not noticed")
+}
+
+func traffic(seed uint64, calls int, _ time.Duration) *topologytest.Corpus {
+	return topologytest.Traffic(seed, calls)
 }

@@ -8,6 +8,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"callstitch/processor/stitch"
 	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
@@ -125,7 +126,7 @@ func (s *story) play(seed uint64) error {
 	sc.Seed = seed
 	draw := s.draw
 	if draw == nil {
-		draw = topologytest.LinkedCalls
+		draw = topologytest.Calls
 	}
 	corpus := draw(seed, cmp.Or(s.calls, 12), cmp.Or(s.span, 6*time.Second))
 	if s.timestamps > 0 {
@@ -139,12 +140,12 @@ func (s *story) play(seed uint64) error {
 	if err := corpus.Check(res); err != nil || !s.compared {
 		return err
 	}
-	return compare(corpus, res)
+	return compare(corpus, sc.Stitch, res)
 }
 
 // compare holds the sessions against those of the same messages in order.
-func compare(corpus *topologytest.Corpus, res *topologytest.Result) error {
-	inOrder, err := topologytest.Memory(1, topologytest.Short, corpus.Shuffle(1, 1, 0, 0))
+func compare(corpus *topologytest.Corpus, cfg stitch.Config, res *topologytest.Result) error {
+	inOrder, err := topologytest.Memory(1, cmp.Or(cfg, topologytest.Short), corpus.Shuffle(1, 1, 0, 0))
 	if err != nil {
 		return err
 	}

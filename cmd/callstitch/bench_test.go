@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/processor/stitch"
 	"callstitch/schemas"

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/config"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
@@ -27,11 +29,7 @@ It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
 	}
 	flags := addConfigFlags(cmd, brokersFlag, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
-		l, err := flags.read()
-		if err != nil {
-			return err
-		}
-		cfg, err := l.finish(true)
+		cfg, unknown, err := flags.loadToRun()
 		if err != nil {
 			return err
 		}
@@ -39,31 +37,31 @@ It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
 		defer stop()
 		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 		defer cancel()
-		out := newPaper(cmd.OutOrStdout())
-		out.mark("configuration is valid", nil)
-		for _, name := range l.unknown {
-			fmt.Fprintf(out, "%s %s sets no key; ignored\n", out.paint(yellow, "!"), name)
+		out := terminal.New(cmd.OutOrStdout())
+		out.Mark("configuration is valid", nil)
+		for _, name := range unknown {
+			fmt.Fprintf(out, "%s %s sets no key; ignored\n", out.Paint(terminal.Yellow, "!"), name)
 		}
 		return check(ctx, out, cfg)
 	})
 	return cmd
 }
 
-func check(ctx context.Context, out paper, cfg *config) error {
-	runtime, err := cfg.runtime(nil, nil, nil)
+func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
+	runtime, err := cfg.Runtime()
 	if err != nil {
 		return err
 	}
 	failed := 0
 	for _, f := range kafka.Examine(ctx, runtime) {
-		out.mark(f.What, f.Err)
+		out.Mark(f.What, f.Err)
 		if f.Err != nil {
 			failed++
 		}
 	}
 	wrong, err := checkSchemas(ctx, out, cfg)
 	if err != nil {
-		out.mark("schema registry "+cfg.Registry.shown()+" answers", err)
+		out.Mark("schema registry "+cfg.Registry.Shown()+" answers", err)
 		wrong = 1
 	}
 	if failed += wrong; failed > 0 {
@@ -74,8 +72,8 @@ func check(ctx context.Context, out paper, cfg *config) error {
 
 // checkSchemas compares every subject with the registry, and counts those that
 // a start would stumble over. An error means that the registry did not answer.
-func checkSchemas(ctx context.Context, out paper, cfg *config) (wrong int, err error) {
-	registry, err := cfg.Registry.open()
+func checkSchemas(ctx context.Context, out terminal.Writer, cfg *config.Config) (wrong int, err error) {
+	registry, err := cfg.Registry.Open()
 	if err != nil {
 		return 0, err
 	}
@@ -85,7 +83,7 @@ func checkSchemas(ctx context.Context, out paper, cfg *config) (wrong int, err e
 			return wrong, err
 		}
 		problem := schemaProblem(found, cfg.Registry.AutoRegister)
-		out.mark(schemaState(found), problem)
+		out.Mark(schemaState(found), problem)
 		if problem != nil {
 			wrong++
 		}
@@ -124,7 +122,7 @@ type subjectTopic struct {
 }
 
 // subjects are the schemas that a start needs, with their topics.
-func subjects(cfg *config) []subjectTopic {
+func subjects(cfg *config.Config) []subjectTopic {
 	t := cfg.Topology()
 	sinks := map[schemas.Subject]topology.Sink{
 		schemas.Events: topology.Events, schemas.Sessions: topology.Sessions,

@@ -15,8 +15,10 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 	"golang.org/x/sync/errgroup"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/console"
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/cmd/callstitch/internal/terminal"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
@@ -58,8 +60,8 @@ that closes, until Ctrl-C. Any Kafka client can look on.`,
 
 // demo is one run of it.
 type demo struct {
-	paper
-	cfg   config
+	terminal.Writer
+	cfg   config.Config
 	page  *console.Console
 	log   *slog.Logger
 	lines chan *call.Session // closed sessions to print
@@ -92,8 +94,8 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	d := &demo{
-		paper: newPaper(cmd.OutOrStdout()), cfg: demoConfig(broker.ListenAddrs(), registry.URL()),
-		log: newLog(logConfig{Level: "warn", Format: "text"}, os.Stderr), lines: make(chan *call.Session, maxDemoLines),
+		Writer: terminal.New(cmd.OutOrStdout()), cfg: demoConfig(broker.ListenAddrs(), registry.URL()),
+		log: newLog(config.Log{Level: "warn", Format: "text"}, os.Stderr), lines: make(chan *call.Session, maxDemoLines),
 	}
 	d.greet(listener.Addr().String())
 	return d.run(ctx, listener, o.traffic)
@@ -101,11 +103,11 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 
 // demoConfig is an ordinary configuration, but for grace and the number of
 // partitions.
-func demoConfig(brokers []string, registry string) config {
-	c := defaultConfig()
+func demoConfig(brokers []string, registry string) config.Config {
+	c := config.Default()
 	c.Kafka.Brokers = brokers
 	c.Registry.URL = registry
-	c.Sources = []sourceConfig{{Topic: rawTopic}}
+	c.Sources = []config.Source{{Topic: rawTopic}}
 	c.Topics.Partitions = demoPartitions
 	c.ExchangePartitions = demoPartitions
 	c.Workers = 1
@@ -129,15 +131,17 @@ func listenNear(address string, asked bool) (net.Listener, error) {
 func (d *demo) greet(page string) {
 	t := d.cfg.Topology()
 	broker := d.cfg.Kafka.Brokers[0]
-	line := func(name, text string) { fmt.Fprintf(d, "  %s %s\n", d.paint(dim, fmt.Sprintf("%-9s", name)), text) }
-	fmt.Fprintln(d, d.paint(bold, "callstitch demo")+": simulated calls of four providers, stitched into sessions")
-	line("page", d.paint(cyan, "http://"+page+"/"))
+	line := func(name, text string) {
+		fmt.Fprintf(d, "  %s %s\n", d.Paint(terminal.Dim, fmt.Sprintf("%-9s", name)), text)
+	}
+	fmt.Fprintln(d, d.Paint(terminal.Bold, "callstitch demo")+": simulated calls of four providers, stitched into sessions")
+	line("page", d.Paint(terminal.Cyan, "http://"+page+"/"))
 	line("broker", broker)
 	line("registry", d.cfg.Registry.URL)
 	line("topics", fmt.Sprintf("%s → %s, %s, %s, %s", rawTopic, t.Topics.Sessions, t.Topics.Events, t.Topics.Rejects, t.Topics.Audit))
 	line("look", fmt.Sprintf("callstitch tail %s -f --brokers %s --registry %s", t.Topics.Sessions, broker, d.cfg.Registry.URL))
 	line("", fmt.Sprintf("kcat -C -J -b %s -t %s -o -5", broker, rawTopic))
-	line("grace", fmt.Sprintf("%s instead of %s, so that sessions close soon", short(demoGrace), short(defaultConfig().Grace)))
+	line("grace", fmt.Sprintf("%s instead of %s, so that sessions close soon", config.FormatDuration(demoGrace), config.FormatDuration(config.Default().Grace)))
 	fmt.Fprintln(d)
 }
 
@@ -148,13 +152,14 @@ func (d *demo) run(ctx context.Context, listener net.Listener, traffic simulator
 	status := new(kafka.Status)
 	d.page = console.New(console.Config{
 		Topology: d.cfg.Topology(), Version: version(), Gatherer: metrics,
-		Note:   fmt.Sprintf("Demo: simulated traffic, and grace is %s instead of %s.", short(demoGrace), short(defaultConfig().Grace)),
+		Note:   fmt.Sprintf("Demo: simulated traffic, and grace is %s instead of %s.", config.FormatDuration(demoGrace), config.FormatDuration(config.Default().Grace)),
 		Status: func() console.Status { return consoleStatus(&d.cfg, status) },
 	})
-	runtime, err := d.cfg.runtime(d.log, metrics, d.committed)
+	runtime, err := d.cfg.Runtime()
 	if err != nil {
 		return err
 	}
+	runtime.Log, runtime.Registerer, runtime.OnCommit = d.log, metrics, d.committed
 	err = serve(ctx, listener, d.page, func(ctx context.Context) error {
 		processing, finish := context.WithCancel(context.Background())
 		defer finish()
@@ -228,12 +233,12 @@ func (d *demo) committed(outputs []topology.Output) {
 }
 
 func (d *demo) printSession(s *call.Session) {
-	fmt.Fprintln(d, sessionLine(d.paper, s))
+	fmt.Fprintln(d, d.SessionLine(s))
 }
 
 func (d *demo) summary() error {
 	total := d.books.total()
-	fmt.Fprintf(d, "\n%s\n", d.paint(bold, "summary"))
+	fmt.Fprintf(d, "\n%s\n", d.Paint(terminal.Bold, "summary"))
 	fmt.Fprintf(d, "  %d records read = %d decoded + %d ignored + %d rejected\n",
 		total.Read, total.Decoded, total.Ignored, total.Rejected)
 	fmt.Fprintf(d, "  %d events = %d accepted + %d duplicate + %d conflicting + %d late\n",
@@ -241,12 +246,12 @@ func (d *demo) summary() error {
 	fmt.Fprintf(d, "  %d sessions closed\n", d.books.sessions)
 	switch {
 	case !total.Balanced():
-		d.mark("the books balance", errors.New("they do not; this is a defect: please report it"))
+		d.Mark("the books balance", errors.New("they do not; this is a defect: please report it"))
 		return errors.New("the books do not balance")
 	case total.Read != d.sent:
-		d.mark(fmt.Sprintf("the books balance, up to %d of the %d records that were sent", total.Read, d.sent), nil)
+		d.Mark(fmt.Sprintf("the books balance, up to %d of the %d records that were sent", total.Read, d.sent), nil)
 	default:
-		d.mark(fmt.Sprintf("the books balance: all %d records that were sent are in them", d.sent), nil)
+		d.Mark(fmt.Sprintf("the books balance: all %d records that were sent are in them", d.sent), nil)
 	}
 	return nil
 }

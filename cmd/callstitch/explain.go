@@ -3,16 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"callstitch/processor/call"
-	"callstitch/topology"
+	"callstitch/cmd/callstitch/internal/explain"
+	"callstitch/cmd/callstitch/internal/terminal"
 )
 
 // explainWindow is how long before a call's first record and after its last one
@@ -66,9 +62,9 @@ the OFFSET of a raw event is the number of its line, from 0.`,
 }
 
 func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
-	q, err := parseQuestion(args)
+	q, err := explain.ParseQuestion(args)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if o.window <= 0 {
 		return usageError{errors.New("--window must be more than 0")}
@@ -79,97 +75,27 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	r := relate(e, q)
-	if !r.found() {
-		return fmt.Errorf("%s is in none of %s", q, e.where)
-	}
-	return newExplanation(newPaper(cmd.OutOrStdout()), q, r, o.showNumbers).tell(e)
+	return explain.Explain(terminal.New(cmd.OutOrStdout()), q, e, o.showNumbers)
 }
 
 // gather reads the evidence from the file or the broker.
-func (o *explainOptions) gather(ctx context.Context, cmd *cobra.Command, q question) (evidence, error) {
-	cfg, err := o.process.settings()
+func (o *explainOptions) gather(ctx context.Context, cmd *cobra.Command, q explain.Question) (explain.Evidence, error) {
+	runtime, err := o.process.settings()
 	if err != nil {
-		return evidence{}, err
+		return explain.Evidence{}, err
 	}
-	c, err := o.process.config.load(false)
+	cfg, err := o.process.config.load()
 	if err != nil {
-		return evidence{}, err
+		return explain.Evidence{}, err
 	}
-	if err := q.checkTopic(c.Topology()); err != nil {
-		return evidence{}, err
+	if err := q.CheckTopic(cfg.Topology()); err != nil {
+		return explain.Evidence{}, usageError{err}
 	}
 	if o.file != "" {
-		return readEvidence(cmd.InOrStdin(), o.file, o.process.format == "kcat", cfg)
+		return explain.ReadFile(cmd.InOrStdin(), o.file, o.process.format == "kcat", runtime)
 	}
-	a, err := openArchive(o, c, cfg)
-	if err != nil {
-		return evidence{}, err
+	if len(cfg.Kafka.Brokers) == 0 {
+		return explain.Evidence{}, usageError{errors.New("--file, --brokers or kafka.brokers is required")}
 	}
-	if err := a.find(ctx, q); err != nil {
-		return evidence{}, err
-	}
-	return a.read(ctx, o.window)
-}
-
-// question is what is to be explained: a raw record, or an id.
-type question struct {
-	at  *call.Source
-	id  string     // a session, a leg, or a provider's call
-	leg call.LegID // zero unless the id has the form of a leg's
-}
-
-func parseQuestion(args []string) (question, error) {
-	if args[0] == "" { // every text contains it
-		return question{}, usageError{errors.New("the ID or TOPIC must not be empty")}
-	}
-	if len(args) == 1 {
-		q := question{id: args[0]}
-		q.leg, _ = call.ParseLegID(q.id)
-		return q, nil
-	}
-	partition, err := strconv.ParseInt(args[1], 10, 32)
-	if err != nil || partition < 0 {
-		return question{}, usageError{fmt.Errorf("PARTITION must be a number from 0, not %q", args[1])}
-	}
-	offset, err := strconv.ParseInt(args[2], 10, 64)
-	if err != nil || offset < 0 {
-		return question{}, usageError{fmt.Errorf("OFFSET must be a number from 0, not %q", args[2])}
-	}
-	return question{at: &call.Source{Topic: args[0], Partition: int32(partition), Offset: offset}}, nil
-}
-
-// checkTopic refuses a topic that holds no raw records: taken for one, a session
-// would be told to be rejected, and to be in the rejects topic.
-func (q question) checkTopic(t topology.Config) error {
-	if q.at == nil {
-		return nil
-	}
-	var sources []string
-	for _, s := range t.Sources {
-		sources = append(sources, s.Topic)
-	}
-	ours := []string{t.Topics.Events, t.Topics.Sessions, t.Topics.Legs, t.Topics.Rejects, t.Topics.Audit, t.ExchangeTopic(), t.ChangelogTopic()}
-	switch {
-	case len(sources) > 0 && !slices.Contains(sources, q.at.Topic):
-		return usageError{fmt.Errorf("%s is not a topic of raw records: the sources are %s", q.at.Topic, strings.Join(sources, ", "))}
-	case len(sources) == 0 && slices.Contains(ours, q.at.Topic):
-		return usageError{fmt.Errorf("%s is not a topic of raw records: callstitch itself writes it", q.at.Topic)}
-	}
-	return nil
-}
-
-// isAbout says whether the question names the record.
-func (q question) isAbout(s call.Source) bool { return q.at != nil && *q.at == s }
-
-func (q question) String() string {
-	if q.at != nil {
-		return "raw record " + position(*q.at)
-	}
-	return fmt.Sprintf("session, leg or provider call id %q", q.id)
-}
-
-// position is a raw record as explain takes it on its command line.
-func position(s call.Source) string {
-	return fmt.Sprintf("%s %d %d", s.Topic, s.Partition, s.Offset)
+	return explain.ReadTopics(ctx, q, explain.Topics{Config: cfg, Runtime: runtime, From: o.from, Window: o.window})
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"callstitch/cmd/callstitch/internal/config"
 )
 
 // keyFlag is a flag that stands for a key of the configuration. The names in
@@ -39,29 +41,26 @@ func addConfigFlags(cmd *cobra.Command, keys ...keyFlag) *configFlags {
 	return f
 }
 
-// read is the configuration from defaults, file, environment and flags, later
-// ones winning, before it is validated.
-func (f *configFlags) read() (*loader, error) {
-	l := newLoader()
-	if f.file != "" {
-		if err := l.readFile(f.file); err != nil {
-			return nil, &configError{[]string{err.Error()}}
-		}
-	}
-	l.readEnvironment(os.Environ())
-	for _, k := range f.keys {
-		if flag := f.cmd.Flags().Lookup(k.name); flag.Changed {
-			l.readFlag(k.key, flag.Value.String(), "--"+k.name)
-		}
-	}
-	return l, nil
+// load is the configuration of a command that may do without a broker.
+func (f *configFlags) load() (*config.Config, error) {
+	cfg, _, err := config.Read(f.inputs())
+	return cfg, err
 }
 
-// load is the whole configuration, valid.
-func (f *configFlags) load(needsBroker bool) (*config, error) {
-	l, err := f.read()
-	if err != nil {
-		return nil, err
+// loadToRun is the configuration of a command that cannot, and the variables that
+// set no key of it.
+func (f *configFlags) loadToRun() (cfg *config.Config, unknown []string, err error) {
+	in := f.inputs()
+	in.MeetsBroker = true
+	return config.Read(in)
+}
+
+func (f *configFlags) inputs() config.Inputs {
+	in := config.Inputs{File: f.file, Environ: os.Environ()}
+	for _, k := range f.keys {
+		if flag := f.cmd.Flags().Lookup(k.name); flag.Changed {
+			in.Flags = append(in.Flags, config.Flag{Name: k.name, Key: k.key, Value: flag.Value.String()})
+		}
 	}
-	return l.finish(needsBroker)
+	return in
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -15,8 +14,9 @@ import (
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"callstitch/cmd/callstitch/internal/config"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/topology/kafka"
 )
 
@@ -86,7 +86,7 @@ func exitCode(err error) int {
 		return exitUsage
 	}
 	_, usage := errors.AsType[usageError](err)
-	_, config := errors.AsType[*configError](err)
+	_, config := errors.AsType[*config.Error](err)
 	switch {
 	case usage || config:
 		return exitUsage
@@ -111,25 +111,15 @@ func untilSignal() (context.Context, context.CancelFunc) {
 }
 
 // newLog writes to w: for people on a terminal, else for machines.
-func newLog(c logConfig, w *os.File) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.level()}
+func newLog(c config.Log, w *os.File) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.SlogLevel()}
 	switch {
 	case c.Format == "json":
 		return slog.New(slog.NewJSONHandler(w, options))
-	case isTerminal(w):
+	case terminal.Is(w):
 		return slog.New(tint.NewTextHandler(w, &tint.Options{
-			Level: c.level(), TimeFormat: time.TimeOnly, NoColor: !colours(w),
+			Level: c.SlogLevel(), TimeFormat: time.TimeOnly, NoColor: !terminal.ShowsColours(w),
 		}))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// colours says whether w shows them and the user wants them (no-color.org).
-func colours(w io.Writer) bool {
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -4,13 +4,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/processor/call"
 	"callstitch/schemas"
 	"callstitch/topology"
@@ -66,9 +65,9 @@ func (o *processOptions) run(cmd *cobra.Command, files []string) error {
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10)
 	p := &printer{out: out, topics: cfg.Topics, emit: o.emit}
 	run := memory.New(cfg, p.print)
-	in := input{kcat: o.format == "kcat", source: cfg.Sources[0].Topic, idle: p.flush}
-	in.process = func(r topology.Record) error { return errors.Join(run.Process(r), p.err) }
-	if err := in.readAll(cmd.InOrStdin(), files); err != nil {
+	in := rawfile.Reader{Kcat: o.format == "kcat", Topic: cfg.Sources[0].Topic, Idle: p.flush}
+	in.Process = func(r topology.Record) error { return errors.Join(run.Process(r), p.err) }
+	if err := in.ReadAll(cmd.InOrStdin(), files); err != nil {
 		p.flush()
 		return err
 	}
@@ -95,7 +94,7 @@ func (o *processOptions) settings() (memory.Config, error) {
 	if !known && o.provider != "" {
 		return memory.Config{}, usageError{fmt.Errorf("--provider must be opentact, stringee, sonetel or bandwidth, not %q", o.provider)}
 	}
-	cfg, err := o.config.load(false)
+	cfg, err := o.config.load()
 	if err != nil {
 		return memory.Config{}, err
 	}
@@ -119,73 +118,6 @@ func (o *processOptions) settings() (memory.Config, error) {
 	return m, nil
 }
 
-// input turns lines into records of the topology.
-type input struct {
-	kcat    bool
-	source  string // topic of lines that name none
-	process func(topology.Record) error
-	idle    func() // called before the input may have to be waited for
-	number  int64  // of the next line, over all files
-}
-
-// readAll reads the files in turn, or standard input where there are none; "-"
-// is standard input too.
-func (in *input) readAll(stdin io.Reader, files []string) error {
-	if len(files) == 0 {
-		files = []string{"-"}
-	}
-	for _, name := range files {
-		if err := in.readFile(stdin, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (in *input) readFile(stdin io.Reader, name string) error {
-	if name == "-" {
-		return in.read(stdin, "standard input")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("read records: %w", err)
-	}
-	defer f.Close()
-	return in.read(f, name)
-}
-
-func (in *input) read(r io.Reader, name string) error {
-	from := newLines(r)
-	from.number = in.number
-	defer func() { in.number = from.number }()
-	for {
-		if from.idle() {
-			in.idle()
-		}
-		line, number, err := from.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read records from %s: %w", name, err)
-		}
-		if err := in.process(in.record(line, number)); err != nil {
-			return fmt.Errorf("process line %d of %s: %w", number+1, name, err)
-		}
-	}
-}
-
-// record is the raw record of a line. A line of another format than expected is
-// a record too: the decoder rejects what it does not know, with its bytes.
-func (in *input) record(line []byte, number int64) topology.Record {
-	if in.kcat {
-		if r, err := parseKcat(line); err == nil {
-			return r
-		}
-	}
-	return topology.Record{Topic: in.source, Offset: number, Value: line}
-}
-
 // printer writes records as lines of JSON.
 type printer struct {
 	out      *bufio.Writer
@@ -205,7 +137,9 @@ func (p *printer) print(o topology.Output) {
 	}
 	p.line = p.line[:0]
 	if reject, ok := o.Value.(*call.Reject); ok {
-		p.line = appendKeyed(p.line, p.topics.Rejects, o.Key, slices.Concat(reject.Headers, topology.RejectHeaders(reject)), reject.Value)
+		p.line = rawfile.AppendObject(p.line, &topology.Record{
+			Topic: p.topics.Rejects, Key: o.Key, Headers: slices.Concat(reject.Headers, topology.RejectHeaders(reject)), Value: reject.Value,
+		}, nil)
 	} else if p.emit == "all" {
 		p.line = appendWrapped(p.line, topicOf(p.topics, o.Sink), o)
 	} else {
@@ -239,9 +173,9 @@ func topicOf(t topology.Topics, s topology.Sink) string {
 
 func appendWrapped(b []byte, topic string, o topology.Output) []byte {
 	b = append(b, `{"topic":`...)
-	b = appendText(b, []byte(topic))
+	b = rawfile.AppendText(b, []byte(topic))
 	b = append(b, `,"key":`...)
-	b = appendText(b, o.Key)
+	b = rawfile.AppendText(b, o.Key)
 	b = append(b, `,"value":`...)
 	b = schemas.AppendJSON(b, o.Value)
 	return append(b, '}')

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/console"
 	"callstitch/topology/kafka"
 )
@@ -38,16 +39,12 @@ not as the state needs it, 5 where records were deleted before they were read, a
 	flags := addConfigFlags(cmd, brokersFlag, registryFlag, startFlag, workersFlag, generationFlag, graceFlag,
 		exchangeFlag, listenFlag, logLevelFlag, logFormatFlag)
 	cmd.RunE = runs(func(_ *cobra.Command, _ []string) error {
-		l, err := flags.read()
-		if err != nil {
-			return err
-		}
-		cfg, err := l.finish(true)
+		cfg, unknown, err := flags.loadToRun()
 		if err != nil {
 			return err
 		}
 		log := newLog(cfg.Log, os.Stderr)
-		for _, name := range l.unknown {
+		for _, name := range unknown {
 			log.Warn("an environment variable sets no key", "name", name)
 		}
 		ctx, stop := untilSignal()
@@ -58,7 +55,7 @@ not as the state needs it, 5 where records were deleted before they were read, a
 }
 
 // run is one instance: its workers and its console.
-func run(ctx context.Context, cfg *config, log *slog.Logger) error {
+func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	limitMemory(log)
 	metrics := newMetrics()
 	status := new(kafka.Status)
@@ -66,12 +63,13 @@ func run(ctx context.Context, cfg *config, log *slog.Logger) error {
 		Topology: cfg.Topology(), Version: version(), Gatherer: metrics,
 		Status: func() console.Status { return consoleStatus(cfg, status) },
 	})
-	runtime, err := cfg.runtime(log, metrics, page.Observe)
+	runtime, err := cfg.Runtime()
 	if err != nil {
 		return err
 	}
+	runtime.Log, runtime.Registerer, runtime.OnCommit = log, metrics, page.Observe
 	log.Info("starting", "version", version(), "application_id", cfg.ApplicationID, "brokers", cfg.Kafka.Brokers,
-		"schema_registry", cfg.Registry.shown(), "sources", len(cfg.Sources))
+		"schema_registry", cfg.Registry.Shown(), "sources", len(cfg.Sources))
 	return serveWhile(ctx, cfg.HTTP.Listen, page, log, func(ctx context.Context) error {
 		return kafka.Run(ctx, runtime, status)
 	})

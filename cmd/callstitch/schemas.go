@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/config"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/schemas"
 )
 
@@ -62,20 +64,20 @@ func newSchemasCheck() *cobra.Command {
 	}
 	flags := addConfigFlags(cmd, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
-		cfg, err := flags.load(false)
+		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 		defer cancel()
-		return compareSchemas(ctx, newPaper(cmd.OutOrStdout()), cfg)
+		return compareSchemas(ctx, terminal.New(cmd.OutOrStdout()), cfg)
 	})
 	return cmd
 }
 
 // compareSchemas tells of each subject how it stands, with the difference.
-func compareSchemas(ctx context.Context, out paper, cfg *config) error {
-	registry, err := cfg.Registry.open()
+func compareSchemas(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
+	registry, err := cfg.Registry.Open()
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func compareSchemas(ctx context.Context, out paper, cfg *config) error {
 			return err
 		}
 		problem := schemaProblem(found, true)
-		out.mark(schemaState(found), problem)
+		out.Mark(schemaState(found), problem)
 		if found.Diff != "" {
 			fmt.Fprintln(out, found.Diff)
 		}
@@ -108,24 +110,24 @@ func newSchemasRegister() *cobra.Command {
 	}
 	flags := addConfigFlags(cmd, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
-		cfg, err := flags.load(false)
+		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}
-		registry, err := cfg.Registry.open()
+		registry, err := cfg.Registry.Open()
 		if err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 		defer cancel()
-		out, failed := newPaper(cmd.OutOrStdout()), 0
+		out, failed := terminal.New(cmd.OutOrStdout()), 0
 		for _, s := range subjects(cfg) {
 			id, err := registry.Register(ctx, s.subject, s.topic)
 			what := fmt.Sprintf("schema %s is registered with id %d", schemas.SubjectName(s.topic), id)
 			if err != nil {
 				what, failed = "schema "+schemas.SubjectName(s.topic), failed+1
 			}
-			out.mark(what, err)
+			out.Mark(what, err)
 		}
 		if failed > 0 {
 			return errors.New("not all schemas are registered")

@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/cmd/callstitch/internal/config"
+	"callstitch/cmd/callstitch/internal/rawfile"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
@@ -67,7 +69,7 @@ func (o *simulateOptions) run(cmd *cobra.Command) error {
 		o.traffic.Start = start
 	}
 	o.traffic.DiscardTruth = o.truth == ""
-	cfg, err := o.config.load(false)
+	cfg, err := o.config.load()
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func (o *simulateOptions) toStdout(ctx context.Context, w io.Writer, truth *trut
 		}
 		record := rawRecord(o.topic, r)
 		record.Offset = n
-		line = append(appendKcat(line[:0], &record), '\n')
+		line = append(rawfile.AppendKcat(line[:0], &record), '\n')
 		if _, err := out.Write(line); err != nil {
 			return fmt.Errorf("write records: %w", err)
 		}
@@ -113,8 +115,8 @@ func (o *simulateOptions) toStdout(ctx context.Context, w io.Writer, truth *trut
 	return nil
 }
 
-func (o *simulateOptions) toKafka(ctx context.Context, cfg *config, truth *truthFile) error {
-	runtime, err := cfg.runtime(nil, nil, nil)
+func (o *simulateOptions) toKafka(ctx context.Context, cfg *config.Config, truth *truthFile) error {
+	runtime, err := cfg.Runtime()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/console"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
@@ -11,7 +12,7 @@ import (
 
 // consoleStatus is a run's status in the console's words. Its totals are those
 // of the tasks that this instance has now.
-func consoleStatus(cfg *config, status *kafka.Status) console.Status {
+func consoleStatus(cfg *config.Config, status *kafka.Status) console.Status {
 	s := status.Snapshot()
 	out := console.Status{
 		Ready: s.Ready(), Phase: strings.ToLower(s.State.String()),

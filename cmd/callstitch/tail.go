@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
@@ -46,18 +47,18 @@ reason. It ends at the end of the topic, or with --follow goes on.`,
 var errEnough = errors.New("enough")
 
 func (o *tailOptions) run(cmd *cobra.Command, topic string) error {
-	cfg, err := o.config.load(false)
+	cfg, err := o.config.load()
 	if err != nil {
 		return err
 	}
 	if len(cfg.Kafka.Brokers) == 0 {
 		return usageError{errors.New("--brokers or kafka.brokers is required")}
 	}
-	runtime, err := cfg.runtime(nil, nil, nil)
+	runtime, err := cfg.Runtime()
 	if err != nil {
 		return err
 	}
-	registry, err := cfg.Registry.open()
+	registry, err := cfg.Registry.Open()
 	if err != nil {
 		return err
 	}
@@ -91,19 +92,19 @@ func (o *tailOptions) run(cmd *cobra.Command, topic string) error {
 // the reason: one bad record hides no other.
 func appendDecoded(ctx context.Context, b []byte, registry *schemas.Registry, r topology.Record) []byte {
 	if r.Value == nil || hasHeader(r, "callstitch.reason") {
-		return appendRecord(b, r, nil)
+		return rawfile.AppendObject(b, &r, nil)
 	}
 	id, avro, err := schemas.ParseFrame(r.Value)
 	if err != nil {
-		return appendRecord(b, r, nil)
+		return rawfile.AppendObject(b, &r, nil)
 	}
 	reader, err := registry.Reader(ctx, id)
 	if err != nil {
-		return appendRecord(b, r, err)
+		return rawfile.AppendObject(b, &r, err)
 	}
 	line, err := reader.AppendJSON(b, avro)
 	if err != nil {
-		return appendRecord(b, r, err)
+		return rawfile.AppendObject(b, &r, err)
 	}
 	return line
 }
@@ -115,14 +116,4 @@ func hasHeader(r topology.Record, key string) bool {
 		}
 	}
 	return false
-}
-
-func appendRecord(b []byte, r topology.Record, problem error) []byte {
-	b = appendKeyed(b, r.Topic, r.Key, r.Headers, r.Value)
-	if problem == nil {
-		return b
-	}
-	b = append(b[:len(b)-1], `,"error":`...)
-	b = appendText(b, []byte(problem.Error()))
-	return append(b, '}')
 }

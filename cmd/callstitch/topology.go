@@ -20,9 +20,9 @@ the form of Kafka Streams, as a Mermaid flow chart, or as a Graphviz graph.`,
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, mermaid or dot")
-	config := addConfigFlags(cmd, exchangeFlag)
+	flags := addConfigFlags(cmd, exchangeFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.load(false)
+		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}

@@ -197,7 +197,9 @@ func TestRulesFire(t *testing.T) {
 		{"the demo imports the fake broker", "cmd/callstitch/demo.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
 		{"a test imports the fake broker", "cmd/callstitch/run_test.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
 		{"a program imports topologytest", "cmd/callstitch/run.go", `import "callstitch/topology/topologytest"`, "for tests"},
-		{"the simulator imports the domain", "cmd/callstitch/internal/simulator/a.go", `import "callstitch/processor/call"`, "may not import"},
+		{"a program imports docpage", "cmd/callstitch/run.go", `import "callstitch/internal/docpage"`, "for tests"},
+		{"rawfile imports the configuration", "cmd/callstitch/internal/rawfile/a.go", `import "callstitch/cmd/callstitch/internal/config"`, "may not import"},
+		{"the simulator imports the domain", "internal/simulator/a.go", `import "callstitch/processor/call"`, "may not import"},
 		{"a package without a rule", "util/a.go", ``, "has no rule"},
 
 		{"a goroutine in the domain", "processor/call/a.go", `func f() { go f() }`, "a goroutine"},

@@ -56,7 +56,7 @@ var rules = map[string]rule{
 		foreign: none, pure: true,
 	},
 	"topology/topologytest": {
-		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology", "topology/memory"},
+		ours:    []string{"internal/simulator", "processor/call", "processor/stitch", "schemas", "topology", "topology/memory"},
 		foreign: none,
 	},
 	"topology/kafka": {
@@ -68,8 +68,23 @@ var rules = map[string]rule{
 		ours:    []string{"processor/call", "topology"},
 		foreign: []string{"github.com/prometheus/client_golang/*", "github.com/prometheus/client_golang/*/*"},
 	},
+	"cmd/callstitch/internal/config": {
+		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology", "topology/kafka"},
+		foreign: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/*"},
+	},
+	"cmd/callstitch/internal/explain": {
+		ours: []string{
+			"cmd/callstitch/internal/config", "cmd/callstitch/internal/console", "cmd/callstitch/internal/rawfile", "cmd/callstitch/internal/terminal",
+			"processor/call", "processor/decode", "processor/stitch", "schemas", "topology", "topology/kafka", "topology/memory",
+		},
+		foreign: none,
+	},
+	"cmd/callstitch/internal/rawfile": {
+		ours: []string{"processor/call", "topology"}, foreign: []string{"github.com/go-json-experiment/json/jsontext"},
+	},
+	"cmd/callstitch/internal/terminal": {ours: []string{"processor/call"}, foreign: []string{"golang.org/x/term"}},
 	// The simulator shares nothing with what is tested with it: a mistake made twice would not show.
-	"cmd/callstitch/internal/simulator": {ours: none, foreign: none},
+	"internal/simulator": {ours: none, foreign: none},
 	// Only tests: what they kill is the built program.
 	"cmd/callstitch/internal/faults": {ours: none, foreign: none},
 	// The analyst reads what others read: it is Python, and its test knows nothing of the domain.
@@ -77,6 +92,8 @@ var rules = map[string]rule{
 	"deploy/localkafka":                {ours: none, foreign: none},
 	"deploy/localkafka/cmd/localkafka": {ours: []string{"deploy/localkafka"}, foreign: none},
 	"internal/arch":                    {ours: none, foreign: none},
+	// Only tests import it.
+	"internal/docpage": {ours: none, foreign: none},
 }
 
 // askBroker asks the broker what no reader and no flag of the program tells.
@@ -97,7 +114,8 @@ var reserved = []struct {
 	{"github.com/twmb/franz-go/pkg/sr/srfake", []string{"cmd/callstitch/demo.go"}, true, "a fake registry is for the demo and tests"},
 	{module + "/topology/topologytest", none, true, "topologytest is for tests"},
 	{module + "/deploy/localkafka", []string{"deploy/localkafka/cmd/localkafka"}, true, "a local broker is for tests"},
-	{"testing", []string{"topology/topologytest", "deploy/localkafka"}, true, "a program does not test itself"},
+	{module + "/internal/docpage", none, true, "docpage is for tests"},
+	{"testing", []string{"topology/topologytest", "deploy/localkafka", "internal/docpage"}, true, "a program does not test itself"},
 }
 
 // checkImports holds a file's imports against the rules.

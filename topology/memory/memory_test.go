@@ -64,24 +64,29 @@ func TestDeterministic(t *testing.T) {
 // batches change the last record of a session.
 func TestSameSessions(t *testing.T) {
 	for seed := range topologytest.Seeds(10) {
-		corpus := topologytest.Calls(seed, 60, time.Hour)
-		var want []string
-		for i, partitions := range []int32{1, 2, 7, 32} {
-			records := corpus.Shuffle(uint64(i), partitions, time.Duration(i)*time.Hour, 0.3*float64(min(i, 1)))
-			res, err := topologytest.Memory(partitions, production, records)
-			if err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			if err := corpus.Check(res); err != nil {
-				t.Fatalf("seed %d, %d partitions: %v", seed, partitions, err)
-			}
-			got := res.Sessions.Canonical()
-			if want == nil {
-				want = got
-			}
-			if d := cmp.Diff(want, got); d != "" {
-				t.Fatalf("seed %d, %d partitions: sessions differ:\n%s", seed, partitions, d)
-			}
+		sameSessions(t, seed, topologytest.Calls(seed, 60, time.Hour))
+		sameSessions(t, seed, topologytest.Traffic(seed, 60))
+	}
+}
+
+func sameSessions(t *testing.T, seed uint64, corpus *topologytest.Corpus) {
+	t.Helper()
+	var want []string
+	for i, partitions := range []int32{1, 2, 7, 32} {
+		records := corpus.Shuffle(uint64(i), partitions, time.Duration(i)*time.Hour, 0.3*float64(min(i, 1)))
+		res, err := topologytest.Memory(partitions, production, records)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if err := corpus.Check(res); err != nil {
+			t.Fatalf("seed %d, %d partitions: %v", seed, partitions, err)
+		}
+		got := res.Sessions.Canonical()
+		if want == nil {
+			want = got
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("seed %d, %d partitions: sessions differ:\n%s", seed, partitions, d)
 		}
 	}
 }

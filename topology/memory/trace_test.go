@@ -18,7 +18,7 @@ import (
 // changes no output.
 func TestLookingChangesNothing(t *testing.T) {
 	for seed := range topologytest.Seeds(5) {
-		records := topologytest.LinkedCalls(seed, 40, time.Hour).Shuffle(seed, 4, time.Minute, 0.2)
+		records := topologytest.Calls(seed, 40, time.Hour).Shuffle(seed, 4, time.Minute, 0.2)
 		want, plain := run(t, config(7, topologytest.Short, 1), records)
 
 		var got []string
@@ -63,7 +63,7 @@ func TestLookingChangesNothing(t *testing.T) {
 
 // Each leg of a session leads to it, also where it is not published.
 func TestSessionOfALeg(t *testing.T) {
-	records := topologytest.LinkedCalls(3, 40, time.Hour).Shuffle(3, 4, time.Minute, 0.2)
+	records := topologytest.Calls(3, 40, time.Hour).Shuffle(3, 4, time.Minute, 0.2)
 	last := topologytest.Last{}
 	r := memory.New(config(7, production, 10), func(o topology.Output) {
 		if s, ok := o.Value.(*call.Session); ok {

@@ -2,6 +2,8 @@ package topologytest
 
 import (
 	"bytes"
+	"encoding/json"
+	"maps"
 	"slices"
 
 	"callstitch/processor/call"
@@ -12,14 +14,38 @@ import (
 // record came to be: two runs over the same events agree on the rest, whatever
 // the order, the repetitions, the partitions and the faults.
 func Canonical(s *call.Session) string {
-	c := *s
-	c.Revision, c.Generation, c.ChangeReason, c.Amended = 0, 0, 0, false
-	c.MergedSessionIDs = nil
-	c.DuplicateCount, c.LateEventCount, c.OutOfOrderCount = 0, 0, 0
-	c.FirstSource, c.LastSource = nil, nil
-	c.EmittedAt = 0
-	c.Flags &^= call.LateEvents | call.OutOfOrder
-	return string(schemas.AppendJSON(nil, &c))
+	var fields map[string]any
+	if err := json.Unmarshal(schemas.AppendJSON(nil, s), &fields); err != nil {
+		panic(err)
+	}
+	return CanonicalFields(fields)
+}
+
+// CanonicalFields is Canonical for a record that was read as JSON.
+func CanonicalFields(record map[string]any) string {
+	c := maps.Clone(record)
+	for _, name := range howItCame {
+		delete(c, name)
+	}
+	var flags []any
+	for _, f := range c["quality_flags"].([]any) {
+		if f != "LATE_EVENTS" && f != "OUT_OF_ORDER" {
+			flags = append(flags, f)
+		}
+	}
+	c["quality_flags"] = flags
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// howItCame are the fields that tell how a record came to be, but for two flags.
+var howItCame = []string{
+	"revision", "generation", "record_version", "change_reason", "amended", "merged_session_ids", "duplicate_count",
+	"late_event_count", "out_of_order_count", "first_src_topic", "first_src_partition", "first_src_offset",
+	"last_src_topic", "last_src_partition", "last_src_offset", "emitted_at",
 }
 
 // Last keeps the last record of every session.

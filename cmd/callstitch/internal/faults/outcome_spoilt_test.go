@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/internal/simulator"
 	"callstitch/topology"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/internal/simulator"
 )
 
 // outcome is all that is there in the end, records as lines of JSON.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"callstitch/cmd/callstitch/internal/simulator"
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/kafka"

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"callstitch/internal/docpage"
+)
+
+const operationsPage = "../../../../docs/operations.md"
+
+// TestDocumentedDefaults holds the configuration in docs/operations.md against
+// the program's: it sets every key there is, each to its default.
+func TestDocumentedDefaults(t *testing.T) {
+	shown := docpage.Read(t, operationsPage).Blocks("yaml")
+	if len(shown) == 0 {
+		t.Fatalf("%s shows no configuration", operationsPage)
+	}
+	file := filepath.Join(t.TempDir(), "callstitch.yaml")
+	if err := os.WriteFile(file, []byte(shown[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newLoader()
+	if err := l.readFile(file); err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.finish(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Kafka.Brokers = []string{"127.0.0.1:9092"} // the two keys without a default
+	want.Sources = []Source{{Topic: "call.raw"}}
+	if diff := cmp.Diff(want, *got); diff != "" {
+		t.Errorf("-default +documented:\n%s", diff)
+	}
+	for _, key := range allKeys() {
+		if _, set := l.origin[strings.Replace(key, "[]", "[0]", 1)]; !set {
+			t.Errorf("the configuration in %s does not show %s", operationsPage, key)
+		}
+	}
+}
+
+// TestDocumentedKeys holds the table of keys against the program's, both ways.
+func TestDocumentedKeys(t *testing.T) {
+	documented := docpage.Read(t, operationsPage).Section(t, "## Configuration").FirstWords()
+	var all []string
+	for _, key := range documented {
+		if before, after, each := strings.Cut(key, ".*."); each {
+			for _, o := range (&Topics{}).each() {
+				all = append(all, before+"."+o.key+"."+after)
+			}
+			continue
+		}
+		all = append(all, key)
+	}
+	slices.Sort(all)
+	want := allKeys()
+	slices.Sort(want)
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Errorf("keys of the table in %s (-program +documented):\n%s", operationsPage, diff)
+	}
+}
+
+// allKeys lists the paths of all keys; those of a source as sources[].topic.
+func allKeys() (keys []string) {
+	c := Default()
+	eachKey(reflect.ValueOf(&c).Elem(), "", func(path string, _ reflect.Value) {
+		if path != "sources" {
+			keys = append(keys, path)
+		}
+	})
+	eachKey(reflect.ValueOf(Source{}), "sources[]", func(path string, _ reflect.Value) { keys = append(keys, path) })
+	return keys
+}
+
+// TestDocumentedEnvironment reads the variables that docs/operations.md shows.
+func TestDocumentedEnvironment(t *testing.T) {
+	var environ []string
+	for _, m := range regexp.MustCompile(`(?m)^\$ export (CALLSTITCH_\S+=.*)$`).FindAllStringSubmatch(string(docpage.Read(t, operationsPage)), -1) {
+		environ = append(environ, strings.ReplaceAll(m[1], "'", ""))
+	}
+	l := newLoader()
+	l.readEnvironment(environ)
+	if len(environ) == 0 || len(l.unknown) > 0 || len(l.lines) > 0 {
+		t.Fatalf("%d variables; unknown %q, problems %q", len(environ), l.unknown, l.lines)
+	}
+	if len(l.cfg.Sources) != 2 || len(l.cfg.Kafka.Brokers) != 2 {
+		t.Errorf("got %d sources and %d brokers", len(l.cfg.Sources), len(l.cfg.Kafka.Brokers))
+	}
+}

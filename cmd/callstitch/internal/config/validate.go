@@ -1,0 +1,191 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"callstitch/processor/call"
+)
+
+// problem is one thing that is wrong with a configuration.
+type problem struct {
+	Key  string // path of the key, such as kafka.brokers
+	Text string // what is wrong and what to write instead
+}
+
+// Limits of a configuration, each a guard against a slip of the hand.
+const (
+	maxWorkers            = 256             // each is a group member with a producer of its own
+	maxPartitions         = 10_000          // of one topic; a broker carries about 4,000 in all
+	maxReplicas           = 100             // more than any cluster keeps of one partition
+	maxExchangePartitions = 1_024           // every tick is written to each of them
+	maxApplicationID      = 150             // Kafka allows 249 in a topic's name; ours add a suffix
+	maxCommitInterval     = 5 * time.Second // half of the transaction time-out of 10 s
+	maxSessionTime        = 10 * 365 * 24 * time.Hour
+)
+
+var (
+	kafkaName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+	saslMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
+	logLevels      = []string{"debug", "info", "warn", "error"}
+	logFormats     = []string{"text", "json"}
+)
+
+// validate lists everything that is wrong with the values, not only the first.
+func (c *Config) validate() []problem {
+	v := &validation{}
+	v.check(kafkaName.MatchString(c.ApplicationID) && len(c.ApplicationID) <= maxApplicationID, "application_id",
+		"must be 1 to %d of the characters a-z A-Z 0-9 . _ -", maxApplicationID)
+	c.Kafka.validate(v)
+	c.Registry.validate(v)
+	c.validateSources(v)
+	c.validateTopics(v)
+	v.check(validStart(c.Start), "start", "must be earliest, latest or an RFC 3339 instant such as 2026-01-31T00:00:00Z")
+	v.within(int64(c.Workers), 0, maxWorkers, "workers")
+	v.within(int64(c.ExchangePartitions), 1, maxExchangePartitions, "exchange_partitions")
+	v.check(c.Generation >= 0, "generation", "must not be negative")
+	v.between(c.CommitInterval, time.Millisecond, maxCommitInterval, "commit_interval")
+	v.between(c.Grace, 0, maxSessionTime, "grace")
+	v.between(c.UnansweredTimeout, time.Millisecond, maxSessionTime, "unanswered_timeout")
+	v.between(c.AnsweredTimeout, time.Millisecond, maxSessionTime, "answered_timeout")
+	v.between(c.Retention, 0, maxSessionTime, "retention")
+	v.between(c.StubRetention, 0, maxSessionTime, "stub_retention")
+	v.check(c.Store != "disk", "store", "disk is not available in this version: memory is the only store today")
+	v.check(c.Store == "memory" || c.Store == "disk", "store", "must be memory")
+	v.check(c.InstanceID == "" || kafkaName.MatchString(c.InstanceID), "instance_id",
+		"must be of the characters a-z A-Z 0-9 . _ -")
+	v.between(c.StartupTimeout, time.Second, 24*time.Hour, "startup_timeout")
+	v.check(c.HTTP.Listen == "" || hostPort(c.HTTP.Listen), "http.listen", "must be host:port, such as 127.0.0.1:8080")
+	v.oneOf(c.Log.Level, logLevels, "log.level")
+	v.oneOf(c.Log.Format, logFormats, "log.format")
+	return v.problems
+}
+
+// missing lists the keys without a default that a command which meets a broker
+// needs.
+func (c *Config) missing() []problem {
+	v := &validation{}
+	v.check(len(c.Kafka.Brokers) > 0, "kafka.brokers", `is required, such as ["127.0.0.1:9092"]`)
+	v.check(len(c.Sources) > 0, "sources", "is required, such as [{topic: call.raw}]")
+	return v.problems
+}
+
+func (k *Kafka) validate(v *validation) {
+	for _, b := range k.Brokers {
+		v.check(hostPort(b), "kafka.brokers", "%q must be host:port, such as 127.0.0.1:9092", b)
+	}
+	s := k.SASL
+	if s.Mechanism != "" {
+		v.oneOf(s.Mechanism, saslMechanisms, "kafka.sasl.mechanism")
+	}
+	on := s.Mechanism != ""
+	v.check(on || s.Username == "" && s.PasswordFile == "", "kafka.sasl.mechanism",
+		"is required with a username or password_file: %s", strings.Join(saslMechanisms, ", "))
+	v.check(!on || s.Username != "", "kafka.sasl.username", "is required with a mechanism")
+	v.check(!on || s.PasswordFile != "", "kafka.sasl.password_file", "is required with a mechanism")
+	v.check(s.Mechanism != "plain" || k.TLS.Enabled || k.TLS.CAFile != "", "kafka.sasl.mechanism",
+		"plain sends the password as it is: it needs kafka.tls")
+	v.readable(s.PasswordFile, "kafka.sasl.password_file")
+	v.readable(k.TLS.CAFile, "kafka.tls.ca_file")
+}
+
+func (r *Registry) validate(v *validation) {
+	for address := range strings.SplitSeq(r.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(address))
+		v.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
+			"schema_registry.url", "must be an address such as http://127.0.0.1:8081")
+	}
+	v.check(r.PasswordFile == "" || r.Username != "", "schema_registry.username", "is required with a password_file")
+	v.readable(r.PasswordFile, "schema_registry.password_file")
+	v.readable(r.CAFile, "schema_registry.ca_file")
+}
+
+func (c *Config) validateSources(v *validation) {
+	seen := map[string]bool{}
+	for i, s := range c.Sources {
+		key := fmt.Sprintf("sources[%d]", i)
+		v.check(kafkaName.MatchString(s.Topic), key+".topic", "is required, and of the characters a-z A-Z 0-9 . _ -")
+		v.check(!seen[s.Topic], key+".topic", "%q is a source already", s.Topic)
+		seen[s.Topic] = true
+		_, known := call.ParseProvider(s.Provider)
+		v.check(known || s.Provider == "", key+".provider",
+			"must be opentact, stringee, sonetel (or xelion) or bandwidth, or absent")
+	}
+}
+
+func (c *Config) validateTopics(v *validation) {
+	t := &c.Topics
+	v.within(int64(t.Partitions), 1, maxPartitions, "topics.partitions")
+	v.within(int64(t.ReplicationFactor), 1, maxReplicas, "topics.replication_factor")
+	v.within(int64(t.MinISR), 0, maxReplicas, "topics.min_isr")
+	v.check(t.Prefix == "" || kafkaName.MatchString(t.Prefix), "topics.prefix", "must be of the characters a-z A-Z 0-9 . _ -")
+	used := map[string]string{}
+	for _, s := range c.Sources {
+		used[s.Topic] = "a source"
+	}
+	for _, o := range t.each() {
+		key := "topics." + o.key
+		v.check(kafkaName.MatchString(o.Name), key+".name", "must be of the characters a-z A-Z 0-9 . _ -")
+		full := t.Prefix + o.Name
+		v.check(used[full] == "", key+".name", "%q is %s already", full, used[full])
+		used[full] = "topics." + o.key
+		v.within(int64(o.Partitions), 0, maxPartitions, key+".partitions")
+		v.within(int64(o.ReplicationFactor), 0, maxReplicas, key+".replication_factor")
+		v.within(int64(o.MinISR), 0, maxReplicas, key+".min_isr")
+		v.between(o.Retention, 0, maxSessionTime, key+".retention")
+	}
+}
+
+func validStart(s string) bool {
+	_, err := time.Parse(time.RFC3339, s)
+	return s == "earliest" || s == "latest" || err == nil
+}
+
+func hostPort(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	return err == nil && port != ""
+}
+
+// validation collects problems.
+type validation struct{ problems []problem }
+
+func (v *validation) check(ok bool, key, format string, args ...any) {
+	if !ok {
+		v.problems = append(v.problems, problem{key, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (v *validation) within(n, low, high int64, key string) {
+	v.check(low <= n && n <= high, key, "must be from %d to %d", low, high)
+}
+
+func (v *validation) between(d, low, high time.Duration, key string) {
+	v.check(low <= d && d <= high, key, "must be from %s to %s", FormatDuration(low), FormatDuration(high))
+}
+
+func (v *validation) oneOf(s string, words []string, key string) {
+	for _, w := range words {
+		if s == w {
+			return
+		}
+	}
+	v.check(false, key, "must be one of %s", strings.Join(words, ", "))
+}
+
+func (v *validation) readable(path, key string) {
+	if path == "" {
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		v.check(false, key, "cannot be read: %v", err)
+		return
+	}
+	_ = f.Close()
+}
