@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"callstitch/processor/call"
 )
 
 const root = "../.."
@@ -170,6 +172,49 @@ func TestMarksLeadSomewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	report(t, checkCited(content, defined, cited))
+}
+
+// providerNames are what only files about providers may name.
+func providerNames() []string {
+	names := []string{"freeswitch"} // which some of them run
+	for _, p := range call.Providers() {
+		names = append(append(names, p.String()), p.Aliases()...)
+	}
+	return names
+}
+
+func TestProvidersAreNamedOnlyWhereTheyAreTheSubject(t *testing.T) {
+	err := walk(root, ".go", func(name string, content []byte) error {
+		report(t, checkNames(name, content, providerNames()))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range mayNameProviders {
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			t.Errorf("internal/arch lets %s name providers: %v", name, err)
+		}
+	}
+}
+
+func TestANamedProviderIsFound(t *testing.T) {
+	for _, test := range []struct{ file, src, want string }{
+		{"processor/stitch/a.go", "if e.Provider == call.Stringee {", "names stringee"},
+		{"processor/stitch/a.go", "// at Xelion", "names xelion"},
+		{"topology/a.go", `"bandwidth"`, "names bandwidth"},
+		{"topology/kafka/a.go", "// as FreeSWITCH does", "names freeswitch"},
+		{"cmd/callstitch/a.go", "call.Sonetel", "names sonetel"},
+		{"processor/call/a.go", "// Opentact", "names opentact"},
+		{"processor/call/provider.go", "Opentact", ""},
+		{"processor/decode/a.go", "Opentact", "names opentact"},
+		{"processor/decode/opentact.go", "Opentact", ""},
+		{"processor/stitch/dialect.go", "Opentact", ""},
+		{"processor/stitch/a_test.go", "call.Opentact", ""},
+		{"processor/stitch/a.go", "p.Traits().OneCallID", ""},
+	} {
+		expect(t, checkNames(test.file, []byte(test.src), providerNames()), test.want)
+	}
 }
 
 // TestRulesFire shows each rule what it is there to find, and what it is not.

@@ -25,6 +25,7 @@ const durationToleranceMS = 2000
 // peer is a leg as its session sees it.
 type peer struct {
 	*leg
+	dialect   *dialect
 	start     int64        // for order; math.MaxInt64 where not known
 	end       call.Instant // absent where not known
 	agent     call.Instant // when an agent answered after the platform had
@@ -165,12 +166,12 @@ func (p *picture) look(legs []*leg) {
 
 // newPeer says what is known of a leg without looking at the others.
 func newPeer(l *leg) peer {
-	m := peer{leg: l, start: math.MaxInt64, end: l.end(), parent: -1, role: call.Destination}
+	m := peer{leg: l, dialect: &dialects[l.provider], start: math.MaxInt64, end: l.end(), parent: -1, role: call.Destination}
 	if l.started.Known() {
 		m.start = l.started.At
 	}
 	inbound := l.direction.value == call.Inbound && !m.child()
-	m.platform = l.marks&platformTook != 0 || inbound && answersItself(l.provider)
+	m.platform = l.marks&platformTook != 0 || inbound && m.dialect.answersInbound
 	if m.platform {
 		m.agent = l.agentAnswer()
 	}
@@ -185,7 +186,7 @@ const claimedNoneMS = 1200
 
 // deniesTalk says whether the provider claims that nobody talked, and why the
 // called party could not be reached. An answer before that was of somebody
-// else, as the agent's whom Stringee rings before it calls the customer.
+// else, such as an agent who is rung before the customer is called.
 func (l *leg) deniesTalk() bool {
 	if !l.talk.known() || l.talk.value != 0 {
 		return false
@@ -211,10 +212,6 @@ func (l *leg) agentAnswer() call.Instant {
 	}
 	return call.Instant{}
 }
-
-// answersItself says whether an inbound leg of the provider is answered by its
-// platform before anyone is called.
-func answersItself(p call.Provider) bool { return p == call.Opentact || p == call.Bandwidth }
 
 func comparePeers(a, b peer) int {
 	if c := cmp.Compare(a.start, b.start); c != 0 {
@@ -573,7 +570,7 @@ func (p *picture) methods() []call.LinkKind {
 func (p *picture) joinedBy(kind call.LinkKind) bool {
 	switch kind {
 	case call.SameID:
-		return p.peers[p.origin].provider == call.Stringee
+		return p.peers[p.origin].provider.Traits().OneCallID
 	case call.Parent:
 		return slices.ContainsFunc(p.peers, func(m peer) bool { return m.parent >= 0 })
 	default:

@@ -278,7 +278,7 @@ func (l *leg) date(e *call.Event) {
 		}
 	}
 	m := moment{at: at, id: shortID(e.ID), typ: e.Type, src: e.Time.Src}
-	if e.Provider == call.Stringee && attempt(e.Type) {
+	if e.Provider.Traits().OneCallID && attempt(e.Type) {
 		m.callee, m.kind = e.To.Raw, e.To.Kind
 	}
 	if addMoment(&l.moments, m) {
@@ -420,7 +420,7 @@ func (l *leg) close(e *call.Event) {
 		l.talk.offer(by, e.ProviderTalk.N, cmp.Compare[int64])
 	}
 	l.blame(by, e.Ending)
-	if e.Provider == call.Sonetel && e.IDKind == call.SemanticID && e.Type == call.CallEnded {
+	if e.Provider.Traits().HangsUpTwice && e.IDKind == call.SemanticID && e.Type == call.CallEnded {
 		addHangup(&l.hangups, hangup{e.Ended.At, e.Content})
 	}
 }

@@ -1,8 +1,6 @@
 package stitch
 
-import (
-	"callstitch/processor/call"
-)
+import "callstitch/processor/call"
 
 // outcome is the session's disposition towards the called party, and the peer
 // whose end explains it; -1 where none does. A person's answer beats a message
@@ -62,15 +60,15 @@ func endsBefore(a, b *peer) bool {
 }
 
 // tookMessage says whether a message was taken instead of a conversation: the
-// platform says so, a machine answered, or at Bandwidth, which has no word for
-// it, the platform answered the caller and recorded.
+// platform says so, a machine answered, or, where the platform has no word for
+// it, it answered the caller and recorded.
 func (p *picture) tookMessage() bool {
 	for i := range p.peers {
 		m := &p.peers[i]
 		switch {
 		case m.marks&tookMessage != 0,
 			m.answered() && !m.platform && m.answeredBy == call.Machine,
-			m.provider == call.Bandwidth && m.platform && m.answered() && m.marks&bridged == 0 && len(m.recordings) > 0:
+			m.dialect.recordsMessages && m.platform && m.answered() && m.marks&bridged == 0 && len(m.recordings) > 0:
 			return true
 		}
 	}
@@ -131,34 +129,26 @@ func severity(d call.Disposition) int {
 // elsewhere says whether the dial stopped because another one was answered.
 func (m *peer) elsewhere() bool {
 	why := m.why()
-	return why.Q850.N == q850NonSelectedUser || why.ProviderCause == "LOSE_RACE" || why.ProviderCause == "PICKED_OFF"
+	return why.Q850.N == q850NonSelectedUser || m.dialect.words[why.ProviderCause] == tookElsewhere
 }
 
 // q850NonSelectedUser is the cause of a dial that stopped because another
 // telephone of the subscriber took the call.
 const q850NonSelectedUser = 26
 
-// failure is the disposition of a leg that no person answered.
+// failure is the disposition of a leg that no person answered: by its cause, and
+// where that does not tell, by what was seen.
 func (m *peer) failure() call.Disposition {
-	why := m.why()
-	switch why.HangupCause {
-	case call.CauseBusy:
-		return call.Busy
-	case call.CauseRejected:
-		return call.Rejected
-	case call.CauseNoAnswer, call.CauseUnreachable, call.CauseMaxDuration:
-		return call.NoAnswer
-	case call.CauseCanceled, call.CauseNormal: // a normal end without an answer: the caller gave up
-		return call.Canceled
-	case call.CauseInvalidNumber, call.CauseCongestion, call.CauseMediaTimeout, call.CauseFailed:
-		return call.Failed
+	switch cause := m.why().HangupCause; cause {
+	case call.NoCause, call.CauseTransferred:
+		return m.unexplained()
 	case call.CauseUnknown:
-		if m.provider == call.Bandwidth {
-			return call.Failed // a word of its open list for a call that it could not place
+		if m.dialect.unknownCause != call.DispositionUnknown {
+			return m.dialect.unknownCause
 		}
 		return m.silence()
 	default:
-		return m.unexplained()
+		return cause.Unanswered()
 	}
 }
 
@@ -180,8 +170,8 @@ func (m *peer) unexplained() call.Disposition {
 		return call.NoAnswer
 	case !m.ended():
 		return m.silence()
-	case m.marks&agentGone != 0 && m.provider == call.Stringee:
-		return call.Rejected // the agent left while it rang; elsewhere a channel ends whoever answers
+	case m.marks&agentGone != 0 && m.dialect.agentsDecline:
+		return call.Rejected
 	case m.marks&initiated != 0:
 		return call.NoAnswer
 	default:

@@ -59,7 +59,7 @@ func (p *picture) talk() call.Int {
 		if !known {
 			return call.Int{}
 		}
-		if m.provider == call.Stringee {
+		if m.provider.Traits().OneCallID {
 			spans = m.conversations(spans, s)
 		} else {
 			spans = append(spans, s)

@@ -24,23 +24,16 @@ type transfer struct {
 	inferred   bool
 }
 
-// findTransfers lists the session's transfers, and sets the roles that follow
-// from them. Members beyond those in the record are not looked at.
+// transferRule adds to a session's transfers what one way of telling them shows.
+type transferRule func(p *picture, seen []peer)
+
+// findTransfers lists the session's transfers by the rules of its provider.
+// Members beyond those in the record are not looked at.
 func (p *picture) findTransfers() {
 	seen := p.peers[:min(len(p.peers), legsMax)]
-	switch p.peers[p.origin].provider {
-	case call.Stringee:
-		p.fromAgents(seen)
-	case call.Sonetel:
-		p.fromConsultations(seen)
-		p.fromFlows(seen)
-	case call.Bandwidth:
-		p.fromRedials(seen)
-		return // its transfer events tell of dials, which are legs already
-	case call.Opentact:
-		p.fromCauses(seen)
+	for _, rule := range p.peers[p.origin].dialect.transfers {
+		rule(p, seen)
 	}
-	p.fromEvents(seen)
 }
 
 // apply gives the peers of the transfers their parts.
@@ -61,13 +54,13 @@ func (p *picture) apply() {
 }
 
 // findConsultations marks the legs on which a party asked another about the
-// caller before passing the caller on: Sonetel hangs such a leg up twice, or,
-// where one of the two was lost or had the same bytes, the other legs show it.
+// caller before passing the caller on: such a leg hangs up twice, or, where one
+// of the two was lost or had the same bytes, the other legs show it.
 func (p *picture) findConsultations() {
 	for i := range p.peers {
 		_, p.peers[i].consult = p.peers[i].twiceHungUp()
 	}
-	if p.peers[0].provider != call.Sonetel || len(p.peers) < 3 {
+	if !p.peers[0].dialect.consults || len(p.peers) < 3 {
 		return
 	}
 	seen := p.peers[:min(len(p.peers), legsMax)]
@@ -285,16 +278,12 @@ func (p *picture) fromRedials(seen []peer) {
 	}
 }
 
-// bowOut is the cause of a leg that FreeSWITCH took out of the path of media
-// that no longer needs it: nobody was passed on.
-const bowOut = "BOWOUT"
-
 // fromCauses takes a leg that the platform says was ended by a transfer.
 func (p *picture) fromCauses(seen []peer) {
 	for i := range seen {
 		m := &seen[i]
 		why := m.why()
-		if why.HangupCause != call.CauseTransferred || why.ProviderCause == bowOut {
+		if why.HangupCause != call.CauseTransferred || m.dialect.words[why.ProviderCause] == bowedOut {
 			continue
 		}
 		t := transfer{
@@ -319,14 +308,15 @@ func (p *picture) farEnd(i int) string {
 	return p.peers[i].to.value.Raw
 }
 
-// passing is the kind of transfer that a leg's events name.
+// passing is the kind of transfer that a leg's events name, or else its cause.
 func (m *peer) passing(cause string) call.TransferType {
-	switch {
-	case m.transferType.known():
+	if m.transferType.known() {
 		return m.transferType.value
-	case cause == "BLIND_TRANSFER":
+	}
+	switch m.dialect.words[cause] {
+	case passedBlind:
 		return call.Blind
-	case cause == "ATTENDED_TRANSFER":
+	case passedAsked:
 		return call.Attended
 	default:
 		return call.TransferUnknown

@@ -443,7 +443,7 @@ func TestTransfersThatACauseNames(t *testing.T) {
 	})
 	t.Run("a leg taken out of the media's path is not transferred", func(t *testing.T) {
 		bowed := slices.Clone(events)
-		bowed[5] = happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseTransferred, 0), func(e *call.Event) { e.ProviderCause = bowOut })
+		bowed[5] = happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseTransferred, 0), func(e *call.Event) { e.ProviderCause = "BOWOUT" })
 		if s := session(t, true, bowed...); len(s.Transfers) != 0 {
 			t.Errorf("transfers %+v", s.Transfers)
 		}
