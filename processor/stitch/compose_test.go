@@ -444,7 +444,7 @@ func TestLegsBeyondTheRecordAreCounted(t *testing.T) {
 	for _, e := range events {
 		b.take(e)
 	}
-	s := compose(storyConfig, call.LegID{}, b.all(), 10, false)
+	s := compose(call.LegID{}, b.all(), 10, false)
 	if len(s.Legs) != legsMax || s.LegCount != legsMax+16 || !s.LegsTruncated || !s.Flags.Has(call.LegsTruncated) {
 		t.Errorf("%d of %d legs, truncated %v, flags %v", len(s.Legs), s.LegCount, s.LegsTruncated, s.Flags.Words())
 	}
@@ -482,7 +482,7 @@ func TestTheRowOfALegThatThePlatformAnswered(t *testing.T) {
 	for _, e := range answeredDial() {
 		b.take(e)
 	}
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	s := compose(call.LegID{1}, b.all(), 0, true)
 	r := row(s, b.legs[*id(call.Opentact, "A")], true)
 	if r.AnsweredBy != call.System || r.Disposition != call.Answered || r.TalkMS != call.Some(30_000) || r.Role != call.Origin {
 		t.Errorf("%v by %v, talk %v, %v", r.Disposition, r.AnsweredBy, r.TalkMS, r.Role)
@@ -494,7 +494,7 @@ func TestTheRowOfALegKnownOnlyFromACopy(t *testing.T) {
 	e.Account = "acc"
 	b := newLegBook()
 	b.take(e)
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	s := compose(call.LegID{1}, b.all(), 0, true)
 	r := row(s, b.legs[*id(call.Opentact, "A")], true)
 	if r.Tenant != "default" || r.Provider != call.Opentact || r.Account != "acc" || r.EventCount != 0 {
 		t.Errorf("%q of %v, account %q, %d events", r.Tenant, r.Provider, r.Account, r.EventCount)
@@ -512,7 +512,7 @@ func TestRow(t *testing.T) {
 	for _, e := range answeredDial() {
 		b.take(e)
 	}
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	s := compose(call.LegID{1}, b.all(), 0, true)
 	s.Revision, s.Generation, s.EmittedAt = 3, 2, 99
 	dial := b.legs[call.NewLegID("default", call.Opentact, "", "B")]
 	got := row(s, dial, true)
@@ -552,7 +552,7 @@ func TestTheRowFingerprintCoversTheCanonicalForm(t *testing.T) {
 	for _, e := range answeredDial() {
 		b.take(e)
 	}
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
+	s := compose(call.LegID{1}, b.all(), 0, true)
 	r := row(s, b.legs[call.NewLegID("default", call.Opentact, "", "B")], true)
 	r.Attributes = []call.Attribute{{Key: "k", Value: "v"}}
 	checkFingerprint(t, r, rowFingerprint, notCanonical)
@@ -665,7 +665,7 @@ func BenchmarkCompose(b *testing.B) {
 			legs := book.all()
 			b.ReportAllocs()
 			for b.Loop() {
-				compose(storyConfig, call.LegID{1}, legs, 0, true)
+				compose(call.LegID{1}, legs, 0, true)
 			}
 		})
 	}
@@ -676,7 +676,7 @@ func BenchmarkFingerprint(b *testing.B) {
 	for _, e := range answeredDial() {
 		book.take(e)
 	}
-	s := compose(storyConfig, call.LegID{1}, book.all(), 0, true)
+	s := compose(call.LegID{1}, book.all(), 0, true)
 	b.ReportAllocs()
 	for b.Loop() {
 		fingerprint(s)

@@ -40,22 +40,22 @@ var dialects = [...]dialect{
 	call.Opentact: {
 		answersInbound: true,
 		words:          freeSwitch,
-		transfers:      []transferRule{(*picture).fromCauses, (*picture).fromEvents},
+		transfers:      []transferRule{byCause, byEvent},
 	},
 	call.Stringee: {
 		agentsDecline: true,
-		transfers:     []transferRule{(*picture).fromAgents, (*picture).fromEvents},
+		transfers:     []transferRule{byAgent, byEvent},
 	},
 	call.Sonetel: {
 		consults:  true,
-		transfers: []transferRule{(*picture).fromConsultations, (*picture).fromFlows, (*picture).fromEvents},
+		transfers: []transferRule{byConsultation, byFlow, byEvent},
 	},
 	call.Bandwidth: {
 		answersInbound:  true,
 		recordsMessages: true,
 		unknownCause:    call.Failed, // a word of its open list for a call that it could not place
 		// Its transfer events tell of dials, which are legs already.
-		transfers: []transferRule{(*picture).fromRedials},
+		transfers: []transferRule{byRedial},
 	},
 }
 

@@ -1,8 +1,6 @@
 package stitch
 
 import (
-	"slices"
-
 	"callstitch/processor/call"
 )
 
@@ -37,31 +35,24 @@ func (l *leg) skew() call.Flags {
 	return 0
 }
 
-// weak says whether nothing but a tag holds some of the legs together. The
-// application may use one tag for several calls, and rewrite it during one.
-func (p *picture) weak(methods []call.LinkKind) bool {
-	if !slices.Contains(methods, call.Tag) {
+// startLost reports whether the leg's set-up was not seen: its start is missing,
+// computed, or known only from another leg's copy.
+func (l *leg) startLost() bool {
+	switch l.started.Src {
+	case call.Reported, call.EventTime, call.Ingest:
 		return false
+	default:
+		return l.marks&initiated == 0
 	}
-	first := p.ancestor(0)
-	for i := range p.peers {
-		if p.ancestor(i) != first {
-			return true
-		}
-	}
-	return false
 }
 
-// ancestor is the call id that leg i descends from, seen or only named.
-func (p *picture) ancestor(i int) string {
-	for range p.peers { // parents in a circle end as well
-		if p.peers[i].parent < 0 {
-			break
-		}
-		i = p.peers[i].parent
+// interimLost reports whether the leg was answered and the answer was not seen: it
+// is missing, computed, or known only from another leg's copy.
+func (l *leg) interimLost() bool {
+	switch l.answer.Src {
+	case call.Reported, call.EventTime, call.Ingest:
+		return false
+	default:
+		return l.answered() && l.marks&answerTold == 0
 	}
-	if m := &p.peers[i]; m.child() {
-		return m.parentCallID.value
-	}
-	return p.peers[i].callID
 }

@@ -105,10 +105,10 @@ func compareBooks(t *rapid.T, want, got *legBook) {
 			t.Fatalf("leg %s: arrival %d, the largest that came was %d", l.callID, g.arrival, got.arrival[id])
 		}
 	}
-	a := compose(storyConfig, call.LegID{}, want.all(), 0, true)
+	a := compose(call.LegID{}, want.all(), 0, true)
 	legs := got.all()
 	slices.Reverse(legs)
-	b := compose(storyConfig, call.LegID{}, legs, 0, true)
+	b := compose(call.LegID{}, legs, 0, true)
 	if fingerprint(a) != fingerprint(b) {
 		t.Fatalf("sessions differ:\n%s", cmp.Diff(a, b))
 	}

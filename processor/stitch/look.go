@@ -18,5 +18,5 @@ func (m *Machine) Look(id call.NodeID) (s *call.Session, up call.NodeID) {
 	if m.unreadable != nil || !n.root() || len(legs) == 0 {
 		return nil, n.up
 	}
-	return compose(m.cfg, m.oldest(n), legs, int(n.members.dropped), false), up
+	return compose(m.oldest(n), legs, int(n.members.dropped), false), up
 }

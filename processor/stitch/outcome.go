@@ -2,40 +2,93 @@ package stitch
 
 import "callstitch/processor/call"
 
-// outcome is the session's disposition towards the called party, and the peer
-// whose end explains it; -1 where none does. A person's answer beats a message
-// taken, which beats whatever a failed dial says.
-func (p *picture) outcome() (d call.Disposition, explains int) {
+// outcome is how the call went, towards the called party.
+type outcome struct {
+	disposition call.Disposition
+	answeredBy  call.Answerer
+	first       int // of the parts: the one that a called person answered first; -1 for none
+	explains    int // of the parts: the one whose end explains the disposition; -1 for none
+}
+
+// outcomeOf is the outcome of a course. A person's answer beats a message taken,
+// which beats whatever a failed dial says.
+func outcomeOf(c *course) outcome {
+	o := outcome{first: c.firstAnswered()}
+	o.answeredBy = c.answerer(o.first)
+	o.disposition, o.explains = c.conclude()
+	return o
+}
+
+// conclude is the disposition, and the part whose end explains it.
+func (c *course) conclude() (d call.Disposition, explains int) {
 	switch {
-	case p.open:
+	case c.open():
 		return call.InProgress, -1
-	case p.anyPerson:
-		return call.Answered, p.firstEnded()
-	case p.tookMessage():
-		return call.Voicemail, p.dial()
+	case c.anyPerson:
+		return call.Answered, c.firstEnded()
+	case c.tookMessage():
+		return call.Voicemail, c.dial()
 	}
-	i := p.dial()
-	if m := &p.peers[i]; !m.platform || !m.answered() {
+	i := c.dial()
+	if m := &c.parts[i]; !m.platform || !m.answered() {
 		return m.failure(), i
 	}
-	if p.peers[i].marks&bridged != 0 {
+	if c.parts[i].marks&bridged != 0 {
 		return call.DispositionUnknown, i // connected to somebody of whom this session has no leg
 	}
 	return call.NoAnswer, i // the platform answered and dialled nobody
 }
 
+// firstAnswered is the leg that a called person answered first, a consultation
+// only where nothing else was answered; -1 for none.
+func (c *course) firstAnswered() int {
+	best := -1
+	for i := range c.parts {
+		m := &c.parts[i]
+		if m.reached && (best < 0 || m.answeredBefore(&c.parts[best])) {
+			best = i
+		}
+	}
+	return best
+}
+
+// answeredBefore puts consultations last, and before them the legs to which a
+// transfer connected a person: whoever passed the call on had answered it.
+func (m *part) answeredBefore(o *part) bool {
+	if m.consult != o.consult {
+		return o.consult
+	}
+	if a, b := m.answered(), o.answered(); a != b {
+		return a
+	}
+	a, b := m.joined(), o.joined()
+	return a != b && sooner(b, a) == a
+}
+
+// joined is when the one who answered was connected.
+func (m *part) joined() call.Instant {
+	switch {
+	case m.agent.Known():
+		return m.agent
+	case m.answer.Known():
+		return m.answer
+	default:
+		return m.takenOver
+	}
+}
+
 // firstEnded is the connected leg that ended first: the side that hung up. A
 // leg that a transfer took over, and its consultation, did not end the call.
-func (p *picture) firstEnded() int {
+func (c *course) firstEnded() int {
 	best := -1
 	for _, strict := range [...]bool{true, false} {
-		for i := range p.peers {
-			m := &p.peers[i]
-			connected := m.person || m.platform && m.answered()
+		for i := range c.parts {
+			m := &c.parts[i]
+			connected := m.reached || m.platform && m.answered()
 			if !connected || !m.ended() || strict && (m.left || m.role == call.Consult) {
 				continue
 			}
-			if best < 0 || endsBefore(m, &p.peers[best]) {
+			if best < 0 || endsBefore(&m.peer, &c.parts[best].peer) {
 				best = i
 			}
 		}
@@ -59,12 +112,12 @@ func endsBefore(a, b *peer) bool {
 	}
 }
 
-// tookMessage says whether a message was taken instead of a conversation: the
+// tookMessage reports whether a message was taken instead of a conversation: the
 // platform says so, a machine answered, or, where the platform has no word for
 // it, it answered the caller and recorded.
-func (p *picture) tookMessage() bool {
-	for i := range p.peers {
-		m := &p.peers[i]
+func (c *course) tookMessage() bool {
+	for i := range c.parts {
+		m := &c.parts[i]
 		switch {
 		case m.marks&tookMessage != 0,
 			m.answered() && !m.platform && m.answeredBy == call.Machine,
@@ -77,19 +130,19 @@ func (p *picture) tookMessage() bool {
 
 // dial is the called leg that explains why no person answered: by severity,
 // leaving out what was answered elsewhere; the origin where nobody was called.
-func (p *picture) dial() int {
+func (c *course) dial() int {
 	best := -1
-	for i := range p.peers {
-		m := &p.peers[i]
+	for i := range c.parts {
+		m := &c.parts[i]
 		if m.platform || m.role == call.Consult {
 			continue
 		}
-		if best < 0 || m.explainsMore(&p.peers[best]) {
+		if best < 0 || m.explainsMore(&c.parts[best].peer) {
 			best = i
 		}
 	}
 	if best < 0 {
-		return p.origin
+		return c.origin
 	}
 	return best
 }
@@ -126,7 +179,7 @@ func severity(d call.Disposition) int {
 	}
 }
 
-// elsewhere says whether the dial stopped because another one was answered.
+// elsewhere reports whether the dial stopped because another one was answered.
 func (m *peer) elsewhere() bool {
 	why := m.why()
 	return why.Q850.N == q850NonSelectedUser || m.dialect.words[why.ProviderCause] == tookElsewhere
@@ -181,16 +234,16 @@ func (m *peer) unexplained() call.Disposition {
 
 // answerer is who answered: the person who was first, else the machine, else
 // the platform.
-func (p *picture) answerer(first int) call.Answerer {
+func (c *course) answerer(first int) call.Answerer {
 	if first >= 0 {
-		if by := p.peers[first].answeredBy; by != call.Machine && by != call.System {
+		if by := c.parts[first].answeredBy; by != call.Machine && by != call.System {
 			return by
 		}
 		return call.AnswererUnknown
 	}
 	by := call.AnswererUnknown
-	for i := range p.peers {
-		m := &p.peers[i]
+	for i := range c.parts {
+		m := &c.parts[i]
 		switch {
 		case m.answered() && !m.platform && m.answeredBy == call.Machine:
 			return call.Machine
@@ -201,14 +254,33 @@ func (p *picture) answerer(first int) call.Answerer {
 	return by
 }
 
-// dialAnswered says whether a person answered a leg below m.
-func (p *picture) dialAnswered(m *peer) bool {
-	for i := range p.peers {
-		if !p.peers[i].person {
+// dispositionOf is the outcome of one leg, of those of the course or beside them.
+// An origin that only the platform answered shares the session's.
+func (c *course) dispositionOf(m *part, session call.Disposition) call.Disposition {
+	switch {
+	case m.reached:
+		return call.Answered
+	case !m.ended() && !c.final:
+		return call.InProgress
+	case m.marks&tookMessage != 0, m.answered() && !m.platform && m.answeredBy == call.Machine:
+		return call.Voicemail
+	case m.answered():
+		return session
+	case c.dialAnswered(m):
+		return call.Answered // its own answer was not seen, but whom it called was connected to it
+	default:
+		return m.failure()
+	}
+}
+
+// dialAnswered reports whether a person answered a leg below m.
+func (c *course) dialAnswered(m *part) bool {
+	for i := range c.parts {
+		if !c.parts[i].reached {
 			continue
 		}
-		for up, steps := p.peers[i].parent, 0; up >= 0 && steps < len(p.peers); up, steps = p.peers[up].parent, steps+1 {
-			if &p.peers[up] == m {
+		for up, steps := c.parts[i].parent, 0; up >= 0 && steps < len(c.parts); up, steps = c.parts[up].parent, steps+1 {
+			if &c.parts[up] == m {
 				return true
 			}
 		}
@@ -216,21 +288,11 @@ func (p *picture) dialAnswered(m *peer) bool {
 	return false
 }
 
-// disposition is the outcome of one leg. An origin that only the platform
-// answered shares the session's.
-func (p *picture) disposition(m *peer, session call.Disposition) call.Disposition {
-	switch {
-	case m.person:
-		return call.Answered
-	case !m.ended() && !p.final:
-		return call.InProgress
-	case m.marks&tookMessage != 0, m.answered() && !m.platform && m.answeredBy == call.Machine:
-		return call.Voicemail
-	case m.answered():
-		return session
-	case p.dialAnswered(m):
-		return call.Answered // its own answer was not seen, but whom it called was connected to it
-	default:
-		return m.failure()
+// mayHaveTalked reports whether it is not known if a person answered: the leg's
+// end was seen, and neither an answer nor a reason why there was none.
+func (m *part) mayHaveTalked() bool {
+	if m.platform && m.marks&bridged != 0 {
+		return true
 	}
+	return !m.reached && !m.answered() && m.ended() && m.failure() == call.DispositionUnknown && m.why().HangupCause == call.NoCause
 }

@@ -143,7 +143,7 @@ func (m *Machine) oldest(n *node) call.LegID {
 // and the last one of every id that it has absorbed.
 func (m *Machine) publish(n *node, legs []*leg, final bool, at, legClock int64) {
 	id := m.oldest(n)
-	s := compose(m.cfg, id, legs, int(n.members.dropped), final)
+	s := compose(id, legs, int(n.members.dropped), final)
 	s.State = call.Partial
 	if final {
 		s.State = call.Final

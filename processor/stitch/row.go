@@ -12,8 +12,8 @@ import (
 // its own.
 func row(s *call.Session, l *leg, final bool) *call.Leg {
 	sum := summaryOf(s, l, final)
-	m := newPeer(l)
-	m.takenOver = takenOver(s, l.id)
+	p := newPeer(l)
+	m := part{peer: p, reached: p.person, takenOver: takenOver(s, l.id)}
 	why := l.why()
 	r := &call.Leg{
 		ID: l.id, SessionID: s.ID, Tenant: l.tenant, Provider: l.provider, Account: l.account.value,
@@ -30,7 +30,7 @@ func row(s *call.Session, l *leg, final bool) *call.Leg {
 		r.Tenant, r.Provider = s.Tenant, s.Provider
 	}
 	r.Account = cmp.Or(r.Account, s.Account)
-	if m.platform && m.answered() && !m.person {
+	if m.platform && m.answered() && !m.reached {
 		r.AnsweredBy = call.System
 	}
 	r.Complete = l.ended() && !r.StartLost && !r.InterimLost
@@ -51,7 +51,7 @@ func takenOver(s *call.Session, id call.LegID) call.Instant {
 }
 
 // measure fills the leg's own durations and claims.
-func (m *peer) measure(r *call.Leg) {
+func (m *part) measure(r *call.Leg) {
 	r.RingMS = between(m.ringing, m.answer, &r.Flags)
 	if !m.answered() {
 		r.RingMS = between(m.ringing, m.end, &r.Flags)
@@ -76,8 +76,8 @@ func summaryOf(s *call.Session, l *leg, final bool) call.LegSummary {
 	if final && !l.ended() {
 		own.Ended = timedOut(l.lastAlive())
 	}
-	m := newPeer(l)
-	p := picture{final: final}
-	own.Disposition = p.disposition(&m, s.Disposition)
+	p := newPeer(l)
+	c := course{parties: parties{final: final}}
+	own.Disposition = c.dispositionOf(&part{peer: p, reached: p.person}, s.Disposition)
 	return own
 }

@@ -159,7 +159,7 @@ func session(t *testing.T, final bool, events ...*call.Event) *call.Session {
 	for _, e := range events {
 		b.take(e)
 	}
-	return compose(storyConfig, call.LegID{1}, b.all(), 0, final)
+	return compose(call.LegID{1}, b.all(), 0, final)
 }
 
 func legNamed(t *testing.T, s *call.Session, callID string) call.LegSummary {

@@ -1,19 +1,33 @@
 package stitch
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 
 	"callstitch/processor/call"
 )
 
-// switchTolerance is how much earlier than the end of the old leg, in
-// milliseconds, the new one may start: the two are stamped by different clocks,
-// some in whole seconds.
-const switchTolerance = 5000
+// course is what became of the parties: who passed whom on, and which part each
+// leg has for that.
+type course struct {
+	parties
+	parts     []part // of the peers, in their order
+	transfers []transfer
 
-// transfer is one passing-on, by the places of peers; -1 is none.
+	anyPerson     bool // somebody was reached
+	childAnswered bool // … on a leg that another one dialled
+}
+
+// part is a peer and its part in the course of the call.
+type part struct {
+	peer
+	role      call.Role
+	reached   bool         // a called person was on it: one who answered, or whom a transfer connected
+	takenOver call.Instant // when a transfer connected that person
+	left      bool         // a transfer ended it
+	passedOn  bool         // its caller goes on elsewhere
+}
+
+// transfer is one passing-on, by the places of parts; -1 is none.
 type transfer struct {
 	at         int64 // 0 where not known
 	from, to   int
@@ -24,153 +38,158 @@ type transfer struct {
 	inferred   bool
 }
 
-// transferRule adds to a session's transfers what one way of telling them shows.
-type transferRule func(p *picture, seen []peer)
+// transferRule is one way in which transfers show.
+type transferRule uint8
 
-// findTransfers lists the session's transfers by the rules of its provider.
-// Members beyond those in the record are not looked at.
-func (p *picture) findTransfers() {
-	seen := p.peers[:min(len(p.peers), legsMax)]
-	for _, rule := range p.peers[p.origin].dialect.transfers {
-		rule(p, seen)
+const (
+	byConsultation transferRule = iota + 1 // a leg on which one party asked another about the caller
+	byFlow                                 // a later leg of the far party, in the flow of an answered one
+	byRedial                               // a dial after one that was answered and ended
+	byCause                                // a leg that says that a transfer ended it
+	byAgent                                // another agent is rung under one call id
+	byEvent                                // the provider's own transfer events
+)
+
+// switchTolerance is how much earlier than the end of the old leg, in
+// milliseconds, the new one may start: the two are stamped by different clocks,
+// some in whole seconds.
+const switchTolerance = 5000
+
+// courseOf finds the transfers among the parties by the rules of their provider,
+// and from them the parts. Parts are put into the memory of buf while it lasts.
+func courseOf(buf []part, p parties) course {
+	c := course{parties: p, parts: buf[:0]}
+	for _, m := range p.peers {
+		c.parts = append(c.parts, part{peer: m, role: call.Destination, reached: m.person})
 	}
+	c.parts[p.origin].role = call.Origin
+	var found []transfer
+	for _, rule := range p.peers[p.origin].dialect.transfers {
+		found = c.find(found, rule)
+	}
+	c.transfers = found
+	c.assignParts()
+	for i := range c.parts {
+		m := &c.parts[i]
+		c.anyPerson = c.anyPerson || m.reached
+		c.childAnswered = c.childAnswered || m.reached && m.child()
+	}
+	return c
 }
 
-// apply gives the peers of the transfers their parts.
-func (p *picture) apply() {
-	for i := range p.transfers {
-		t := &p.transfers[i]
+// find adds to the transfers found what a rule finds.
+func (c *course) find(found []transfer, rule transferRule) []transfer {
+	switch rule {
+	case byConsultation:
+		return c.fromConsultations(found)
+	case byFlow:
+		return c.fromFlows(found)
+	case byRedial:
+		return c.fromRedials(found)
+	case byCause:
+		return c.fromCauses(found)
+	case byAgent:
+		return c.fromAgents(found)
+	case byEvent:
+		return c.fromEvents(found)
+	}
+	return found
+}
+
+// shown are the parts of the legs that the record lists; transfers are sought
+// among them.
+func (c *course) shown() []part { return c.parts[:min(len(c.parts), legsMax)] }
+
+// assignParts gives the legs of the transfers their parts.
+func (c *course) assignParts() {
+	for i := range c.transfers {
+		t := &c.transfers[i]
 		if t.consult >= 0 {
-			p.peers[t.consult].role = call.Consult
+			c.parts[t.consult].role = call.Consult
 		}
 		if t.from >= 0 && t.from != t.to && t.result != call.TransferNotCompleted {
-			p.peers[t.from].left = true
-			p.peers[t.from].passedOn = t.to >= 0 || t.consult >= 0
+			c.parts[t.from].left = true
+			c.parts[t.from].passedOn = t.to >= 0 || t.consult >= 0
 		}
-		if t.to >= 0 && t.to != t.from && t.to != p.origin {
-			p.peers[t.to].role = call.TransferTarget
+		if t.to >= 0 && t.to != t.from && t.to != c.origin {
+			c.parts[t.to].role = call.TransferTarget
 		}
 	}
 }
 
-// findConsultations marks the legs on which a party asked another about the
-// caller before passing the caller on: such a leg hangs up twice, or, where one
-// of the two was lost or had the same bytes, the other legs show it.
-func (p *picture) findConsultations() {
-	for i := range p.peers {
-		_, p.peers[i].consult = p.peers[i].twiceHungUp()
-	}
-	if !p.peers[0].dialect.consults || len(p.peers) < 3 {
-		return
-	}
-	seen := p.peers[:min(len(p.peers), legsMax)]
-	for i := range seen {
-		seen[i].consult = seen[i].consult || consulted(seen, i)
-	}
-}
+// The rules. In the drawings a leg is a bar from its start to its end, dotted
+// while it rings; A and B are inside, C is the far party.
 
-// consulted says whether leg c looks like a consultation: made by the party who
-// was in a call x, answered, over when x was, and outlived by a leg that joins
-// x's far party to the one consulted.
-func consulted(seen []peer, c int) bool {
-	k := &seen[c]
-	if !k.person || !k.ended() {
-		return false
-	}
-	for i := range seen {
-		x := &seen[i]
-		near, far := x.sides()
-		if i == c || !x.person || k.start < x.start || !sameParty(k.from.value, *near) || !endTogether(k, x) {
+// fromConsultations finds attended transfers. A asks B, and connects C to B: the
+// consultation left the leg of the party who consulted, and goes on as the leg
+// towards the one consulted.
+//
+//	from     C ├··├──────── A ────────────┤
+//	consult          A ├··├───── B ───────┤
+//	to                                  C ├────── B ──────┤
+//
+// Where B had not answered yet, it is a blonde transfer.
+//
+//	from     C ├··├──────── A ────────────┤
+//	consult          A ├················ B┤
+//	to                                  C ├·······├── B ──┤
+func (c *course) fromConsultations(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		k := &shown[i]
+		if !k.consult {
 			continue
 		}
-		for j := range seen {
-			y := &seen[j]
-			if j != i && j != c && y.joins(far, &k.to.value) && (!y.ended() || y.end.At > k.end.At) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// sides are the party who may pass a call on and the one who may be passed on:
-// the inside one and the outside one, the callee and the caller where that does
-// not tell.
-func (m *peer) sides() (near, far *call.Party) {
-	if m.direction.value == call.Outbound {
-		return &m.from.value, &m.to.value
-	}
-	return &m.to.value, &m.from.value
-}
-
-// joins says whether the leg is between a and b, whoever called.
-func (m *peer) joins(a, b *call.Party) bool {
-	return sameParty(m.from.value, *a) && sameParty(m.to.value, *b) || sameParty(m.from.value, *b) && sameParty(m.to.value, *a)
-}
-
-func endTogether(a, b *peer) bool {
-	d := a.end.At - b.end.At
-	return a.end.Known() && b.end.Known() && d < switchTolerance && d > -switchTolerance
-}
-
-// fromConsultations takes each consultation as an attended transfer: it left the
-// leg of the party who consulted, and goes on as the leg towards the one consulted.
-// Where that one had not answered yet, it is a blonde transfer.
-func (p *picture) fromConsultations(seen []peer) {
-	for i := range seen {
-		c := &seen[i]
-		if !c.consult {
-			continue
-		}
-		to := lastPeer(seen, func(j int, m *peer) bool { return j != i && sameParty(m.to.value, c.to.value) })
-		from := firstPeer(seen, func(j int, m *peer) bool {
-			return j != i && (sameParty(m.to.value, c.from.value) || sameParty(m.from.value, c.from.value))
+		to := lastOther(shown, func(j int) bool { return j != i && sameParty(shown[j].to.value, k.to.value) })
+		from := firstOther(shown, func(j int) bool {
+			return j != i && (sameParty(shown[j].to.value, k.from.value) || sameParty(shown[j].from.value, k.from.value))
 		})
 		if from < 0 {
-			from = firstPeer(seen, func(j int, _ *peer) bool { return j != i && j != to })
+			from = firstOther(shown, func(j int) bool { return j != i && j != to })
 		}
 		if to < 0 {
-			to = lastPeer(seen, func(j int, _ *peer) bool { return j != i && j != from })
+			to = lastOther(shown, func(j int) bool { return j != i && j != from })
 		}
 		t := transfer{
-			at: c.end.At, from: from, to: to, consult: i, typ: call.Attended,
-			transferor: c.from.value.Raw, inferred: true,
+			at: k.end.At, from: from, to: to, consult: i, typ: call.Attended,
+			transferor: k.from.value.Raw, inferred: true,
 		}
 		if to >= 0 {
 			t.result = call.Completed
 			if t.at == 0 {
-				t.at = seen[to].started.At
+				t.at = shown[to].started.At
 			}
-			if c.rangOn(&seen[to]) {
+			if k.rangOn(&shown[to].peer) {
 				t.typ = call.Blonde
 			}
-			seen[to].takeOver(c.end, t.at)
+			shown[to].takeOver(k.end, t.at)
 		}
-		p.transfers = append(p.transfers, t)
+		found = append(found, t)
 	}
+	return found
 }
 
-// rangOn says whether the consultation was given up while the one to be consulted
-// was still rung, and answered later, on leg to. An answer at the moment of the
-// transfer says nothing: that of the consultation may be lost.
+// rangOn reports whether the consultation was given up while the one to be
+// consulted was still rung, and answered later, on leg to. An answer at the moment
+// of the transfer says nothing: that of the consultation may be lost.
 func (m *peer) rangOn(to *peer) bool {
 	return !m.answered() && m.marks&initiated != 0 && m.end.Known() && to.answer.Known() && to.answer.At > m.end.At+switchTolerance
 }
 
-// firstPeer is the first leg that fits and is no consultation, -1 for none.
-func firstPeer(seen []peer, fits func(int, *peer) bool) int {
-	for i := range seen {
-		if !seen[i].consult && fits(i, &seen[i]) {
+// firstOther is the first leg that fits and is no consultation, -1 for none.
+func firstOther(shown []part, fits func(int) bool) int {
+	for i := range shown {
+		if !shown[i].consult && fits(i) {
 			return i
 		}
 	}
 	return -1
 }
 
-// lastPeer is the last leg that fits and is no consultation, -1 for none.
-func lastPeer(seen []peer, fits func(int, *peer) bool) int {
-	for i := len(seen) - 1; i >= 0; i-- {
-		if !seen[i].consult && fits(i, &seen[i]) {
+// lastOther is the last leg that fits and is no consultation, -1 for none.
+func lastOther(shown []part, fits func(int) bool) int {
+	for i := range slices.Backward(shown) {
+		if !shown[i].consult && fits(i) {
 			return i
 		}
 	}
@@ -179,8 +198,8 @@ func lastPeer(seen []peer, fits func(int, *peer) bool) int {
 
 // takeOver connects a person to a leg that an attended transfer made, from the
 // moment of the transfer; its own answer, if there is one, is better.
-func (m *peer) takeOver(at call.Instant, fallback int64) {
-	m.person = true
+func (m *part) takeOver(at call.Instant, fallback int64) {
+	m.reached = true
 	if at.Known() {
 		m.takenOver = at
 	} else if fallback != 0 {
@@ -188,38 +207,39 @@ func (m *peer) takeOver(at call.Instant, fallback int64) {
 	}
 }
 
-func sameParty(a, b call.Party) bool {
-	return a.Raw != "" && strings.TrimPrefix(a.Raw, "+") == strings.TrimPrefix(b.Raw, "+")
-}
-
-// fromFlows takes a new leg of the far party in the same flow, made after an
-// answered one, as a blind transfer.
-func (p *picture) fromFlows(seen []peer) {
-	for j := range seen {
-		if p.reached(j) || seen[j].consult {
+// fromFlows finds blind transfers by a new leg of the far party in the same flow,
+// made after an answered one.
+//
+//	from     C ├··├──────── A ────────┤
+//	to                              C ├·····├──── B ────┤
+func (c *course) fromFlows(found []transfer) []transfer {
+	shown := c.shown()
+	for j := range shown {
+		if isTarget(found, j) || shown[j].consult {
 			continue
 		}
-		for i := range slices.Backward(seen) { // of several, the one that was called last passed it on
-			if i != j && !seen[i].consult && continues(&seen[i], &seen[j]) {
-				p.passOn(i, j, seen[i].end.At)
+		for i := range slices.Backward(shown) { // of several, the one that was called last passed it on
+			if i != j && !shown[i].consult && continues(&shown[i], &shown[j]) {
+				found = c.passOn(found, i, j, shown[i].end.At)
 				break
 			}
 		}
 	}
+	return found
 }
 
-// continues says whether b goes on where a ended: it has a's far party, who can
+// continues reports whether b goes on where a ended: it has a's far party, who can
 // be in one call only, and began when a was answered. What Kafka's timestamp
 // tells may be late, so b's own answer counts as well.
-func continues(a, b *peer) bool {
+func continues(a, b *part) bool {
 	_, far := a.sides()
 	switch {
-	case !a.person || !shareTie(a, b) || !sameParty(*far, b.from.value) && !sameParty(*far, b.to.value):
+	case !a.reached || !shareTie(&a.peer, &b.peer) || !sameParty(*far, b.from.value) && !sameParty(*far, b.to.value):
 		return false
 	case b.start == a.start:
-		return b.person && endsBefore(a, b)
+		return b.reached && endsBefore(&a.peer, &b.peer)
 	default:
-		return b.start > a.start && (b.person || b.started.At+int64(b.started.Precision) > a.answer.At)
+		return b.start > a.start && (b.reached || b.started.At+int64(b.started.Precision) > a.answer.At)
 	}
 }
 
@@ -227,85 +247,211 @@ func shareTie(a, b *peer) bool {
 	return slices.ContainsFunc(a.ties, func(t tie) bool { return slices.Contains(b.ties, t) })
 }
 
-// reached says whether a transfer already leads to leg j.
-func (p *picture) reached(j int) bool {
-	return slices.ContainsFunc(p.transfers, func(t transfer) bool { return t.to == j })
-}
-
-// passOn adds an inferred blind transfer from leg i to leg j.
-func (p *picture) passOn(i, j int, at int64) {
-	if at == 0 {
-		at = p.peers[j].started.At
-	}
-	near, _ := p.peers[i].sides()
-	if p.peers[i].child() {
-		near = &p.peers[i].to.value // the one who was dialled
-	}
-	p.transfers = append(p.transfers, transfer{
-		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: p.arrived(j),
-		transferor: near.Raw, inferred: true,
-	})
-}
-
-// arrived is whether a transfer to leg j went through.
-func (p *picture) arrived(j int) call.TransferResult {
-	switch m := &p.peers[j]; {
-	case m.person:
-		return call.Completed
-	case m.mayHaveTalked(), !m.ended() && !p.final:
-		return call.ResultUnknown
-	default:
-		return call.TransferNotCompleted
-	}
-}
-
-// fromRedials takes a dial made after an earlier one of the same call was
-// answered and ended as a blind transfer: the caller was passed on. A dial by
-// itself is none.
-func (p *picture) fromRedials(seen []peer) {
-	for j := range seen {
-		if !seen[j].child() {
+// fromRedials finds blind transfers by a dial made after an earlier one of the
+// same call was answered and ended: the caller was passed on. A dial by itself is
+// none.
+//
+//	caller   C ├──────────────────────────────────────┤
+//	from          ├··├───── A ─────┤
+//	to                                ├···├──── B ────┤
+func (c *course) fromRedials(found []transfer) []transfer {
+	shown := c.shown()
+	for j := range shown {
+		if !shown[j].child() {
 			continue
 		}
 		for i := j - 1; i >= 0; i-- {
-			a := &seen[i]
-			if a.child() && a.person && a.parentCallID.value == seen[j].parentCallID.value &&
-				a.end.Known() && seen[j].started.Known() && a.end.At <= seen[j].started.At {
-				p.passOn(i, j, seen[j].started.At)
+			a := &shown[i]
+			if a.child() && a.reached && a.parentCallID.value == shown[j].parentCallID.value &&
+				a.end.Known() && shown[j].started.Known() && a.end.At <= shown[j].started.At {
+				found = c.passOn(found, i, j, shown[j].started.At)
 				break
 			}
 		}
 	}
+	return found
 }
 
-// fromCauses takes a leg that the platform says was ended by a transfer.
-func (p *picture) fromCauses(seen []peer) {
-	for i := range seen {
-		m := &seen[i]
+// fromCauses finds a leg of which the platform says that a transfer ended it, and
+// how. The next leg, made when it ended, is the target.
+//
+//	caller   C ├──────────────────────────────────────┤
+//	from          ├··├───── A ─────┤ transferred
+//	to                             ├···├──── B ───────┤
+func (c *course) fromCauses(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		m := &shown[i]
 		why := m.why()
 		if why.HangupCause != call.CauseTransferred || m.dialect.words[why.ProviderCause] == bowedOut {
 			continue
 		}
 		t := transfer{
-			at: m.end.At, from: i, to: p.successor(seen, i), consult: -1,
-			typ: m.passing(why.ProviderCause), result: call.Completed, transferor: p.farEnd(i),
+			at: m.end.At, from: i, to: c.successor(i), consult: -1,
+			typ: m.passing(why.ProviderCause), result: call.Completed, transferor: m.farEnd(),
 		}
 		if t.to >= 0 {
-			if p.reached(t.to) {
+			if isTarget(found, t.to) {
 				continue // both sides of one transfer say so
 			}
-			t.result = p.arrived(t.to)
+			t.result = c.arrived(t.to)
 		}
-		p.transfers = append(p.transfers, t)
+		found = append(found, t)
 	}
+	return found
 }
 
-// farEnd is the party whom the platform reaches through leg i.
-func (p *picture) farEnd(i int) string {
-	if m := &p.peers[i]; m.direction.value == call.Inbound {
+// farEnd is the party whom the platform reaches through the leg.
+func (m *peer) farEnd() string {
+	if m.direction.value == call.Inbound {
 		return m.from.value.Raw
 	}
-	return p.peers[i].to.value.Raw
+	return m.to.value.Raw
+}
+
+// fromAgents finds blind transfers inside one call id: it rings at another agent
+// after one has answered. In an outbound call a number that rings later is the
+// customer whom the agent calls.
+//
+//	leg      C ├··········├──── A ──────────┤··········├──── B ────┤
+//	moments     A is rung, A answers,    B is rung, B answers
+func (c *course) fromAgents(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		m := &shown[i]
+		holder, open := "", -1
+		for k := range m.moments {
+			e := &m.moments[k]
+			if e.callee == "" || e.typ == call.ChannelEnded || m.platform && (!m.agent.Known() || e.at < m.agent.At) {
+				continue // the platform passes nobody on: it offers the call
+			}
+			switch {
+			case holder == "":
+				if e.typ == call.CallAnswered {
+					holder = e.callee
+				}
+				continue
+			case e.callee == holder, m.direction.value == call.Outbound && e.kind == call.PSTN:
+				continue
+			case open < 0:
+				open = len(found)
+				found = append(found, transfer{
+					at: e.at, from: i, to: i, consult: -1, typ: call.Blind, transferor: holder, inferred: true,
+				})
+			}
+			if e.typ == call.CallAnswered {
+				found[open].result = call.Completed
+				holder, open = e.callee, -1
+			}
+		}
+		if open >= 0 && (m.ended() || c.final) {
+			found[open].result = call.TransferNotCompleted
+		}
+	}
+	return found
+}
+
+// fromEvents finds what a platform's own transfer events say. Such an event
+// confirms a transfer that was inferred from the same leg, and says when it was. In
+// raw files without a clock it leaves no moment, but still its word.
+//
+//	from     C ├··├──────── A ──────────┤
+//	moments               started, completed or failed
+//	to                                C ├···├──── B ────┤ if one is seen
+func (c *course) fromEvents(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		m := &shown[i]
+		if !m.tellsTransfer() {
+			if m.transferType.known() {
+				found = c.confirm(found, i, call.Instant{}, call.Completed)
+			}
+			continue
+		}
+		for k := range m.moments {
+			e := &m.moments[k]
+			at := call.Instant{At: e.at, Src: e.src, Precision: 1}
+			switch e.typ {
+			case call.TransferCompleted:
+				found = c.confirm(found, i, at, call.Completed)
+			case call.TransferFailed:
+				found = c.confirm(found, i, at, call.TransferNotCompleted)
+			case call.TransferStarted:
+				found = c.confirm(found, i, at, call.ResultUnknown)
+			}
+		}
+	}
+	return found
+}
+
+// tellsTransfer reports whether the leg's events speak of a transfer.
+func (m *peer) tellsTransfer() bool {
+	return slices.ContainsFunc(m.moments, func(e moment) bool {
+		return e.typ == call.TransferStarted || e.typ == call.TransferCompleted || e.typ == call.TransferFailed
+	})
+}
+
+func (c *course) confirm(found []transfer, i int, at call.Instant, result call.TransferResult) []transfer {
+	if k := transferOf(found, i); k >= 0 {
+		t := &found[k]
+		t.inferred = false
+		if at.Known() {
+			t.at = at.At
+			if t.consult >= 0 && t.to >= 0 {
+				c.parts[t.to].takenOver = at
+			}
+		}
+		if result != call.ResultUnknown {
+			t.result = result
+		}
+		return found
+	}
+	return append(found, transfer{
+		at: at.At, from: i, to: c.successor(i), consult: -1,
+		typ: c.parts[i].passing(""), result: result,
+	})
+}
+
+// transferOf is the transfer that an event of leg i speaks of: one that the leg made,
+// else the one by which it came; -1 for none. A leg in a chain has both.
+func transferOf(found []transfer, i int) int {
+	made := slices.IndexFunc(found, func(t transfer) bool { return t.from == i || t.consult == i })
+	if made >= 0 {
+		return made
+	}
+	return slices.IndexFunc(found, func(t transfer) bool { return t.to == i })
+}
+
+// isTarget reports whether a transfer already leads to leg j.
+func isTarget(found []transfer, j int) bool {
+	return slices.ContainsFunc(found, func(t transfer) bool { return t.to == j })
+}
+
+// passOn adds an inferred blind transfer from leg i to leg j.
+func (c *course) passOn(found []transfer, i, j int, at int64) []transfer {
+	if at == 0 {
+		at = c.parts[j].started.At
+	}
+	near, _ := c.parts[i].sides()
+	if c.parts[i].child() {
+		near = &c.parts[i].to.value // the one who was dialled
+	}
+	return append(found, transfer{
+		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: c.arrived(j),
+		transferor: near.Raw, inferred: true,
+	})
+}
+
+// arrived is whether a transfer to leg j went through.
+func (c *course) arrived(j int) call.TransferResult {
+	switch m := &c.parts[j]; {
+	case m.reached:
+		return call.Completed
+	case m.mayHaveTalked(), !m.ended() && !c.final:
+		return call.ResultUnknown
+	default:
+		return call.TransferNotCompleted
+	}
 }
 
 // passing is the kind of transfer that a leg's events name, or else its cause.
@@ -324,156 +470,14 @@ func (m *peer) passing(cause string) call.TransferType {
 }
 
 // successor is the first leg made when leg i ended, -1 where there is none.
-func (p *picture) successor(seen []peer, i int) int {
-	m := &seen[i]
-	for j := range seen {
-		if j != i && j != p.origin && m.end.Known() && seen[j].started.Known() &&
-			seen[j].started.At > m.start && seen[j].started.At >= m.end.At-switchTolerance {
+func (c *course) successor(i int) int {
+	shown := c.shown()
+	m := &shown[i]
+	for j := range shown {
+		if j != i && j != c.origin && m.end.Known() && shown[j].started.Known() &&
+			shown[j].started.At > m.start && shown[j].started.At >= m.end.At-switchTolerance {
 			return j
 		}
 	}
 	return -1
-}
-
-// fromAgents takes a call that one agent answered and that then rings at
-// another, inside one call id, as a blind transfer. In an outbound call a number
-// that rings later is the customer whom the agent calls.
-func (p *picture) fromAgents(seen []peer) {
-	for i := range seen {
-		m := &seen[i]
-		holder, open := "", -1
-		for k := range m.moments {
-			e := &m.moments[k]
-			if e.callee == "" || e.typ == call.ChannelEnded || m.platform && (!m.agent.Known() || e.at < m.agent.At) {
-				continue // the platform passes nobody on: it offers the call
-			}
-			switch {
-			case holder == "":
-				if e.typ == call.CallAnswered {
-					holder = e.callee
-				}
-				continue
-			case e.callee == holder, m.direction.value == call.Outbound && e.kind == call.PSTN:
-				continue
-			case open < 0:
-				open = len(p.transfers)
-				p.transfers = append(p.transfers, transfer{
-					at: e.at, from: i, to: i, consult: -1, typ: call.Blind, transferor: holder, inferred: true,
-				})
-			}
-			if e.typ == call.CallAnswered {
-				p.transfers[open].result = call.Completed
-				holder, open = e.callee, -1
-			}
-		}
-		if open >= 0 && (m.ended() || p.final) {
-			p.transfers[open].result = call.TransferNotCompleted
-		}
-	}
-}
-
-// fromEvents takes what a platform's own transfer events say. Such an event
-// confirms a transfer that was inferred from the same leg, and says when it was. In
-// raw files without a clock it leaves no moment, but still its word.
-func (p *picture) fromEvents(seen []peer) {
-	for i := range seen {
-		m := &seen[i]
-		if !m.passed() {
-			if m.transferType.known() {
-				p.confirm(i, call.Instant{}, call.Completed)
-			}
-			continue
-		}
-		for k := range m.moments {
-			e := &m.moments[k]
-			at := call.Instant{At: e.at, Src: e.src, Precision: 1}
-			switch e.typ {
-			case call.TransferCompleted:
-				p.confirm(i, at, call.Completed)
-			case call.TransferFailed:
-				p.confirm(i, at, call.TransferNotCompleted)
-			case call.TransferStarted:
-				p.confirm(i, at, call.ResultUnknown)
-			}
-		}
-	}
-}
-
-// passed says whether the leg's events speak of a transfer.
-func (m *peer) passed() bool {
-	return slices.ContainsFunc(m.moments, func(e moment) bool {
-		return e.typ == call.TransferStarted || e.typ == call.TransferCompleted || e.typ == call.TransferFailed
-	})
-}
-
-func (p *picture) confirm(i int, at call.Instant, result call.TransferResult) {
-	if k := p.transferOf(i); k >= 0 {
-		t := &p.transfers[k]
-		t.inferred = false
-		if at.Known() {
-			t.at = at.At
-			if t.consult >= 0 && t.to >= 0 {
-				p.peers[t.to].takenOver = at
-			}
-		}
-		if result != call.ResultUnknown {
-			t.result = result
-		}
-		return
-	}
-	p.transfers = append(p.transfers, transfer{
-		at: at.At, from: i, to: p.successor(p.peers[:min(len(p.peers), legsMax)], i), consult: -1,
-		typ: p.peers[i].passing(""), result: result,
-	})
-}
-
-// transferOf is the transfer that an event of leg i speaks of: one that the leg made,
-// else the one by which it came; -1 for none. A leg in a chain has both.
-func (p *picture) transferOf(i int) int {
-	made := slices.IndexFunc(p.transfers, func(t transfer) bool { return t.from == i || t.consult == i })
-	if made >= 0 {
-		return made
-	}
-	return slices.IndexFunc(p.transfers, func(t transfer) bool { return t.to == i })
-}
-
-// record writes the transfers in the form of the session's record.
-func (p *picture) recordTransfers(s *call.Session) {
-	for _, t := range p.transfers {
-		if t.result == call.Completed {
-			s.TransferCount++
-		}
-		s.Transfers = append(s.Transfers, call.Transfer{
-			At: t.at, Type: t.typ, FromLeg: p.ref(t.from), ToLeg: p.ref(t.to),
-			Transferor: t.transferor, Result: t.result, Inferred: t.inferred,
-		})
-	}
-	slices.SortFunc(s.Transfers, func(a, b call.Transfer) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), compareRefs(a.FromLeg, b.FromLeg), compareRefs(a.ToLeg, b.ToLeg))
-	})
-}
-
-// ref is a copy of a peer's id.
-func (p *picture) ref(i int) *call.LegID {
-	if i < 0 {
-		return nil
-	}
-	id := p.peers[i].id
-	return &id
-}
-
-func compareRefs(a, b *call.LegID) int {
-	switch {
-	case a == nil || b == nil:
-		return cmp.Compare(btoi(a != nil), btoi(b != nil))
-	default:
-		return slices.Compare(a[:], b[:])
-	}
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -106,11 +106,11 @@ func TestASecondHangUpKeepsTheSessionOpen(t *testing.T) {
 			if got := due(storyConfig, b.all()); got != tt.due {
 				t.Errorf("due %d, want %d", got, tt.due)
 			}
-			partial := compose(storyConfig, call.LegID{}, b.all(), 0, false)
+			partial := compose(call.LegID{}, b.all(), 0, false)
 			if open := partial.Disposition == call.InProgress; open != tt.open || partial.Ended.Known() == tt.open {
 				t.Errorf("%v, ended %v, want open %v", partial.Disposition, partial.Ended, tt.open)
 			}
-			final := compose(storyConfig, call.LegID{}, b.all(), 0, true)
+			final := compose(call.LegID{}, b.all(), 0, true)
 			if timeout := final.CloseReason == call.ClosedTimeout; timeout != tt.open || final.EndLost != tt.open {
 				t.Errorf("closed %v, end lost %v", final.CloseReason, final.EndLost)
 			}

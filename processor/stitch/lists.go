@@ -1,0 +1,197 @@
+package stitch
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+
+	"callstitch/processor/call"
+)
+
+// Limits of one session record: beyond them a record grows past what sinks
+// take, and the topics of events and legs hold the rest.
+const (
+	legsMax     = 64
+	timelineMax = 256
+)
+
+// list fills the arrays.
+func list(s *call.Session, c *course, dropped int) {
+	shown := c.shown()
+	if dropped > 0 || len(shown) < len(c.parts) {
+		s.LegsTruncated = true
+		s.Flags |= call.LegsTruncated
+	}
+	c.listLegs(s, shown)
+	c.listTransfers(s)
+	listTimeline(s, shown)
+	s.TimelineTruncated = s.TimelineTruncated || s.LegsTruncated
+	listRecordings(s, shown)
+	s.Attributes = c.attributes(shown)
+}
+
+func (c *course) listLegs(s *call.Session, shown []part) {
+	s.Legs = make([]call.LegSummary, len(shown))
+	for i := range shown {
+		m := &shown[i]
+		s.Legs[i] = call.LegSummary{
+			ID: m.id, Role: m.role, CallID: m.callID, FromE164: m.from.value.E164, ToE164: m.to.value.E164,
+			Started: m.started, Answered: m.answer, Ended: m.end,
+			Disposition: c.dispositionOf(m, s.Disposition), HangupCause: m.cause(),
+		}
+		if c.final && !m.ended() {
+			s.Legs[i].Ended = timedOut(m.lastAlive())
+		}
+	}
+	for i := range shown {
+		switch m := &shown[i]; {
+		case m.parent >= 0 && m.parent < len(shown):
+			s.Legs[i].ParentLeg = &s.Legs[m.parent].ID
+		case m.child():
+			s.Legs[i].ParentLeg = m.parentLeg()
+		}
+	}
+}
+
+// cause is why the leg ended. One that a transfer ended without a word of the
+// provider's was transferred.
+func (m *part) cause() call.HangupCause {
+	if cause := m.why().HangupCause; cause != call.NoCause || !m.passedOn || !m.ended() {
+		return cause
+	}
+	return call.CauseTransferred
+}
+
+// parentLeg is the id of the leg that this one names as its parent.
+func (l *leg) parentLeg() *call.LegID {
+	if !l.parentCallID.known() {
+		return nil
+	}
+	id := call.NewLegID(l.tenant, l.provider, l.scope, l.parentCallID.value)
+	return &id
+}
+
+// listTransfers writes the transfers in the form of the session's record.
+func (c *course) listTransfers(s *call.Session) {
+	for _, t := range c.transfers {
+		if t.result == call.Completed {
+			s.TransferCount++
+		}
+		s.Transfers = append(s.Transfers, call.Transfer{
+			At: t.at, Type: t.typ, FromLeg: c.ref(t.from), ToLeg: c.ref(t.to),
+			Transferor: t.transferor, Result: t.result, Inferred: t.inferred,
+		})
+	}
+	slices.SortFunc(s.Transfers, func(a, b call.Transfer) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), compareRefs(a.FromLeg, b.FromLeg), compareRefs(a.ToLeg, b.ToLeg))
+	})
+}
+
+// ref is a copy of a peer's id.
+func (c *course) ref(i int) *call.LegID {
+	if i < 0 {
+		return nil
+	}
+	id := c.parts[i].id
+	return &id
+}
+
+func compareRefs(a, b *call.LegID) int {
+	switch {
+	case a == nil || b == nil:
+		return cmp.Compare(btoi(a != nil), btoi(b != nil))
+	default:
+		return slices.Compare(a[:], b[:])
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func listTimeline(s *call.Session, shown []part) {
+	n := 0
+	for i := range shown {
+		n += len(shown[i].moments)
+		s.TimelineTruncated = s.TimelineTruncated || shown[i].marks&momentsCut != 0
+	}
+	if n == 0 {
+		return
+	}
+	s.Timeline = make([]call.Moment, 0, n)
+	for i := range shown {
+		for k := range shown[i].moments {
+			e := &shown[i].moments[k]
+			s.Timeline = append(s.Timeline, call.Moment{At: e.at, Type: e.typ, Leg: shown[i].id, Src: e.src})
+		}
+	}
+	slices.SortFunc(s.Timeline, compareTimeline)
+	if n > timelineMax {
+		s.Timeline, s.TimelineTruncated = s.Timeline[:timelineMax], true
+	}
+}
+
+func compareTimeline(a, b call.Moment) int {
+	if c := cmp.Compare(a.At, b.At); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(rankOf(a.Type), rankOf(b.Type)); c != 0 {
+		return c
+	}
+	if c := bytes.Compare(a.Leg[:], b.Leg[:]); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Src, b.Src)
+}
+
+// listRecordings lists each recording once; where two legs tell of it, as the
+// one that knows it in the later state.
+func listRecordings(s *call.Session, shown []part) {
+	for i := range shown {
+		for k := range shown[i].recordings {
+			r := &shown[i].recordings[k]
+			s.Recordings = append(s.Recordings, call.Recording{
+				ID: r.id, Leg: shown[i].id, Status: r.status, StartedAt: r.startedAt,
+				DurationMS: r.durationMS, URL: r.url.value, Transcribed: r.transcribed,
+				Channels: r.channels, Format: r.format.value, AvailableAt: r.availableAt,
+			})
+		}
+	}
+	slices.SortFunc(s.Recordings, func(a, b call.Recording) int {
+		return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(b.Status, a.Status), bytes.Compare(a.Leg[:], b.Leg[:]))
+	})
+	s.Recordings = slices.CompactFunc(s.Recordings, func(a, b call.Recording) bool { return a.ID == b.ID })
+}
+
+// attributes are the origin's, then what the other legs add, sorted by key.
+func (c *course) attributes(shown []part) []call.Attribute {
+	all := c.parts[c.origin].extras()
+	for i := range shown {
+		if i == c.origin {
+			continue
+		}
+		for _, a := range shown[i].attributes {
+			k, found := slices.BinarySearchFunc(all, a.key, func(o call.Attribute, key string) int { return strings.Compare(o.Key, key) })
+			if !found && len(all) < attributesMax {
+				all = slices.Insert(all, k, call.Attribute{Key: a.key, Value: a.value.value})
+			}
+		}
+	}
+	return all
+}
+
+// extras are the leg's attributes in the form of records, sorted by key.
+func (l *leg) extras() []call.Attribute {
+	if len(l.attributes) == 0 {
+		return nil
+	}
+	all := make([]call.Attribute, len(l.attributes))
+	for i, a := range l.attributes {
+		all[i] = call.Attribute{Key: a.key, Value: a.value.value}
+	}
+	return all
+}

@@ -1,0 +1,225 @@
+package stitch
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"callstitch/processor/call"
+)
+
+// parties are the legs of a session and who they are to each other, before
+// anything is known of transfers.
+type parties struct {
+	peers  []peer // by start, then id
+	origin int    // of peers: the leg that began the call
+	final  bool
+	over   bool // every leg ended, and nothing more is expected
+}
+
+// open reports whether more may come.
+func (p *parties) open() bool { return !p.over && !p.final }
+
+// peer is a leg as its session sees it.
+type peer struct {
+	*leg
+	dialect  *dialect
+	start    int64        // for order; math.MaxInt64 where not known
+	end      call.Instant // absent where not known
+	agent    call.Instant // when an agent answered after the platform had
+	parent   int          // -1 where its parent is not among the peers
+	platform bool         // an answer on it is the platform's own
+	person   bool         // a called person answered it
+	consult  bool         // one party asks another about the caller
+}
+
+// partiesOf are those of at least one leg, in any order. Peers are put into the
+// memory of buf while it lasts.
+func partiesOf(buf []peer, legs []*leg, final bool) parties {
+	p := parties{peers: buf[:0], final: final, over: !pending(legs)}
+	for _, l := range legs {
+		p.peers = append(p.peers, newPeer(l))
+		p.over = p.over && l.ended()
+	}
+	slices.SortFunc(p.peers, comparePeers)
+	p.findParents()
+	p.findConsultations()
+	p.findOrigin()
+	return p
+}
+
+// newPeer is what is known of a leg without looking at the others.
+func newPeer(l *leg) peer {
+	m := peer{leg: l, dialect: &dialects[l.provider], start: math.MaxInt64, end: l.end(), parent: -1}
+	if l.started.Known() {
+		m.start = l.started.At
+	}
+	inbound := l.direction.value == call.Inbound && !m.child()
+	m.platform = l.marks&platformTook != 0 || inbound && m.dialect.answersInbound
+	if m.platform {
+		m.agent = m.agentAnswer()
+	}
+	m.person = m.agent.Known() || l.answered() && !m.deniesTalk() && (l.answeredBy == call.Human ||
+		!m.platform && l.answeredBy != call.Machine && l.answeredBy != call.System)
+	return m
+}
+
+// child reports whether the leg names a parent: it is a dial of another leg.
+func (m *peer) child() bool { return m.parentCallID.known() }
+
+// agentAnswer is when an agent answered a call that the platform had answered
+// before: the callee is a user, and not the one whom the caller had called.
+func (m *peer) agentAnswer() call.Instant {
+	for i := range m.moments {
+		e := &m.moments[i]
+		if e.typ == call.CallAnswered && e.kind == call.User && e.callee != m.to.value.Raw {
+			return call.Instant{At: e.at, Src: e.src, Precision: 1}
+		}
+	}
+	return call.Instant{}
+}
+
+// claimedNoneMS is how long talk may be that a provider claims as none: it counts
+// whole seconds, and its hosts differ by some 200 ms.
+const claimedNoneMS = 1200
+
+// deniesTalk reports whether the provider claims that nobody talked, and why the
+// called party could not be reached. An answer before that was of somebody
+// else, such as an agent who is rung before the customer is called.
+func (m *peer) deniesTalk() bool {
+	if !m.talk.known() || m.talk.value != 0 {
+		return false
+	}
+	switch m.why().HangupCause {
+	case call.CauseCanceled:
+		return m.end.Known() && m.answer.Known() && m.end.At-m.answer.At >= claimedNoneMS
+	case call.NoCause, call.CauseNormal, call.CauseTransferred, call.CauseUnknown:
+		return false
+	default:
+		return true
+	}
+}
+
+func comparePeers(a, b peer) int {
+	if c := cmp.Compare(a.start, b.start); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.id[:], b.id[:])
+}
+
+// findParents finds each peer's parent; most share one.
+func (p *parties) findParents() {
+	last := 0
+	for i := range p.peers {
+		m := &p.peers[i]
+		if !m.child() {
+			continue
+		}
+		name := m.parentCallID.value
+		if p.peers[last].callID != name {
+			last = max(0, slices.IndexFunc(p.peers, func(o peer) bool { return o.callID == name }))
+		}
+		if last != i && p.peers[last].callID == name {
+			m.parent = last
+		}
+	}
+}
+
+// findConsultations marks the legs on which a party asked another about the
+// caller before passing the caller on: such a leg hangs up twice, or, where one
+// of the two was lost or had the same bytes, the other legs show it.
+func (p *parties) findConsultations() {
+	for i := range p.peers {
+		_, p.peers[i].consult = p.peers[i].twiceHungUp()
+	}
+	if !p.peers[0].dialect.consults || len(p.peers) < 3 {
+		return
+	}
+	shown := p.peers[:min(len(p.peers), legsMax)]
+	for i := range shown {
+		shown[i].consult = shown[i].consult || consulted(shown, i)
+	}
+}
+
+// consulted reports whether leg c looks like a consultation: made by the party
+// who was in a call x, answered, over when x was, and outlived by a leg y that
+// joins x's far party to the one consulted.
+//
+//	x  far ├──────── near ─────────┤
+//	c            near ├── third ───┤
+//	y                         far ├── third ──────┤
+func consulted(peers []peer, c int) bool {
+	k := &peers[c]
+	if !k.person || !k.ended() {
+		return false
+	}
+	for i := range peers {
+		x := &peers[i]
+		near, far := x.sides()
+		if i == c || !x.person || k.start < x.start || !sameParty(k.from.value, *near) || !endTogether(k, x) {
+			continue
+		}
+		for j := range peers {
+			y := &peers[j]
+			if j != i && j != c && y.joins(far, &k.to.value) && (!y.ended() || y.end.At > k.end.At) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// findOrigin finds the first peer that no other one made and that was no
+// consultation.
+func (p *parties) findOrigin() {
+	best := -1
+	for i := range p.peers {
+		if p.peers[i].parent >= 0 {
+			continue
+		}
+		if best < 0 || p.peers[best].consult && !p.peers[i].consult {
+			best = i
+		}
+	}
+	p.origin = max(0, best) // parents in a circle: damaged, but not fatal
+}
+
+// sides are the party who may pass a call on and the one who may be passed on:
+// the inside one and the outside one, the callee and the caller where that does
+// not tell.
+func (m *peer) sides() (near, far *call.Party) {
+	if m.direction.value == call.Outbound {
+		return &m.from.value, &m.to.value
+	}
+	return &m.to.value, &m.from.value
+}
+
+// joins reports whether the leg is between a and b, whoever called.
+func (m *peer) joins(a, b *call.Party) bool {
+	return sameParty(m.from.value, *a) && sameParty(m.to.value, *b) || sameParty(m.from.value, *b) && sameParty(m.to.value, *a)
+}
+
+func sameParty(a, b call.Party) bool {
+	return a.Raw != "" && strings.TrimPrefix(a.Raw, "+") == strings.TrimPrefix(b.Raw, "+")
+}
+
+func endTogether(a, b *peer) bool {
+	d := a.end.At - b.end.At
+	return a.end.Known() && b.end.Known() && d < switchTolerance && d > -switchTolerance
+}
+
+// ancestor is the call id that peer i descends from, a peer's or only named.
+func (p *parties) ancestor(i int) string {
+	for range p.peers { // parents in a circle end as well
+		if p.peers[i].parent < 0 {
+			break
+		}
+		i = p.peers[i].parent
+	}
+	if m := &p.peers[i]; m.child() {
+		return m.parentCallID.value
+	}
+	return p.peers[i].callID
+}

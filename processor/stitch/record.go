@@ -1,0 +1,240 @@
+package stitch
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"callstitch/processor/call"
+)
+
+// compose makes the session's record from its legs, in any order: everything
+// but state, revision, change reason and merges. dropped is the number of legs
+// that the root could not keep. The close reason is set only where final.
+//
+// Each step is made of what the ones before it found: who is in the call, who
+// passed whom on, how it went, when and for how long.
+func compose(id call.LegID, legs []*leg, dropped int, final bool) *call.Session {
+	s := &call.Session{ID: id, LegCount: int32(len(legs) + dropped)}
+	if len(legs) == 0 {
+		return s
+	}
+	var peers [4]peer
+	var parts [4]part
+	who := partiesOf(peers[:0], legs, final)
+	course := courseOf(parts[:0], who)
+	outcome := outcomeOf(&course)
+	times := timesOf(&course, outcome)
+	lengths := lengthsOf(&course, times)
+	identify(s, &course)
+	writeOutcome(s, &course, outcome)
+	writeTimes(s, times)
+	writeLengths(s, lengths)
+	remark(s, &course)
+	count(s, &course)
+	list(s, &course, dropped)
+	return s
+}
+
+// identify says who called whom.
+func identify(s *call.Session, c *course) {
+	o := &c.parts[c.origin]
+	s.Tenant, s.Provider = o.tenant, o.provider
+	s.Direction, s.From, s.To = o.direction.value, o.from.value, o.to.value
+	s.Account, s.ConferenceID = o.account.value, o.conferenceID.value
+	for i := range c.parts {
+		m := &c.parts[i]
+		if s.Tenant == "" { // the origin is known only from a copy
+			s.Tenant, s.Provider = m.tenant, m.provider
+		}
+		s.Account = cmp.Or(s.Account, m.account.value)
+		s.ConferenceID = cmp.Or(s.ConferenceID, m.conferenceID.value)
+	}
+}
+
+// writeOutcome says how the call went and why it ended.
+func writeOutcome(s *call.Session, c *course, o outcome) {
+	s.Disposition, s.AnsweredBy = o.disposition, o.answeredBy
+	if o.explains >= 0 && c.parts[o.explains].ended() {
+		why := c.parts[o.explains].why()
+		s.HangupParty, s.HangupCause = why.HangupParty, why.HangupCause
+		s.Q850, s.SIPStatus, s.ProviderCause = why.Q850, why.SIPStatus, why.ProviderCause
+	}
+	if c.final {
+		s.CloseReason = call.ClosedNormal
+		if !c.over {
+			s.CloseReason, s.EndLost = call.ClosedTimeout, true
+		}
+	}
+}
+
+func writeTimes(s *call.Session, t times) {
+	s.Started, s.Ringing, s.PlatformAnswered, s.Answered, s.Ended = t.started, t.ringing, t.platformAnswered, t.answered, t.ended
+	s.Flags |= inferred(s.Started, s.Answered, s.Ended)
+}
+
+func writeLengths(s *call.Session, l lengths) {
+	s.RingMS, s.TalkMS, s.HoldMS, s.QueueMS, s.TotalMS = l.ring, l.talk, l.hold, l.queue, l.total
+	s.LegTalkMSSum, s.ProviderDuration, s.DurationMismatchMS = l.legTalkSum, l.providerDuration, l.mismatch
+	s.Flags |= l.flags
+}
+
+// remark says what of the call was not seen.
+func remark(s *call.Session, c *course) {
+	// A leg that names a parent began as somebody's dial: the call's start is its
+	// parent's, of which nothing is known.
+	o := &c.parts[c.origin]
+	s.StartLost = o.startLost() || o.child()
+	doubtful := false
+	for i := range c.parts {
+		m := &c.parts[i]
+		s.InterimLost = s.InterimLost || m.interimLost()
+		doubtful = doubtful || m.mayHaveTalked() && !(c.anyPerson && m.platform)
+	}
+	s.Complete = c.over && !s.StartLost && !s.InterimLost && !doubtful
+}
+
+// inferred is the flag for instants that no provider stated.
+func inferred(instants ...call.Instant) call.Flags {
+	for _, i := range instants {
+		if i.Src >= call.Snapshot {
+			return call.TimesInferred
+		}
+	}
+	return 0
+}
+
+// count fills the numbers and the span of the evidence.
+func count(s *call.Session, c *course) {
+	var first, last *leg
+	for i := range c.parts {
+		m := &c.parts[i]
+		s.EventCount += m.events
+		s.DuplicateCount += m.duplicates
+		s.LateEventCount += m.late
+		s.OutOfOrderCount += m.outOfOrder
+		s.Flags |= m.flags | m.skew()
+		if m.answered() || m.reached {
+			s.AnsweredLegCount++
+		}
+		s.FirstEventAt = smallest(s.FirstEventAt, m.firstEvent)
+		s.LastEventAt = max(s.LastEventAt, m.lastEvent())
+		if m.events == 0 {
+			continue
+		}
+		if first == nil || m.firstSource.compare(first.firstSource) < 0 {
+			first = m.leg
+		}
+		if last == nil || m.lastSource.compare(last.lastSource) > 0 {
+			last = m.leg
+		}
+	}
+	if first != nil {
+		span := [2]call.Source{first.firstSource.source, last.lastSource.source}
+		s.FirstSource, s.LastSource = &span[0], &span[1]
+	}
+	s.Flags |= arrivalRemarks(s.LateEventCount, s.OutOfOrderCount)
+	s.ParticipantCount = c.participants()
+	s.CorrelationMethods = c.methods()
+	if c.weak(s.CorrelationMethods) {
+		s.Flags |= call.CorrelationWeak
+	}
+}
+
+func arrivalRemarks(late, outOfOrder int32) (f call.Flags) {
+	if late > 0 {
+		f |= call.LateEvents
+	}
+	if outOfOrder > 0 {
+		f |= call.OutOfOrder
+	}
+	return f
+}
+
+// participants is the number of different parties: the caller, and whoever
+// answered. A number with and without its plus is one party.
+func (c *course) participants() int32 {
+	var buf [8]string
+	names := buf[:0]
+	add := func(raw string) {
+		if raw = strings.TrimPrefix(raw, "+"); raw != "" {
+			names = append(names, raw)
+		}
+	}
+	add(c.parts[c.origin].from.value.Raw)
+	for i := range c.parts {
+		m := &c.parts[i]
+		if !m.reached {
+			continue
+		}
+		agents := len(names)
+		for k := range m.moments {
+			if m.moments[k].typ == call.CallAnswered {
+				add(m.moments[k].callee)
+			}
+		}
+		if len(names) == agents { // no agents are named: the leg has one callee
+			add(m.to.value.Raw)
+		}
+	}
+	slices.Sort(names)
+	return int32(len(slices.Compact(names)))
+}
+
+// methods is how the legs were joined, sorted by word.
+func (c *course) methods() []call.LinkKind {
+	var methods []call.LinkKind
+	for _, kind := range [...]call.LinkKind{call.Flow, call.Parent, call.SameID, call.Tag} {
+		if c.joinedBy(kind) {
+			methods = append(methods, kind)
+		}
+	}
+	return methods
+}
+
+func (c *course) joinedBy(kind call.LinkKind) bool {
+	switch kind {
+	case call.SameID:
+		return c.parts[c.origin].provider.Traits().OneCallID
+	case call.Parent:
+		return slices.ContainsFunc(c.parts, func(m part) bool { return m.parent >= 0 })
+	default:
+		return c.sharesTie(kind)
+	}
+}
+
+// sharesTie reports whether two peers name the same value of the kind.
+func (c *course) sharesTie(kind call.LinkKind) bool {
+	if len(c.parts) < 2 {
+		return false
+	}
+	var seen []uint64
+	for i := range c.parts {
+		mine := len(seen)
+		for _, t := range c.parts[i].ties {
+			if t.kind != kind {
+				continue
+			}
+			if slices.Contains(seen[:mine], t.hash) {
+				return true
+			}
+			seen = append(seen, t.hash)
+		}
+	}
+	return false
+}
+
+// weak reports whether nothing but a tag holds some of the legs together. The
+// application may use one tag for several calls, and rewrite it during one.
+func (c *course) weak(methods []call.LinkKind) bool {
+	if !slices.Contains(methods, call.Tag) {
+		return false
+	}
+	first := c.ancestor(0)
+	for i := range c.peers {
+		if c.ancestor(i) != first {
+			return true
+		}
+	}
+	return false
+}
