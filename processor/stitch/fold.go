@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"callstitch/processor/call"
+	"callstitch/processor/digest"
 )
 
 // marks is what was seen of a leg at all. An instant may be unknown although
@@ -89,7 +90,7 @@ func (l *leg) fold(e *call.Event, arrival int64) {
 	if e.Late {
 		l.late++
 	}
-	l.locate(e)
+	l.mergePosition(e)
 	l.merge(e)
 	l.events++
 	l.arrival = max(l.arrival, arrival)
@@ -129,13 +130,13 @@ func (l *leg) witness(s *call.LegSnapshot, arrival int64) {
 		l.id = call.NewLegID(l.tenant, l.provider, l.scope, l.callID)
 	}
 	by := precedence{standing: witnessed} // as LegSnapshot.Join has it: no copy beats another by its time
-	l.say(by, s.Direction, s.From, s.To)
-	l.live(s.Started, s.Ringing, s.Answered)
+	l.mergeParties(by, s.Direction, s.From, s.To)
+	l.mergeInstants(s.Started, s.Ringing, s.Answered)
 	if s.Ended.Known() {
 		l.marks |= hungUp
 		l.hangup = call.Earliest(l.hangup, s.Ended)
 		l.earliest = smallest(l.earliest, s.Ended.At)
-		l.blame(precedence{standing: copied}, s.Ending)
+		l.mergeEnding(precedence{standing: copied}, s.Ending)
 	}
 	if s.Alive.Known() {
 		l.alive = max(l.alive, s.Alive.At)
@@ -153,10 +154,10 @@ func (l *leg) overflow() { l.flags |= call.LinkOverflow }
 // where none is known.
 func (l *leg) first() (int64, bool) { return l.earliest, l.earliest != 0 }
 
-// answered says whether the leg was answered, by whomever.
+// answered reports whether the leg was answered, by whomever.
 func (l *leg) answered() bool { return l.marks&picked != 0 }
 
-// ended says whether the leg is known to have ended. A call that one user
+// ended reports whether the leg is known to have ended. A call that one user
 // missed and another answered goes on.
 func (l *leg) ended() bool {
 	return l.marks&hungUp != 0 || l.marks&missedCall != 0 && !l.answered()
@@ -189,7 +190,7 @@ func (l *leg) holdsUntil(cfg Config) int64 {
 
 func after(at int64, d time.Duration) int64 { return at + d.Milliseconds() }
 
-// twiceHungUp says whether the leg hung up a second time, which tells that it
+// twiceHungUp reports whether the leg hung up a second time, which tells that it
 // was the consultation of an attended transfer, and when; 0 where that is not
 // known.
 func (l *leg) twiceHungUp() (at int64, yes bool) {
@@ -220,7 +221,7 @@ func (l *leg) lastEvent() int64 {
 	return t
 }
 
-// provesLife says whether an event of type t is sent only while the call is up.
+// provesLife reports whether an event of type t is sent only while the call is up.
 // Recordings and transcripts follow minutes after its end.
 func provesLife(t call.EventType) bool {
 	switch t {
@@ -231,8 +232,8 @@ func provesLife(t call.EventType) bool {
 	}
 }
 
-// locate keeps the span of source positions.
-func (l *leg) locate(e *call.Event) {
+// mergePosition keeps the span of source positions.
+func (l *leg) mergePosition(e *call.Event) {
 	p := position{e.Source, e.IngestedAt}
 	if l.events == 0 || p.compare(l.firstSource) < 0 {
 		l.firstSource = p
@@ -250,24 +251,24 @@ func (l *leg) merge(e *call.Event) {
 	by := precedence{standing: undated, rank: rankOf(e.Type), id: shortID(e.ID)}
 	if e.Time.Known() {
 		by.standing, by.at = dated, e.Time.At
-		l.date(e)
+		l.mergeTime(e)
 	}
 	l.flags |= e.Flags
-	l.see(e)
-	l.live(e.Started, e.Ringing, e.Answered)
+	l.mergeMarks(e)
+	l.mergeInstants(e.Started, e.Ringing, e.Answered)
 	l.queued = smallest(l.queued, e.QueuedAt)
-	l.say(by, e.Direction, e.From, e.To)
-	l.mention(by, e)
+	l.mergeParties(by, e.Direction, e.From, e.To)
+	l.mergeDetails(by, e)
 	if e.Type.Terminal() || e.Ended.Known() {
-		l.close(e)
+		l.mergeEnd(e)
 	}
 }
 
 // shortID is enough of an event's id to tell the events of one leg apart.
 func shortID(id call.EventID) uint32 { return binary.BigEndian.Uint32(id[:4]) }
 
-// date takes the event's own time.
-func (l *leg) date(e *call.Event) {
+// mergeTime merges the event's own time.
+func (l *leg) mergeTime(e *call.Event) {
 	at := e.Time.At
 	l.earliest = smallest(l.earliest, at)
 	l.firstEvent = smallest(l.firstEvent, at)
@@ -286,14 +287,14 @@ func (l *leg) date(e *call.Event) {
 	}
 }
 
-// attempt says whether an event of type t is about one of the agents who were
+// attempt reports whether an event of type t is about one of the agents who were
 // tried for a call.
 func attempt(t call.EventType) bool {
 	return t == call.CallRinging || t == call.CallAnswered || t == call.ChannelEnded
 }
 
-// see marks what the event's type and remarks tell.
-func (l *leg) see(e *call.Event) {
+// mergeMarks marks what the event's type and remarks show.
+func (l *leg) mergeMarks(e *call.Event) {
 	switch e.Type {
 	case call.CallInitiated:
 		l.marks |= initiated
@@ -321,7 +322,7 @@ func (l *leg) see(e *call.Event) {
 	}
 }
 
-// failedBridge says whether the cause with the end of a bridge means that it
+// failedBridge reports whether the cause with the end of a bridge means that it
 // never was one.
 func failedBridge(c call.HangupCause) bool { return c != call.NoCause && c != call.CauseNormal }
 
@@ -339,8 +340,8 @@ func certainty(a call.Answerer) int {
 	}
 }
 
-// live takes the instants of a leg's life.
-func (l *leg) live(started, ringing, answered call.Instant) {
+// mergeInstants merges the instants of a leg's life up to its answer.
+func (l *leg) mergeInstants(started, ringing, answered call.Instant) {
 	if started.Known() {
 		l.started = call.Earliest(l.started, started)
 		l.earliest = smallest(l.earliest, started.At)
@@ -357,8 +358,8 @@ func (l *leg) live(started, ringing, answered call.Instant) {
 	}
 }
 
-// say takes who called whom.
-func (l *leg) say(by precedence, d call.Direction, from, to call.Party) {
+// mergeParties merges who called whom.
+func (l *leg) mergeParties(by precedence, d call.Direction, from, to call.Party) {
 	if d != call.DirectionUnknown {
 		l.direction.offer(by, d, cmp.Compare[call.Direction])
 	}
@@ -370,8 +371,8 @@ func (l *leg) say(by precedence, d call.Direction, from, to call.Party) {
 	}
 }
 
-// mention takes everything else that an event may name.
-func (l *leg) mention(by precedence, e *call.Event) {
+// mergeDetails merges everything else that an event may name.
+func (l *leg) mergeDetails(by precedence, e *call.Event) {
 	offerText(&l.account, by, e.Account)
 	offerText(&l.parentCallID, by, e.ParentCallID)
 	offerText(&l.conferenceID, by, e.ConferenceID)
@@ -386,7 +387,7 @@ func (l *leg) mention(by precedence, e *call.Event) {
 	}
 	for _, link := range e.Links {
 		if link.Kind != call.Parent { // parentCallID says it
-			l.ties = addSorted(l.ties, tie{link.Kind, hashText(link.Value)}, tiesMax, compareTies)
+			l.ties = addSorted(l.ties, tie{link.Kind, uint64(digest.OfText(link.Value))}, tiesMax, compareTies)
 		}
 	}
 }
@@ -397,8 +398,8 @@ func offerText(p *pick[string], by precedence, s string) {
 	}
 }
 
-// close takes an end, with the claims and the cause that come with it.
-func (l *leg) close(e *call.Event) {
+// mergeEnd merges an end, with the claims and the cause that come with it.
+func (l *leg) mergeEnd(e *call.Event) {
 	if e.Ended.Known() {
 		l.earliest = smallest(l.earliest, e.Ended.At)
 	}
@@ -419,7 +420,7 @@ func (l *leg) close(e *call.Event) {
 	if e.ProviderTalk.Known {
 		l.talk.offer(by, e.ProviderTalk.N, cmp.Compare[int64])
 	}
-	l.blame(by, e.Ending)
+	l.mergeEnding(by, e.Ending)
 	if e.Provider.Traits().HangsUpTwice && e.IDKind == call.SemanticID && e.Type == call.CallEnded {
 		addHangup(&l.hangups, hangup{e.Ended.At, e.Content})
 	}
@@ -438,8 +439,8 @@ func endStanding(e *call.Event) standing {
 	return s
 }
 
-// blame takes the group of fields that say why the leg ended.
-func (l *leg) blame(by precedence, group call.Ending) {
+// mergeEnding merges the group of fields that say why the leg ended.
+func (l *leg) mergeEnding(by precedence, group call.Ending) {
 	if group == (call.Ending{}) {
 		return
 	}
@@ -448,9 +449,9 @@ func (l *leg) blame(by precedence, group call.Ending) {
 		held.by, held.value = by, group
 		return
 	}
-	// A miss yields to every other end, and a copy's to any. Then the richer
-	// group wins.
-	c := cmp.Or(cmp.Compare(by.yields(), held.by.yields()), cmp.Compare(held.value.Facts(), group.Facts()))
+	// Any other end beats a miss, and any of the leg's own a copy's. Then the
+	// richer group wins.
+	c := cmp.Or(cmp.Compare(by.owner(), held.by.owner()), cmp.Compare(held.value.Facts(), group.Facts()))
 	switch {
 	case c < 0:
 		held.by, held.value = by, group
@@ -462,9 +463,9 @@ func (l *leg) blame(by precedence, group call.Ending) {
 // copied is the standing of an end that another leg's copy tells.
 const copied = standing(call.Snapshot)
 
-// yields orders ends by whose they are: the leg's own, a user's who missed the
+// owner orders ends by whose they are: the leg's own, a user's who missed the
 // call, a copy's.
-func (p precedence) yields() int {
+func (p precedence) owner() int {
 	switch {
 	case p.standing == copied:
 		return 2

@@ -12,7 +12,7 @@ import (
 // the set, never by the order of arrival, so the rest is the same for every
 // order.
 const (
-	momentsMax    = 64 // a call of minutes has ten; more is keypad input, which yields first
+	momentsMax    = 64 // a call of minutes has ten; more is keypad input, which gives way first
 	recordingsMax = 16 // a call is recorded once or twice
 	attributesMax = 32 // the decoders allow fewer keys; this bounds a damaged configuration
 	tiesMax       = 16 // a leg names two flows; a tag that is rewritten mid-call adds more
@@ -146,9 +146,9 @@ type moment struct {
 	callee string // who was rung, answered or left, where one call id serves several agents
 }
 
-// lesser says whether an event of type t yields its place when there are too
-// many: it tells nothing about the course of the call.
-func lesser(t call.EventType) bool {
+// expendable reports whether an event of type t gives up its place when there are
+// too many: it tells nothing about the course of the call.
+func expendable(t call.EventType) bool {
 	switch t {
 	case call.Unknown, call.DTMF, call.CallUpdated, call.MachineDetected, call.RecordingStarted,
 		call.RecordingCompleted, call.RecordingAvailable, call.TranscriptionAvailable:
@@ -159,7 +159,7 @@ func lesser(t call.EventType) bool {
 }
 
 func compareMoments(a, b moment) int {
-	if x, y := lesser(a.typ), lesser(b.typ); x != y {
+	if x, y := expendable(a.typ), expendable(b.typ); x != y {
 		if y {
 			return -1
 		}
