@@ -57,6 +57,14 @@ func (t EventType) Terminal() bool {
 	return t == CallMissed || t == CallEnded || t == CallDestroyed
 }
 
+// Rank orders event types by the lifecycle; an unknown one tells least.
+func (t EventType) Rank() uint8 {
+	if t == Unknown {
+		return 255
+	}
+	return uint8(t)
+}
+
 // LinkKind is why two legs belong together.
 type LinkKind uint8
 

@@ -462,17 +462,17 @@ func TestDue(t *testing.T) {
 	for _, e := range answeredDial() {
 		b.take(e)
 	}
-	if got, want := due(storyConfig, b.all()), second(31)+200+30_000; got != want {
+	if got, want := due(storyTimeouts, b.all()), second(31)+200+30_000; got != want {
 		t.Errorf("all ended: due %d, want the last arrival and grace %d", got, want)
 	}
 	b = newLegBook()
 	for _, e := range answeredDial()[:6] {
 		b.take(e)
 	}
-	if got, want := due(storyConfig, b.all()), second(1)+200+4*time.Hour.Milliseconds(); got != want {
+	if got, want := due(storyTimeouts, b.all()), second(1)+200+4*time.Hour.Milliseconds(); got != want {
 		t.Errorf("caller still connected: due %d, want %d", got, want)
 	}
-	if got := due(storyConfig, nil); got != math.MinInt64 {
+	if got := due(storyTimeouts, nil); got != math.MinInt64 {
 		t.Errorf("no legs: due %d", got)
 	}
 }

@@ -1,8 +1,6 @@
 package stitch
 
-import (
-	"callstitch/processor/call"
-)
+import "callstitch/processor/call"
 
 // skewToleranceMS is how far the instants of one leg may contradict the order of
 // a call's life before that is remarked on: the hosts of one provider differ by
@@ -42,7 +40,7 @@ func (l *leg) startLost() bool {
 	case call.Reported, call.EventTime, call.Ingest:
 		return false
 	default:
-		return l.marks&initiated == 0
+		return !l.saw(initiated)
 	}
 }
 
@@ -53,6 +51,6 @@ func (l *leg) interimLost() bool {
 	case call.Reported, call.EventTime, call.Ingest:
 		return false
 	default:
-		return l.answered() && l.marks&answerTold == 0
+		return l.answered() && !l.saw(answerTold)
 	}
 }

@@ -7,14 +7,14 @@ import (
 )
 
 // due is when, in arrival time, the session of these legs is FINAL.
-func due(cfg Config, legs []*leg) int64 {
+func due(t Timeouts, legs []*leg) int64 {
 	at, last := int64(math.MinInt64), int64(math.MinInt64)
 	for _, l := range legs {
-		at = max(at, l.holdsUntil(cfg))
+		at = max(at, l.holdsUntil(t))
 		last = max(last, l.arrival)
 	}
 	if pending(legs) {
-		at = max(at, after(last, cfg.AnsweredTimeout))
+		at = max(at, last+t.Answered.Milliseconds())
 	}
 	return at
 }

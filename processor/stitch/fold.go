@@ -4,83 +4,10 @@ import (
 	"cmp"
 	"encoding/binary"
 	"strings"
-	"time"
 
 	"callstitch/processor/call"
 	"callstitch/processor/digest"
 )
-
-// marks is what was seen of a leg at all. An instant may be unknown although
-// the fact is certain: a raw file has no clock for providers that send none.
-type marks uint16
-
-const (
-	initiated    marks = 1 << iota // a set-up event
-	rang                           // an event or instant of ringing
-	picked                         // an event or instant that only an answered call has
-	answerTold                     // an event whose own subject is the answer
-	hungUp                         // an event or instant of the end
-	missedCall                     // missed by a user, which ends only a call that nobody answers
-	platformTook                   // the answer is the platform's own
-	tookMessage                    // the platform says that a message was taken
-	agentGone                      // an agent or channel left
-	momentsCut                     // the timeline overflowed
-	bridged                        // connected to a call or room that no link names
-)
-
-// leg is the commutative fold over the set of one leg's accepted events; the
-// table policies says how each field merges. An instant of 0 is not known.
-type leg struct {
-	id            call.LegID
-	tenant        string
-	provider      call.Provider
-	scope, callID string
-
-	started, ringing, answer, hangup, miss call.Instant
-
-	marks      marks
-	answeredBy call.Answerer
-	flags      call.Flags
-
-	queued     int64 // when the provider queued the call; no instant of the leg's life
-	earliest   int64 // plain minimum of every instant
-	firstEvent int64
-	newest     int64 // largest event time that is not a Kafka timestamp
-	alive      int64 // last proof that the call went on
-
-	direction    pick[call.Direction]
-	from, to     pick[call.Party]
-	account      pick[string]
-	parentCallID pick[string]
-	conferenceID pick[string]
-	transferType pick[call.TransferType]
-	duration     pick[int64] // seconds, the provider's claim
-	talk         pick[int64]
-	cause        pick[call.Ending]
-
-	attributes []attribute // by key
-	moments    []moment    // by compareMoments
-	recordings []recording // by id
-	ties       []tie
-	hangups    []hangup
-
-	arrival                              int64
-	events, duplicates, late, outOfOrder int32
-	firstSource, lastSource              position
-}
-
-// position is where a raw record was read, and when it was written there.
-type position struct {
-	source     call.Source
-	ingestedAt int64
-}
-
-func (p position) compare(o position) int {
-	return cmp.Or(
-		cmp.Compare(p.ingestedAt, o.ingestedAt), strings.Compare(p.source.Topic, o.source.Topic),
-		cmp.Compare(p.source.Partition, o.source.Partition), cmp.Compare(p.source.Offset, o.source.Offset),
-	)
-}
 
 // fold merges an accepted event. arrival is in epoch milliseconds.
 func (l *leg) fold(e *call.Event, arrival int64) {
@@ -150,88 +77,6 @@ func (l *leg) conflict() { l.flags |= call.IDConflict }
 // overflow notes that a link that the leg named takes no more legs.
 func (l *leg) overflow() { l.flags |= call.LinkOverflow }
 
-// first is the plain minimum of every accepted instant of whatever class; false
-// where none is known.
-func (l *leg) first() (int64, bool) { return l.earliest, l.earliest != 0 }
-
-// answered reports whether the leg was answered, by whomever.
-func (l *leg) answered() bool { return l.marks&picked != 0 }
-
-// ended reports whether the leg is known to have ended. A call that one user
-// missed and another answered goes on.
-func (l *leg) ended() bool {
-	return l.marks&hungUp != 0 || l.marks&missedCall != 0 && !l.answered()
-}
-
-// end is when the leg ended, absent where that is not known.
-func (l *leg) end() call.Instant {
-	switch {
-	case l.marks&hungUp != 0:
-		return l.hangup
-	case l.ended():
-		return l.miss
-	default:
-		return call.Instant{}
-	}
-}
-
-// holdsUntil is the arrival time, in epoch milliseconds, until which the leg
-// keeps its session open.
-func (l *leg) holdsUntil(cfg Config) int64 {
-	wait := cfg.UnansweredTimeout
-	switch {
-	case l.ended():
-		wait = cfg.Grace
-	case l.answered():
-		wait = cfg.AnsweredTimeout
-	}
-	return after(l.arrival, wait)
-}
-
-func after(at int64, d time.Duration) int64 { return at + d.Milliseconds() }
-
-// twiceHungUp reports whether the leg hung up a second time, which tells that it
-// was the consultation of an attended transfer, and when; 0 where that is not
-// known.
-func (l *leg) twiceHungUp() (at int64, yes bool) {
-	if len(l.hangups) < 2 {
-		return 0, false
-	}
-	return l.hangups[1].at, true
-}
-
-// lastAlive is the last evidence that the leg was alive, 0 where there is none.
-func (l *leg) lastAlive() int64 {
-	t := max(l.alive, l.started.At, l.ringing.At, l.answer.At, l.end().At)
-	for i := range l.moments {
-		if provesLife(l.moments[i].typ) {
-			t = max(t, l.moments[i].at)
-		}
-	}
-	return t
-}
-
-// lastEvent is the time of the leg's last event, 0 where none is known. Kafka
-// timestamps are taken from the timeline, where a copy may have lowered them.
-func (l *leg) lastEvent() int64 {
-	t := l.newest
-	for i := range l.moments {
-		t = max(t, l.moments[i].at)
-	}
-	return t
-}
-
-// provesLife reports whether an event of type t is sent only while the call is up.
-// Recordings and transcripts follow minutes after its end.
-func provesLife(t call.EventType) bool {
-	switch t {
-	case call.RecordingCompleted, call.RecordingAvailable, call.TranscriptionAvailable:
-		return false
-	default:
-		return true
-	}
-}
-
 // mergePosition keeps the span of source positions.
 func (l *leg) mergePosition(e *call.Event) {
 	p := position{e.Source, e.IngestedAt}
@@ -248,7 +93,7 @@ func (l *leg) merge(e *call.Event) {
 	if l.events == 0 {
 		l.id, l.tenant, l.provider, l.scope, l.callID = e.Leg, e.Tenant, e.Provider, e.Scope, e.CallID
 	}
-	by := precedence{standing: undated, rank: rankOf(e.Type), id: shortID(e.ID)}
+	by := precedence{standing: undated, rank: e.Type.Rank(), id: shortID(e.ID)}
 	if e.Time.Known() {
 		by.standing, by.at = dated, e.Time.At
 		l.mergeTime(e)
@@ -413,7 +258,7 @@ func (l *leg) mergeEnd(e *call.Event) {
 	if !e.Type.Terminal() {
 		return
 	}
-	by := precedence{at: e.Ended.At, standing: endStanding(e), rank: rankOf(e.Type), id: shortID(e.ID)}
+	by := precedence{at: e.Ended.At, standing: endStanding(e), rank: e.Type.Rank(), id: shortID(e.ID)}
 	if e.ProviderDuration.Known {
 		l.duration.offer(by, e.ProviderDuration.N, cmp.Compare[int64])
 	}
@@ -469,17 +314,9 @@ func (p precedence) owner() int {
 	switch {
 	case p.standing == copied:
 		return 2
-	case p.rank == uint8(call.CallMissed):
+	case p.rank == call.CallMissed.Rank():
 		return 1
 	default:
 		return 0
 	}
-}
-
-// why is the ending that counts: a miss does not explain an answered call.
-func (l *leg) why() call.Ending {
-	if l.cause.by.rank == uint8(call.CallMissed) && l.answered() {
-		return call.Ending{}
-	}
-	return l.cause.value
 }

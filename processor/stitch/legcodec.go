@@ -253,7 +253,7 @@ func (l *leg) visitPicks(c *codec.Codec, s shape) {
 	d := &dictionary{leg: l}
 	for i := range l.moments[:min(len(l.moments), dictionarySize/2)] {
 		m := &l.moments[i]
-		d.learn(precedence{at: m.at, id: m.id, standing: dated, rank: rankOf(m.typ)})
+		d.learn(precedence{at: m.at, id: m.id, standing: dated, rank: m.typ.Rank()})
 	}
 	visitPick(c, d, &l.direction, (*call.Direction).Visit)
 	visitPick(c, d, &l.from, (*call.Party).Visit)

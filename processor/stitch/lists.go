@@ -63,15 +63,6 @@ func (m *part) cause() call.HangupCause {
 	return call.CauseTransferred
 }
 
-// parentLeg is the id of the leg that this one names as its parent.
-func (l *leg) parentLeg() *call.LegID {
-	if !l.parentCallID.known() {
-		return nil
-	}
-	id := call.NewLegID(l.tenant, l.provider, l.scope, l.parentCallID.value)
-	return &id
-}
-
 // listTransfers writes the transfers in the form of the session's record.
 func (c *course) listTransfers(s *call.Session) {
 	for _, t := range c.transfers {
@@ -117,7 +108,7 @@ func listTimeline(s *call.Session, shown []part) {
 	n := 0
 	for i := range shown {
 		n += len(shown[i].moments)
-		s.TimelineTruncated = s.TimelineTruncated || shown[i].marks&momentsCut != 0
+		s.TimelineTruncated = s.TimelineTruncated || shown[i].saw(momentsCut)
 	}
 	if n == 0 {
 		return
@@ -139,7 +130,7 @@ func compareTimeline(a, b call.Moment) int {
 	if c := cmp.Compare(a.At, b.At); c != 0 {
 		return c
 	}
-	if c := cmp.Compare(rankOf(a.Type), rankOf(b.Type)); c != 0 {
+	if c := cmp.Compare(a.Type.Rank(), b.Type.Rank()); c != 0 {
 		return c
 	}
 	if c := bytes.Compare(a.Leg[:], b.Leg[:]); c != 0 {
@@ -180,18 +171,6 @@ func (c *course) attributes(shown []part) []call.Attribute {
 				all = slices.Insert(all, k, call.Attribute{Key: a.key, Value: a.value.value})
 			}
 		}
-	}
-	return all
-}
-
-// extras are the leg's attributes in the form of records, sorted by key.
-func (l *leg) extras() []call.Attribute {
-	if len(l.attributes) == 0 {
-		return nil
-	}
-	all := make([]call.Attribute, len(l.attributes))
-	for i, a := range l.attributes {
-		all[i] = call.Attribute{Key: a.key, Value: a.value.value}
 	}
 	return all
 }

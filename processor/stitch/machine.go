@@ -75,7 +75,7 @@ func (m *Machine) event(e *call.Event, arrival, trig int64) Outcome {
 	if known, ok := n.ids.find(id.id); ok {
 		return m.again(n, e, known.content == id.content, arrival, trig)
 	}
-	e.Late = n.leg.events > 0 && arrival > n.leg.holdsUntil(m.cfg)
+	e.Late = n.leg.events > 0 && arrival > n.leg.holdsUntil(m.cfg.timeouts())
 	m.remember(n, id)
 	earliest := n.leg.earliest
 	n.leg.fold(e, arrival)

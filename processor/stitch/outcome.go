@@ -33,7 +33,7 @@ func (c *course) conclude() (d call.Disposition, explains int) {
 	if m := &c.parts[i]; !m.platform || !m.answered() {
 		return m.failure(), i
 	}
-	if c.parts[i].marks&bridged != 0 {
+	if c.parts[i].saw(bridged) {
 		return call.DispositionUnknown, i // connected to somebody of whom this session has no leg
 	}
 	return call.NoAnswer, i // the platform answered and dialled nobody
@@ -119,9 +119,9 @@ func (c *course) tookMessage() bool {
 	for i := range c.parts {
 		m := &c.parts[i]
 		switch {
-		case m.marks&tookMessage != 0,
+		case m.saw(tookMessage),
 			m.answered() && !m.platform && m.answeredBy == call.Machine,
-			m.dialect.recordsMessages && m.platform && m.answered() && m.marks&bridged == 0 && len(m.recordings) > 0:
+			m.dialect.recordsMessages && m.platform && m.answered() && !m.saw(bridged) && len(m.recordings) > 0:
 			return true
 		}
 	}
@@ -208,7 +208,7 @@ func (m *peer) failure() call.Disposition {
 // silence is what an end without a telling cause means: nobody answered if it
 // rang.
 func (m *peer) silence() call.Disposition {
-	if m.marks&rang != 0 {
+	if m.saw(rang) {
 		return call.NoAnswer
 	}
 	return call.DispositionUnknown
@@ -219,13 +219,13 @@ func (m *peer) silence() call.Disposition {
 // is evidence; an end alone is not.
 func (m *peer) unexplained() call.Disposition {
 	switch {
-	case m.marks&missedCall != 0:
+	case m.saw(missedCall):
 		return call.NoAnswer
 	case !m.ended():
 		return m.silence()
-	case m.marks&agentGone != 0 && m.dialect.agentsDecline:
+	case m.saw(agentGone) && m.dialect.agentsDecline:
 		return call.Rejected
-	case m.marks&initiated != 0:
+	case m.saw(initiated):
 		return call.NoAnswer
 	default:
 		return m.silence()
@@ -262,7 +262,7 @@ func (c *course) dispositionOf(m *part, session call.Disposition) call.Dispositi
 		return call.Answered
 	case !m.ended() && !c.final:
 		return call.InProgress
-	case m.marks&tookMessage != 0, m.answered() && !m.platform && m.answeredBy == call.Machine:
+	case m.saw(tookMessage), m.answered() && !m.platform && m.answeredBy == call.Machine:
 		return call.Voicemail
 	case m.answered():
 		return session
@@ -291,7 +291,7 @@ func (c *course) dialAnswered(m *part) bool {
 // mayHaveTalked reports whether it is not known if a person answered: the leg's
 // end was seen, and neither an answer nor a reason why there was none.
 func (m *part) mayHaveTalked() bool {
-	if m.platform && m.marks&bridged != 0 {
+	if m.platform && m.saw(bridged) {
 		return true
 	}
 	return !m.reached && !m.answered() && m.ended() && m.failure() == call.DispositionUnknown && m.why().HangupCause == call.NoCause

@@ -57,7 +57,7 @@ func newPeer(l *leg) peer {
 		m.start = l.started.At
 	}
 	inbound := l.direction.value == call.Inbound && !m.child()
-	m.platform = l.marks&platformTook != 0 || inbound && m.dialect.answersInbound
+	m.platform = l.saw(platformTook) || inbound && m.dialect.answersInbound
 	if m.platform {
 		m.agent = m.agentAnswer()
 	}

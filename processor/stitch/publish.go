@@ -69,7 +69,7 @@ func (m *Machine) review(n *node, now Clocks) {
 	}
 	m.loadMembers(n)
 	legs := m.gather(n)
-	closes := due(m.cfg, legs)
+	closes := due(m.cfg.timeouts(), legs)
 	final := now.Session >= closes || n.wasFinal()
 	if !final {
 		n.wait(timer{at: closes})

@@ -32,6 +32,10 @@ type Config struct {
 	Legs bool
 }
 
+func (c Config) timeouts() Timeouts {
+	return Timeouts{Grace: c.Grace, Unanswered: c.UnansweredTimeout, Answered: c.AnsweredTimeout}
+}
+
 // State is a machine's view of its task's store. Reads see the earlier writes
 // of the same transaction. The machine does not change a value after Put, nor
 // what Get returned; a key is valid only during the call.

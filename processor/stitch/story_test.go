@@ -10,10 +10,7 @@ import (
 	"callstitch/processor/codec"
 )
 
-var storyConfig = Config{
-	Grace: 30 * time.Second, UnansweredTimeout: 5 * time.Minute, AnsweredTimeout: 4 * time.Hour,
-	Retention: 24 * time.Hour, StubRetention: 72 * time.Hour,
-}
+var storyTimeouts = Timeouts{Grace: 30 * time.Second, Unanswered: 5 * time.Minute, Answered: 4 * time.Hour}
 
 // storyStart is second 0 of every story.
 const storyStart = 1_700_000_000_000

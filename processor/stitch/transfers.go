@@ -173,7 +173,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 // consulted was still rung, and answered later, on leg to. An answer at the moment
 // of the transfer says nothing: that of the consultation may be lost.
 func (m *peer) rangOn(to *peer) bool {
-	return !m.answered() && m.marks&initiated != 0 && m.end.Known() && to.answer.Known() && to.answer.At > m.end.At+switchTolerance
+	return !m.answered() && m.saw(initiated) && m.end.Known() && to.answer.Known() && to.answer.At > m.end.At+switchTolerance
 }
 
 // firstOther is the first leg that fits and is no consultation, -1 for none.

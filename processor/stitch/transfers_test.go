@@ -103,7 +103,7 @@ func TestASecondHangUpKeepsTheSessionOpen(t *testing.T) {
 			for _, e := range tt.events {
 				b.take(e)
 			}
-			if got := due(storyConfig, b.all()); got != tt.due {
+			if got := due(storyTimeouts, b.all()); got != tt.due {
 				t.Errorf("due %d, want %d", got, tt.due)
 			}
 			partial := compose(call.LegID{}, b.all(), 0, false)
