@@ -241,6 +241,7 @@ func TestRulesFire(t *testing.T) {
 		{"run imports the fake broker", "cmd/callstitch/run.go", `import "github.com/twmb/franz-go/pkg/kfake"`, "for the demo and tests"},
 		{"the demo imports the fake broker", "cmd/callstitch/demo.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
 		{"a test imports the fake broker", "cmd/callstitch/run_test.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
+		{"the domain imports calltest", "processor/stitch/a.go", `import "callstitch/processor/call/calltest"`, "for tests"},
 		{"a program imports topologytest", "cmd/callstitch/run.go", `import "callstitch/topology/topologytest"`, "for tests"},
 		{"a program imports docpage", "cmd/callstitch/run.go", `import "callstitch/internal/docpage"`, "for tests"},
 		{"rawfile imports the configuration", "cmd/callstitch/internal/rawfile/a.go", `import "callstitch/cmd/callstitch/internal/config"`, "may not import"},

@@ -18,6 +18,7 @@ var mayNameProviders = map[string]string{
 	"internal/simulator/feed.go":    "lists the rows",
 	"internal/simulator/tenant.go":  "has accounts at each",
 	"cmd/callstitch/process.go":     "shows a command line",
+	"processor/call/calltest":       "tells what one might send",
 	"topology/topologytest":         "draws what each sends",
 }
 

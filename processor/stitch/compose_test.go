@@ -96,19 +96,6 @@ func TestAMessageTakenIsVoicemailAndWithoutItTheDialsOutcome(t *testing.T) {
 	}
 }
 
-// answeredDial is a caller whom the platform answers and passes to a person.
-func answeredDial() []*call.Event {
-	return []*call.Event{
-		happened(call.Opentact, "A", call.CallInitiated, 0, called("+15550100001", "15550100002"), directed(call.Inbound)),
-		happened(call.Opentact, "A", call.CallAnswered, 1),
-		happened(call.Opentact, "B", call.CallInitiated, 2, called("15550100001", "user"), directed(call.Outbound), under("A")),
-		happened(call.Opentact, "B", call.CallRinging, 3, under("A")),
-		happened(call.Opentact, "B", call.CallAnswered, 8, under("A")),
-		happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseNormal, 16), func(e *call.Event) { e.HangupParty = call.ByCallee }),
-		happened(call.Opentact, "A", call.CallEnded, 31, because(call.CauseNormal, 16), claiming(31)),
-	}
-}
-
 func TestAPersonsAnswerIsNotThePlatforms(t *testing.T) {
 	s := session(t, true, answeredDial()...)
 	if s.Disposition != call.Answered || s.Answered != instant(call.Reported, 8) || s.PlatformAnswered != instant(call.Reported, 1) {

@@ -1,99 +1,27 @@
 package stitch
 
 import (
-	"hash/fnv"
 	"slices"
 	"testing"
 	"time"
 
 	"callstitch/processor/call"
-	"callstitch/processor/codec"
+	"callstitch/processor/call/calltest"
 )
 
 var storyTimeouts = Timeouts{Grace: 30 * time.Second, Unanswered: 5 * time.Minute, Answered: 4 * time.Hour}
 
-// storyStart is second 0 of every story.
-const storyStart = 1_700_000_000_000
+// The events of a story, as package calltest makes them.
+const storyStart = calltest.Start
 
-func second(s float64) int64 { return storyStart + int64(s*1000) }
+type tell = calltest.Tell
 
-func instant(src call.Evidence, s float64) call.Instant {
-	return call.Instant{At: second(s), Src: src, Precision: 1}
-}
-
-// tell fills in part of an event.
-type tell func(*call.Event)
-
-// happened makes an event of a leg at a second of the story; its id and content
-// follow from what it says.
-func happened(p call.Provider, callID string, typ call.EventType, s float64, tells ...tell) *call.Event {
-	e := &call.Event{
-		Tenant: "default", Provider: p, CallID: callID, Type: typ, IDKind: call.ExactID,
-		Leg:  call.NewLegID("default", p, "", callID),
-		Time: instant(call.EventTime, s), IngestedAt: second(s) + 200,
-		Source: call.Source{Topic: "call.raw", Partition: 1, Offset: int64(s * 1000)},
-	}
-	switch typ {
-	case call.CallInitiated:
-		e.Started = instant(call.Reported, s)
-	case call.CallRinging:
-		e.Ringing = instant(call.Reported, s)
-	case call.CallAnswered:
-		e.Answered = instant(call.Reported, s)
-	case call.CallEnded, call.CallMissed:
-		e.Ended = instant(call.Reported, s)
-	}
-	for _, t := range tells {
-		t(e)
-	}
-	if e.ID == (call.EventID{}) {
-		e.ID = call.NewEventID(e.Leg, typ.String(), time.UnixMilli(e.Time.At).String(), e.To.Raw)
-	}
-	e.Content = contentOf(e)
-	return e
-}
-
-func contentOf(e *call.Event) uint64 {
-	c := *e
-	c.Source, c.IngestedAt = call.Source{}, 0
-	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
-		if i.Src == call.Ingest {
-			*i = call.Instant{}
-		}
-	}
-	h := fnv.New64a()
-	h.Write(codec.Append(nil, &c))
-	return h.Sum64()
-}
-
-func called(from, to string) tell {
-	return func(e *call.Event) {
-		e.From = call.Party{Raw: from, Kind: call.PSTN}
-		e.To = call.Party{Raw: to, Kind: call.PSTN}
-	}
-}
-
-func directed(d call.Direction) tell { return func(e *call.Event) { e.Direction = d } }
-
-func under(parent string) tell {
-	return func(e *call.Event) {
-		e.ParentCallID = parent
-		e.Links = append(e.Links, call.Link{Kind: call.Parent, Value: parent})
-	}
-}
-
-func because(c call.HangupCause, q850 int32) tell {
-	return func(e *call.Event) {
-		e.HangupCause = c
-		if q850 != 0 {
-			e.Q850 = call.Code{N: q850, Src: call.CodeReported}
-		}
-	}
-}
-
-func claiming(seconds int64) tell {
-	return func(e *call.Event) { e.ProviderDuration = call.Some(seconds) }
-}
+var (
+	happened, called, directed, under = calltest.Happened, calltest.Called, calltest.Directed, calltest.Under
+	because, claiming                 = calltest.Because, calltest.Claiming
+	instant, second                   = calltest.Instant, calltest.Second
+	answeredDial                      = calltest.AnsweredDial
+)
 
 // legBook folds events as a node does: it accepts an id once, merges a second
 // content of a SEMANTIC one, and counts repeats.
