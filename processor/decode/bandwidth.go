@@ -66,8 +66,8 @@ var bandwidthEvents = map[string]bandwidthEvent{
 }
 
 const (
-	bandwidthScheme Scheme = "bandwidth"
-	bandwidthDocs          = "dev.bandwidth.com/docs/voice/webhooks/disconnect"
+	bandwidthScheme = Scheme("bandwidth")
+	bandwidthDocs   = "dev.bandwidth.com/docs/voice/webhooks/disconnect"
 )
 
 // bandwidthCauses are the documented words of cause; the list is open.

@@ -33,8 +33,8 @@ var stringeeStatuses = map[string]call.EventType{
 }
 
 const (
-	stringeeScheme Scheme = "stringee"
-	stringeeDocs          = "developer.stringee.com/docs/server/call-events"
+	stringeeScheme = Scheme("stringee")
+	stringeeDocs   = "developer.stringee.com/docs/server/call-events"
 )
 
 // stringeeCauses are the keywords of endCallCause, which may also hold a SIP

@@ -18,8 +18,8 @@ var hallooKinds = map[string]call.EventType{
 }
 
 const (
-	hallooScheme Scheme = "halloo"
-	hallooDocs          = "halloo.example/docs/messages"
+	hallooScheme = Scheme("halloo")
+	hallooDocs   = "halloo.example/docs/messages"
 )
 
 var hallooCauses = []CauseRow{
