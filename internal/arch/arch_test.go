@@ -209,7 +209,7 @@ func TestANamedProviderIsFound(t *testing.T) {
 		{"processor/call/provider.go", "Opentact", ""},
 		{"processor/decode/a.go", "Opentact", "names opentact"},
 		{"processor/decode/opentact.go", "Opentact", ""},
-		{"processor/stitch/dialect.go", "Opentact", ""},
+		{"processor/session/dialect.go", "Opentact", ""},
 		{"processor/stitch/a_test.go", "call.Opentact", ""},
 		{"processor/stitch/a.go", "p.Traits().OneCallID", ""},
 	} {
@@ -230,6 +230,9 @@ func TestRulesFire(t *testing.T) {
 		{"the domain imports chance", "processor/stitch/a.go", `import "math/rand/v2"`, "may not import math/rand/v2"},
 		{"the domain imports what is outside it", "processor/stitch/a.go", `import "callstitch/topology"`, "may not import"},
 		{"stitch imports decode", "processor/stitch/a.go", `import "callstitch/processor/decode"`, "may not import"},
+		{"a leg imports its session", "processor/leg/a.go", `import "callstitch/processor/session"`, "may not import"},
+		{"a session imports the machine", "processor/session/a.go", `import "callstitch/processor/stitch"`, "may not import"},
+		{"a session reads state", "processor/session/a.go", `import "callstitch/topology"`, "may not import"},
 		{"decode reads JSON", "processor/decode/a.go", `import "github.com/go-json-experiment/json/jsontext"`, ""},
 		{"stitch reads JSON", "processor/stitch/a.go", `import "github.com/go-json-experiment/json/jsontext"`, "may not import"},
 		{"schemas imports topology", "schemas/a.go", `import "callstitch/topology"`, "may not import"},

@@ -40,7 +40,15 @@ var rules = map[string]rule{
 		foreign: []string{"github.com/go-json-experiment/json/jsontext"}, pure: true,
 	},
 	"processor/digest": {std: pureStd, ours: none, foreign: none, pure: true},
-	"processor/stitch": {std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/digest"}, foreign: none, pure: true},
+	"processor/leg":    {std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/digest"}, foreign: none, pure: true},
+	"processor/session": {
+		std: pureStd, ours: []string{"processor/call", "processor/digest", "processor/leg"},
+		foreign: none, pure: true,
+	},
+	"processor/stitch": {
+		std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/leg", "processor/session"},
+		foreign: none, pure: true,
+	},
 	"schemas": {
 		std:  append([]string{"context", "crypto/tls", "embed", "encoding/base64", "encoding/json", "math/big", "net/http", "net/url", "sync"}, pureStd...),
 		ours: []string{"processor/call"},

@@ -14,7 +14,7 @@ var mayNameProviders = map[string]string{
 	"processor/call/provider.go":    "has the row of each",
 	"processor/decode/providers.go": "lists the rows",
 	"processor/decode/causes.go":    "has the causes of what some of them run",
-	"processor/stitch/dialect.go":   "has the row of each",
+	"processor/session/dialect.go":  "has the row of each",
 	"internal/simulator/feed.go":    "lists the rows",
 	"internal/simulator/tenant.go":  "has accounts at each",
 	"cmd/callstitch/process.go":     "shows a command line",

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
 // Config is what shapes the answers of a machine. It must be equal for all
@@ -32,8 +33,8 @@ type Config struct {
 	Legs bool
 }
 
-func (c Config) timeouts() Timeouts {
-	return Timeouts{Grace: c.Grace, Unanswered: c.UnansweredTimeout, Answered: c.AnsweredTimeout}
+func (c Config) timeouts() leg.Timeouts {
+	return leg.Timeouts{Grace: c.Grace, Unanswered: c.UnansweredTimeout, Answered: c.AnsweredTimeout}
 }
 
 // State is a machine's view of its task's store. Reads see the earlier writes

@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import (
 	"slices"
@@ -7,13 +7,12 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/processor/call/calltest"
+	"callstitch/processor/leg"
 )
 
-var storyTimeouts = Timeouts{Grace: 30 * time.Second, Unanswered: 5 * time.Minute, Answered: 4 * time.Hour}
+var storyTimeouts = leg.Timeouts{Grace: 30 * time.Second, Unanswered: 5 * time.Minute, Answered: 4 * time.Hour}
 
 // The events of a story, as package calltest makes them.
-const storyStart = calltest.Start
-
 type tell = calltest.Tell
 
 var (
@@ -26,22 +25,17 @@ var (
 // legBook folds events as a node does: it accepts an id once, merges a second
 // content of a SEMANTIC one, and counts repeats.
 type legBook struct {
-	legs    map[call.LegID]*leg
-	seen    map[call.EventID]uint64
-	arrival map[call.LegID]int64 // the largest of what its leg has taken in
+	legs map[call.LegID]*leg.Leg
+	seen map[call.EventID]uint64
 }
 
 func newLegBook() *legBook {
-	return &legBook{map[call.LegID]*leg{}, map[call.EventID]uint64{}, map[call.LegID]int64{}}
+	return &legBook{map[call.LegID]*leg.Leg{}, map[call.EventID]uint64{}}
 }
 
-func (b *legBook) arrived(id call.LegID, e *call.Event) {
-	b.arrival[id] = max(b.arrival[id], e.IngestedAt)
-}
-
-func (b *legBook) leg(id call.LegID) *leg {
+func (b *legBook) leg(id call.LegID) *leg.Leg {
 	if b.legs[id] == nil {
-		b.legs[id] = new(leg)
+		b.legs[id] = new(leg.Leg)
 	}
 	return b.legs[id]
 }
@@ -51,40 +45,42 @@ func (b *legBook) take(e *call.Event) {
 	switch content, known := b.seen[e.ID]; {
 	case !known:
 		b.seen[e.ID] = e.Content
-		l.fold(e, e.IngestedAt)
-		b.arrived(e.Leg, e)
+		l.Fold(e, e.IngestedAt)
 	case content == e.Content:
-		l.repeat(e)
+		l.Repeat(e)
 	case e.IDKind == call.SemanticID:
-		l.variant(e, e.IngestedAt)
-		b.arrived(e.Leg, e)
+		l.Variant(e, e.IngestedAt)
 	}
 	if e.Snapshot != nil {
 		id := call.NewLegID(e.Tenant, e.Provider, e.Scope, e.Snapshot.CallID)
 		other := b.leg(id)
-		other.identify(e.Tenant, e.Provider, e.Scope)
-		other.witness(e.Snapshot, e.IngestedAt)
-		b.arrived(id, e)
+		other.Identify(e.Tenant, e.Provider, e.Scope)
+		other.Witness(e.Snapshot, e.IngestedAt)
 	}
 }
 
-func (b *legBook) all() []*leg {
-	var legs []*leg
+func (b *legBook) all() []*leg.Leg {
+	var legs []*leg.Leg
 	for _, l := range b.legs {
 		legs = append(legs, l)
 	}
-	slices.SortFunc(legs, func(a, b *leg) int { return slices.Compare(a.id[:], b.id[:]) })
+	slices.SortFunc(legs, func(a, b *leg.Leg) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	return legs
+}
+
+// bookOf is what the events leave.
+func bookOf(events []*call.Event) *legBook {
+	b := newLegBook()
+	for _, e := range events {
+		b.take(e)
+	}
+	return b
 }
 
 // session folds the events and composes them.
 func session(t *testing.T, final bool, events ...*call.Event) *call.Session {
 	t.Helper()
-	b := newLegBook()
-	for _, e := range events {
-		b.take(e)
-	}
-	return compose(call.LegID{1}, b.all(), 0, final)
+	return Compose(call.LegID{1}, bookOf(events).all(), 0, final)
 }
 
 func legNamed(t *testing.T, s *call.Session, callID string) call.LegSummary {

@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) {
 	for _, p := range call.Providers() {
 		if int(p) >= len(dialects) || dialects[p].transfers == nil {
-			fmt.Printf("processor/stitch/dialect.go has no row for %s; one that tells of no transfers has an empty list of rules\n", p)
+			fmt.Printf("processor/session/dialect.go has no row for %s; one that tells of no transfers has an empty list of rules\n", p)
 			os.Exit(1)
 		}
 	}

@@ -1,4 +1,4 @@
-package stitch
+package leg
 
 import (
 	"cmp"
@@ -92,25 +92,27 @@ func (p precedence) compare(o precedence) int {
 	return cmp.Compare(p.id, o.id)
 }
 
-// pick keeps the statement of the smallest precedence.
-type pick[T any] struct {
+// Pick is what the events say of one field: of their statements the one of the
+// smallest precedence. Value is the zero value where none was made.
+type Pick[T any] struct {
 	by    precedence
-	value T
+	Value T
 }
 
 // offer takes the statement if it comes first. Two contents of one event tie,
 // and the smaller value wins.
-func (p *pick[T]) offer(by precedence, value T, compare func(a, b T) int) {
+func (p *Pick[T]) offer(by precedence, value T, compare func(a, b T) int) {
 	if p.by.standing != unsaid {
 		c := by.compare(p.by)
-		if c > 0 || c == 0 && compare(value, p.value) >= 0 {
+		if c > 0 || c == 0 && compare(value, p.Value) >= 0 {
 			return
 		}
 	}
-	p.by, p.value = by, value
+	p.by, p.Value = by, value
 }
 
-func (p *pick[T]) known() bool { return p.by.standing != unsaid }
+// Known reports whether any statement was made.
+func (p *Pick[T]) Known() bool { return p.by.standing != unsaid }
 
 func compareParties(a, b call.Party) int {
 	return cmp.Or(strings.Compare(a.Raw, b.Raw), strings.Compare(a.E164, b.E164), cmp.Compare(a.Kind, b.Kind))

@@ -1,23 +1,28 @@
-package stitch
+package leg
 
 import (
 	"bytes"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"callstitch/processor/call"
 	"callstitch/processor/call/calltest"
 	"callstitch/processor/codec"
-
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
 
 func TestEveryFieldOfALegHasAPolicy(t *testing.T) {
 	var fields, listed []string
-	for f := range reflect.TypeFor[leg]().Fields() {
-		fields = append(fields, f.Name)
+	for f := range reflect.TypeFor[Leg]().Fields() {
+		name := strings.ToLower(f.Name[:1]) + f.Name[1:]
+		if f.Name == "ID" {
+			name = "id"
+		}
+		fields = append(fields, name)
 	}
 	for _, p := range policies {
 		listed = append(listed, p.Field)
@@ -36,29 +41,13 @@ func TestEveryFieldOfALegHasAPolicy(t *testing.T) {
 const permutationsPerStory = 120
 
 // canonical is the leg's form without what deliveries leave behind.
-func canonical(l *leg) []byte {
+func canonical(l *Leg) []byte {
 	c := *l
-	c.duplicates, c.late, c.outOfOrder, c.arrival = 0, 0, 0, 0
-	c.firstSource, c.lastSource = position{}, position{}
+	c.Duplicates, c.Late, c.OutOfOrder, c.Arrival = 0, 0, 0, 0
+	c.FirstSource, c.LastSource = Position{}, Position{}
 	w := codec.NewWriter(nil)
 	c.Visit(w)
 	return w.Buf
-}
-
-// reload passes a leg through its binary form.
-func reload(t interface{ Fatalf(string, ...any) }, l *leg) *leg {
-	w := codec.NewWriter(nil)
-	l.Visit(w)
-	r := codec.NewReader(w.Buf)
-	read := &leg{id: l.id} // a leg's id is its node's, and kept there
-	read.Visit(r)
-	if r.Err != nil || len(r.Buf) != 0 {
-		t.Fatalf("reading back: %v, %d bytes left", r.Err, len(r.Buf))
-	}
-	if !reflect.DeepEqual(l, read) {
-		t.Fatalf("wrote %+v\nread  %+v", l, read)
-	}
-	return read
 }
 
 // Any order, any copies, also with later Kafka timestamps, and a restart
@@ -100,34 +89,27 @@ func compareBooks(t *rapid.T, want, got *legBook) {
 	for id, l := range want.legs {
 		g := got.legs[id]
 		if !bytes.Equal(canonical(l), canonical(g)) {
-			t.Fatalf("leg %s:\n%+v\nafter another order:\n%+v", l.callID, l, g)
+			t.Fatalf("leg %s:\n%+v\nafter another order:\n%+v", l.CallID, l, g)
 		}
-		if g.arrival != got.arrival[id] {
-			t.Fatalf("leg %s: arrival %d, the largest that came was %d", l.callID, g.arrival, got.arrival[id])
+		if g.Arrival != got.arrival[id] {
+			t.Fatalf("leg %s: arrival %d, the largest that came was %d", l.CallID, g.Arrival, got.arrival[id])
 		}
-	}
-	a := compose(call.LegID{}, want.all(), 0, true)
-	legs := got.all()
-	slices.Reverse(legs)
-	b := compose(call.LegID{}, legs, 0, true)
-	if fingerprint(a) != fingerprint(b) {
-		t.Fatalf("sessions differ:\n%s", cmp.Diff(a, b))
 	}
 }
 
 func TestMomentsOverflowTheSameWayInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var told []moment
+		var told []Moment
 		for i := range rapid.IntRange(momentsMax-4, momentsMax+10).Draw(t, "moments") {
 			typ := rapid.SampledFrom([]call.EventType{call.CallRinging, call.DTMF}).Draw(t, "type")
-			told = append(told, moment{at: rapid.Int64Range(1, 50).Draw(t, "at"), id: uint32(i), typ: typ, src: call.EventTime})
+			told = append(told, Moment{At: rapid.Int64Range(1, 50).Draw(t, "at"), id: uint32(i), Type: typ, Src: call.EventTime})
 			if rapid.IntRange(0, 4).Draw(t, "copied") == 0 {
 				m := told[len(told)-1]
-				m.at = rapid.Int64Range(1, 50).Draw(t, "at again")
+				m.At = rapid.Int64Range(1, 50).Draw(t, "at again")
 				told = append(told, m)
 			}
 		}
-		fill := func(order []moment) (set []moment, overflow bool) {
+		fill := func(order []Moment) (set []Moment, overflow bool) {
 			for _, m := range order {
 				overflow = addMoment(&set, m) || overflow
 			}
@@ -151,7 +133,7 @@ func TestHangupsKeepTheSmallestTimeOfEachContent(t *testing.T) {
 		}), 1, 12).Draw(t, "hang-ups")
 		want := map[uint64]int64{}
 		for _, h := range told {
-			want[h.content] = smallest(want[h.content], h.at)
+			want[h.content] = Earlier(want[h.content], h.at)
 		}
 		var all, got []hangup
 		for content, at := range want {
@@ -168,56 +150,56 @@ func TestHangupsKeepTheSmallestTimeOfEachContent(t *testing.T) {
 }
 
 func TestKeypadInputDoesNotPushOutTheAnswer(t *testing.T) {
-	var l leg
+	var l Leg
 	for i := range momentsMax + 20 {
-		l.fold(happened(call.Bandwidth, "c", call.DTMF, float64(i)), 0)
+		l.Fold(happened(call.Bandwidth, "c", call.DTMF, float64(i)), 0)
 	}
-	l.fold(happened(call.Bandwidth, "c", call.CallAnswered, 1000), 0)
-	if !slices.ContainsFunc(l.moments, func(m moment) bool { return m.typ == call.CallAnswered }) {
+	l.Fold(happened(call.Bandwidth, "c", call.CallAnswered, 1000), 0)
+	if !slices.ContainsFunc(l.Moments, func(m Moment) bool { return m.Type == call.CallAnswered }) {
 		t.Error("the answer is not in the timeline")
 	}
-	if !l.saw(momentsCut) {
+	if !l.Saw(MomentsCut) {
 		t.Error("the timeline does not say that it was cut")
 	}
 }
 
 func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
-	var l leg
-	l.fold(happened(call.Opentact, "c", call.CallRinging, 1, func(e *call.Event) { e.Started = instant(call.Derived, 0) }), 0)
-	l.fold(happened(call.Opentact, "c", call.CallInitiated, 2), 0)
-	if l.started != instant(call.Reported, 2) {
-		t.Errorf("started %+v, want the reported instant", l.started)
+	var l Leg
+	l.Fold(happened(call.Opentact, "c", call.CallRinging, 1, func(e *call.Event) { e.Started = instant(call.Derived, 0) }), 0)
+	l.Fold(happened(call.Opentact, "c", call.CallInitiated, 2), 0)
+	if l.Started != instant(call.Reported, 2) {
+		t.Errorf("started %+v, want the reported instant", l.Started)
 	}
-	if at, ok := l.first(); !ok || at != second(0) {
-		t.Errorf("first instant %d %v, want the plain minimum %d", at, ok, second(0))
+	if l.Earliest != second(0) {
+		t.Errorf("first instant %d, want the plain minimum %d", l.Earliest, second(0))
 	}
 }
 
 func TestDestroyedDoesNotMoveTheEnd(t *testing.T) {
-	var l leg
-	l.fold(happened(call.Opentact, "c", call.CallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EventTime, 9) }), 0)
-	if l.end() != instant(call.EventTime, 9) {
-		t.Errorf("end %+v: destroyed alone must end the leg", l.end())
+	var l Leg
+	l.Fold(happened(call.Opentact, "c", call.CallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EventTime, 9) }), 0)
+	if l.End() != instant(call.EventTime, 9) {
+		t.Errorf("end %+v: destroyed alone must end the leg", l.End())
 	}
-	l.fold(happened(call.Opentact, "c", call.CallEnded, 5), 0)
-	if l.end() != instant(call.Reported, 5) {
-		t.Errorf("end %+v, want the hang-up's", l.end())
+	l.Fold(happened(call.Opentact, "c", call.CallEnded, 5), 0)
+	if l.End() != instant(call.Reported, 5) {
+		t.Errorf("end %+v, want the hang-up's", l.End())
 	}
 }
 
 func TestAMissedCallThatAnotherUserAnsweredGoesOn(t *testing.T) {
-	var l leg
-	l.fold(happened(call.Sonetel, "c", call.CallMissed, 5), 0)
-	if !l.ended() || l.end() != instant(call.Reported, 5) {
-		t.Errorf("ended %v at %+v: a miss alone ends the call", l.ended(), l.end())
+	var l Leg
+	l.Fold(happened(call.Sonetel, "c", call.CallMissed, 5), 0)
+	if !l.Ended() || l.End() != instant(call.Reported, 5) {
+		t.Errorf("ended %v at %+v: a miss alone ends the call", l.Ended(), l.End())
 	}
-	l.fold(happened(call.Sonetel, "c", call.CallAnswered, 7), 0)
-	if l.ended() {
+	l.Fold(happened(call.Sonetel, "c", call.CallAnswered, 7), 0)
+	if l.Ended() {
 		t.Error("ended, although another user answered")
 	}
-	l.fold(happened(call.Sonetel, "c", call.CallEnded, 9), 0)
-	if l.end() != instant(call.Reported, 9) {
-		t.Errorf("end %+v, want the hang-up's", l.end())
+	l.Fold(happened(call.Sonetel, "c", call.CallEnded, 9), 0)
+	if l.End() != instant(call.Reported, 9) {
+		t.Errorf("end %+v, want the hang-up's", l.End())
 	}
 }
 
@@ -225,31 +207,31 @@ func TestTheCauseWithMoreFactsWins(t *testing.T) {
 	poor := happened(call.Opentact, "c", call.CallEnded, 5, because(call.CauseUnknown, 0))
 	rich := happened(call.Opentact, "c", call.CallDestroyed, 6, because(call.CauseBusy, 17))
 	for _, order := range [][]*call.Event{{poor, rich}, {rich, poor}} {
-		var l leg
+		var l Leg
 		for _, e := range order {
-			l.fold(e, 0)
+			l.Fold(e, 0)
 		}
-		if why := l.why(); why.HangupCause != call.CauseBusy || why.Q850.N != 17 {
+		if why := l.Ending(); why.HangupCause != call.CauseBusy || why.Q850.N != 17 {
 			t.Errorf("cause %v, Q.850 %v", why.HangupCause, why.Q850)
 		}
 	}
 }
 
 func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
-	var l leg
-	l.identify("default", call.Opentact, "")
-	l.witness(&call.LegSnapshot{
+	var l Leg
+	l.Identify("default", call.Opentact, "")
+	l.Witness(&call.LegSnapshot{
 		CallID: "p", From: call.Party{Raw: "15550100001"}, Started: instant(call.Snapshot, 0), Alive: instant(call.Snapshot, 1),
 	}, 0)
-	if l.id != call.NewLegID("default", call.Opentact, "", "p") {
+	if l.ID != call.NewLegID("default", call.Opentact, "", "p") {
 		t.Error("a leg known only from a copy has no id")
 	}
-	l.fold(happened(call.Opentact, "p", call.CallInitiated, 3, called("+15550100001", "+15550100002")), 0)
-	if l.from.value.Raw != "+15550100001" || l.started.Src != call.Reported {
-		t.Errorf("from %q, started %+v: want the leg's own", l.from.value.Raw, l.started)
+	l.Fold(happened(call.Opentact, "p", call.CallInitiated, 3, called("+15550100001", "+15550100002")), 0)
+	if l.From.Value.Raw != "+15550100001" || l.Started.Src != call.Reported {
+		t.Errorf("from %q, started %+v: want the leg's own", l.From.Value.Raw, l.Started)
 	}
-	if at, _ := l.first(); at != second(0) {
-		t.Errorf("first instant %d, want the copy's %d", at, second(0))
+	if l.Earliest != second(0) {
+		t.Errorf("first instant %d, want the copy's %d", l.Earliest, second(0))
 	}
 }
 
@@ -265,24 +247,24 @@ func TestTheCauseOfACopyYieldsToTheLegsOwn(t *testing.T) {
 		if swapped {
 			copies[0], copies[1] = copies[1], copies[0]
 		}
-		var l leg
-		l.identify("default", call.Opentact, "")
+		var l Leg
+		l.Identify("default", call.Opentact, "")
 		for _, s := range copies {
-			l.witness(s, 0)
+			l.Witness(s, 0)
 		}
-		if why := l.why(); why.HangupCause != call.CauseNormal || why.Q850.N != 16 {
+		if why := l.Ending(); why.HangupCause != call.CauseNormal || why.Q850.N != 16 {
 			t.Errorf("copies tell %v, Q.850 %v", why.HangupCause, why.Q850)
 		}
-		l.fold(own, 0)
-		l.witness(copies[0], 0)
-		if why := l.why(); why.HangupCause != call.CauseUnknown || why.Q850.Known() {
+		l.Fold(own, 0)
+		l.Witness(copies[0], 0)
+		if why := l.Ending(); why.HangupCause != call.CauseUnknown || why.Q850.Known() {
 			t.Errorf("the leg's own event tells %v, Q.850 %v", why.HangupCause, why.Q850)
 		}
 	}
 	alive := &call.LegSnapshot{CallID: "p", Alive: instant(call.Snapshot, 1), Ending: call.Ending{HangupCause: call.CauseBusy}}
-	var l leg
-	if l.witness(alive, 0); l.why() != (call.Ending{}) || l.ended() {
-		t.Errorf("a copy without an end ends the leg: %v", l.why())
+	var l Leg
+	if l.Witness(alive, 0); l.Ending() != (call.Ending{}) || l.Ended() {
+		t.Errorf("a copy without an end ends the leg: %v", l.Ending())
 	}
 }
 
@@ -300,57 +282,41 @@ func TestHoldsUntil(t *testing.T) {
 		{"a channel's end is not the leg's", []call.EventType{call.CallAnswered, call.ChannelEnded}, arrival + answered},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var l leg
+			var l Leg
 			for i, typ := range tt.typ {
-				l.fold(happened(call.Stringee, "c", typ, float64(i)), arrival)
+				l.Fold(happened(call.Stringee, "c", typ, float64(i)), arrival)
 			}
-			if got := l.holdsUntil(storyTimeouts); got != tt.want {
+			if got := l.HoldsUntil(storyTimeouts); got != tt.want {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 		})
 	}
 }
 
-func TestACorruptLegIsAnError(t *testing.T) {
-	var l leg
-	l.fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
-	w := codec.NewWriter(nil)
-	l.Visit(w)
-	for n := range w.Buf {
-		r := codec.NewReader(w.Buf[:n])
-		new(leg).Visit(r)
-		if r.Err == nil && len(r.Buf) == 0 {
-			t.Fatalf("the first %d of %d bytes were read as a whole leg", n, len(w.Buf))
-		}
-	}
-}
-
-func FuzzLegCodec(f *testing.F) {
-	var l leg
-	l.fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
-	w := codec.NewWriter(nil)
-	l.Visit(w)
-	f.Add(w.Buf)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r := codec.NewReader(b)
-		read := new(leg)
-		read.Visit(r)
-		if r.Err != nil || len(r.Buf) != 0 {
-			return
-		}
-		// What can be read need not be what would be written, but is from then on.
-		again := codec.NewWriter(nil)
-		read.Visit(again)
-		reload(t, reload(t, read))
-	})
-}
-
 func TestOutOfOrderIsCounted(t *testing.T) {
-	var l leg
+	var l Leg
 	for _, s := range []float64{1, 5, 3, 5, 4} {
-		l.fold(happened(call.Opentact, "c", call.DTMF, s), 0)
+		l.Fold(happened(call.Opentact, "c", call.DTMF, s), 0)
 	}
-	if l.outOfOrder != 2 {
-		t.Errorf("%d out of order, want the two that are older than the newest", l.outOfOrder)
+	if l.OutOfOrder != 2 {
+		t.Errorf("%d out of order, want the two that are older than the newest", l.OutOfOrder)
+	}
+}
+
+func BenchmarkFold(b *testing.B) {
+	events := answeredDial()
+	events = []*call.Event{events[2], events[3], events[4], events[5]}
+	for _, e := range events {
+		e.Account, e.Tenant = "58699aff-0000-46b6-b428-000000000000", "tenant"
+	}
+	b.ReportAllocs()
+	i := 0
+	var l Leg
+	for b.Loop() {
+		if i == len(events) {
+			i, l = 0, Leg{}
+		}
+		l.Fold(events[i], 1)
+		i++
 	}
 }

@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import (
 	"cmp"
@@ -15,18 +15,18 @@ type times struct {
 
 func timesOf(c *course, o outcome) (t times) {
 	origin := &c.parts[c.origin]
-	t.started = origin.started
+	t.started = origin.Started
 	var called, last call.Instant
 	for i := range c.parts {
 		m := &c.parts[i]
-		if !origin.started.Known() {
-			t.started = call.Earliest(t.started, m.started)
+		if !origin.Started.Known() {
+			t.started = call.Earliest(t.started, m.Started)
 		}
 		if !m.platform && m.role != call.Consult {
-			called = sooner(called, m.ringing)
+			called = sooner(called, m.Ringing)
 		}
-		if m.platform && m.answered() && (!m.reached || m.agent.Known()) {
-			t.platformAnswered = sooner(t.platformAnswered, m.answer)
+		if m.platform && m.Answered() && (!m.reached || m.agent.Known()) {
+			t.platformAnswered = sooner(t.platformAnswered, m.Answer)
 		}
 		if m.end.Known() && (!last.Known() || m.end.At > last.At) {
 			last = m.end
@@ -34,7 +34,7 @@ func timesOf(c *course, o outcome) (t times) {
 	}
 	t.ringing = called
 	if !called.Known() && len(c.parts) == 1 {
-		t.ringing = origin.ringing
+		t.ringing = origin.Ringing
 	}
 	if o.first >= 0 {
 		t.answered = c.parts[o.first].joined()
@@ -61,8 +61,8 @@ func (c *course) lastAlive() call.Instant {
 	var at int64
 	for i := range c.parts {
 		m := &c.parts[i]
-		second, _ := m.twiceHungUp()
-		at = max(at, m.lastAlive(), second)
+		second, _ := m.HungUpTwice()
+		at = max(at, m.LastAlive(), second)
 	}
 	return timedOut(at)
 }
@@ -92,8 +92,8 @@ func lengthsOf(c *course, t times) (l lengths) {
 		l.total = between(t.started, t.ended, &l.flags)
 	}
 	l.legTalkSum = legTalkSum(c, &l.flags)
-	if o := &c.parts[c.origin]; o.duration.known() { // a dial's claim is not the call's
-		l.providerDuration = call.Some(o.duration.value)
+	if o := &c.parts[c.origin]; o.Duration.Known() { // a dial's claim is not the call's
+		l.providerDuration = call.Some(o.Duration.Value)
 		l.mismatch = o.mismatch(&l.flags)
 	}
 	return l
@@ -142,7 +142,7 @@ func talk(c *course, flags *call.Flags) call.Int {
 		if !known {
 			return call.Int{}
 		}
-		if m.provider.Traits().OneCallID {
+		if m.Provider.Traits().OneCallID {
 			spans = m.conversations(spans, s)
 		} else {
 			spans = append(spans, s)
@@ -166,9 +166,9 @@ func (c *course) connected(m *part, flags *call.Flags) (s span, known bool) {
 		return s, false
 	}
 	s = span{joined.At, m.end.At}
-	if o := &c.parts[c.origin]; o.leg != m.leg && (o.platform || m.child()) {
-		if o.answer.Known() {
-			s.from = max(s.from, o.answer.At)
+	if o := &c.parts[c.origin]; o.Leg != m.Leg && (o.platform || m.child()) {
+		if o.Answer.Known() {
+			s.from = max(s.from, o.Answer.At)
 		}
 		if o.end.Known() {
 			s.to = min(s.to, o.end.At)
@@ -184,15 +184,15 @@ func (c *course) connected(m *part, flags *call.Flags) (s span, known bool) {
 // leaves rings at the next before it is answered again.
 func (m *peer) conversations(spans []span, s span) []span {
 	holder, since := "", s.from
-	for i := range m.moments {
-		switch e := &m.moments[i]; {
-		case e.at < s.from || e.callee == "":
-		case e.typ == call.CallAnswered && since != 0:
-			holder = e.callee // whoever answers first, or takes over at once
-		case e.typ == call.CallAnswered:
-			holder, since = e.callee, e.at
-		case e.typ == call.ChannelEnded && e.callee == holder && since != 0:
-			spans = append(spans, span{since, min(e.at, s.to)})
+	for i := range m.Moments {
+		switch e := &m.Moments[i]; {
+		case e.At < s.from || e.Callee == "":
+		case e.Type == call.CallAnswered && since != 0:
+			holder = e.Callee // whoever answers first, or takes over at once
+		case e.Type == call.CallAnswered:
+			holder, since = e.Callee, e.At
+		case e.Type == call.ChannelEnded && e.Callee == holder && since != 0:
+			spans = append(spans, span{since, min(e.At, s.to)})
 			since = 0
 		}
 	}
@@ -217,12 +217,12 @@ func hold(c *course) call.Int {
 
 func (m *peer) holds(spans []span) []span {
 	var since int64
-	for i := range m.moments {
-		switch e := &m.moments[i]; {
-		case e.typ == call.CallHeld && since == 0:
-			since = e.at
-		case e.typ == call.CallResumed && since != 0:
-			spans = append(spans, span{since, e.at})
+	for i := range m.Moments {
+		switch e := &m.Moments[i]; {
+		case e.Type == call.CallHeld && since == 0:
+			since = e.At
+		case e.Type == call.CallResumed && since != 0:
+			spans = append(spans, span{since, e.At})
 			since = 0
 		}
 	}
@@ -236,10 +236,10 @@ func (m *peer) holds(spans []span) []span {
 // the provider does not tell.
 func queue(c *course, flags *call.Flags) call.Int {
 	o := &c.parts[c.origin]
-	if o.queued == 0 {
+	if o.Queued == 0 {
 		return call.Int{}
 	}
-	return between(call.Instant{At: o.queued, Src: call.Reported}, o.started, flags)
+	return between(call.Instant{At: o.Queued, Src: call.Reported}, o.Started, flags)
 }
 
 // legTalkSum is the sum over all legs, null where that of one is not known.
@@ -261,11 +261,11 @@ func legTalkSum(c *course, flags *call.Flags) call.Int {
 func (m *part) legTalk(flags *call.Flags) call.Int {
 	joined := m.joined()
 	switch {
-	case !m.ended():
+	case !m.Ended():
 		return call.Int{}
 	case m.mayHaveTalked() && !joined.Known():
 		return call.Int{}
-	case !m.answered() && !joined.Known():
+	case !m.Answered() && !joined.Known():
 		return call.Some(0)
 	default:
 		return between(joined, m.end, flags)
@@ -280,13 +280,13 @@ const durationToleranceMS = 2000
 // mismatch is the leg's time from start to end minus the provider's claim.
 func (m *peer) mismatch(flags *call.Flags) call.Int {
 	var total call.Int
-	if m.ended() {
-		total = between(m.started, m.end, flags)
+	if m.Ended() {
+		total = between(m.Started, m.end, flags)
 	}
-	if !total.Known || !m.duration.known() {
+	if !total.Known || !m.Duration.Known() {
 		return call.Int{}
 	}
-	d := total.N - m.duration.value*1000
+	d := total.N - m.Duration.Value*1000
 	if d > durationToleranceMS || d < -durationToleranceMS {
 		*flags |= call.DurationMismatch
 	}

@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import (
 	"encoding/binary"
@@ -58,10 +58,10 @@ func (d *recordDigest) attributes(all []call.Attribute) {
 // arrivalFlags tell how a record came to be.
 const arrivalFlags = call.LateEvents | call.OutOfOrder
 
-// fingerprint is a hash of a session's canonical form: of everything in the
+// Fingerprint is a hash of a session's canonical form: of everything in the
 // record but state, revision and what tells how the record came to be. Equal
 // folds give equal fingerprints, in every run.
-func fingerprint(s *call.Session) uint64 {
+func Fingerprint(s *call.Session) uint64 {
 	var d recordDigest
 	d.id(&s.ID)
 	d.Text(s.Tenant)
@@ -147,9 +147,9 @@ func (d *recordDigest) lists(s *call.Session) {
 	d.attributes(s.Attributes)
 }
 
-// rowFingerprint is a hash of a leg row's canonical form, as fingerprint is of
+// RowFingerprint is a hash of a leg row's canonical form, as Fingerprint is of
 // a session's.
-func rowFingerprint(r *call.Leg) uint64 {
+func RowFingerprint(r *call.Leg) uint64 {
 	var d recordDigest
 	d.id(&r.ID)
 	d.id(&r.SessionID)

@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import "callstitch/processor/call"
 

@@ -1,17 +1,19 @@
-package stitch
+package session
 
 import (
 	"math"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
-// due is when, in arrival time, the session of these legs is FINAL.
-func due(t Timeouts, legs []*leg) int64 {
+// Due is when the session of these legs is FINAL, in epoch milliseconds of arrival
+// time; math.MinInt64 for none.
+func Due(t leg.Timeouts, legs []*leg.Leg) int64 {
 	at, last := int64(math.MinInt64), int64(math.MinInt64)
 	for _, l := range legs {
-		at = max(at, l.holdsUntil(t))
-		last = max(last, l.arrival)
+		at = max(at, l.HoldsUntil(t))
+		last = max(last, l.Arrival)
 	}
 	if pending(legs) {
 		at = max(at, last+t.Answered.Milliseconds())
@@ -21,9 +23,9 @@ func due(t Timeouts, legs []*leg) int64 {
 
 // pending reports whether a leg hung up twice, which tells of a transfer, and the
 // leg that goes on after it was not seen to end.
-func pending(legs []*leg) bool {
+func pending(legs []*leg.Leg) bool {
 	for _, l := range legs {
-		if at, twice := l.twiceHungUp(); twice && !outlived(l, at, legs) {
+		if at, twice := l.HungUpTwice(); twice && !outlived(l, at, legs) {
 			return true
 		}
 	}
@@ -34,15 +36,15 @@ func pending(legs []*leg) bool {
 // goes on: it started later, or ended later than l's second hang-up, or there
 // are two others, the one passed on and the one it was passed to. The leg that
 // the consulting party left ends with l; its end may only be heard later.
-func outlived(l *leg, second int64, legs []*leg) bool {
+func outlived(l *leg.Leg, second int64, legs []*leg.Leg) bool {
 	others := 0
 	for _, x := range legs {
-		if x == l || !x.ended() {
+		if x == l || !x.Ended() {
 			continue
 		}
 		others++
-		later := x.started.Known() && l.started.Known() && x.started.At > l.started.At ||
-			second != 0 && x.end().Known() && x.end().At > second && !leftBy(x, l)
+		later := x.Started.Known() && l.Started.Known() && x.Started.At > l.Started.At ||
+			second != 0 && x.End().Known() && x.End().At > second && !leftBy(x, l)
 		if later || others == 2 {
 			return true
 		}
@@ -52,7 +54,7 @@ func outlived(l *leg, second int64, legs []*leg) bool {
 
 // leftBy reports whether x is a call of the party who made the consultation l,
 // and not with the one consulted: the call that was passed on.
-func leftBy(x, l *leg) bool {
-	party := func(p call.Party) bool { return sameParty(x.from.value, p) || sameParty(x.to.value, p) }
-	return party(l.from.value) && !party(l.to.value)
+func leftBy(x, l *leg.Leg) bool {
+	party := func(p call.Party) bool { return sameParty(x.From.Value, p) || sameParty(x.To.Value, p) }
+	return party(l.From.Value) && !party(l.To.Value)
 }

@@ -1,6 +1,9 @@
-package stitch
+package session
 
-import "callstitch/processor/call"
+import (
+	"callstitch/processor/call"
+	"callstitch/processor/leg"
+)
 
 // outcome is how the call went, towards the called party.
 type outcome struct {
@@ -30,10 +33,10 @@ func (c *course) conclude() (d call.Disposition, explains int) {
 		return call.Voicemail, c.dial()
 	}
 	i := c.dial()
-	if m := &c.parts[i]; !m.platform || !m.answered() {
+	if m := &c.parts[i]; !m.platform || !m.Answered() {
 		return m.failure(), i
 	}
-	if c.parts[i].saw(bridged) {
+	if c.parts[i].Saw(leg.Bridged) {
 		return call.DispositionUnknown, i // connected to somebody of whom this session has no leg
 	}
 	return call.NoAnswer, i // the platform answered and dialled nobody
@@ -58,7 +61,7 @@ func (m *part) answeredBefore(o *part) bool {
 	if m.consult != o.consult {
 		return o.consult
 	}
-	if a, b := m.answered(), o.answered(); a != b {
+	if a, b := m.Answered(), o.Answered(); a != b {
 		return a
 	}
 	a, b := m.joined(), o.joined()
@@ -70,8 +73,8 @@ func (m *part) joined() call.Instant {
 	switch {
 	case m.agent.Known():
 		return m.agent
-	case m.answer.Known():
-		return m.answer
+	case m.Answer.Known():
+		return m.Answer
 	default:
 		return m.takenOver
 	}
@@ -84,8 +87,8 @@ func (c *course) firstEnded() int {
 	for _, strict := range [...]bool{true, false} {
 		for i := range c.parts {
 			m := &c.parts[i]
-			connected := m.reached || m.platform && m.answered()
-			if !connected || !m.ended() || strict && (m.left || m.role == call.Consult) {
+			connected := m.reached || m.platform && m.Answered()
+			if !connected || !m.Ended() || strict && (m.left || m.role == call.Consult) {
 				continue
 			}
 			if best < 0 || endsBefore(&m.peer, &c.parts[best].peer) {
@@ -119,9 +122,9 @@ func (c *course) tookMessage() bool {
 	for i := range c.parts {
 		m := &c.parts[i]
 		switch {
-		case m.saw(tookMessage),
-			m.answered() && !m.platform && m.answeredBy == call.Machine,
-			m.dialect.recordsMessages && m.platform && m.answered() && !m.saw(bridged) && len(m.recordings) > 0:
+		case m.Saw(leg.MessageTaken),
+			m.Answered() && !m.platform && m.AnsweredBy == call.Machine,
+			m.dialect.recordsMessages && m.platform && m.Answered() && !m.Saw(leg.Bridged) && len(m.Recordings) > 0:
 			return true
 		}
 	}
@@ -181,7 +184,7 @@ func severity(d call.Disposition) int {
 
 // elsewhere reports whether the dial stopped because another one was answered.
 func (m *peer) elsewhere() bool {
-	why := m.why()
+	why := m.Ending()
 	return why.Q850.N == q850NonSelectedUser || m.dialect.words[why.ProviderCause] == tookElsewhere
 }
 
@@ -192,7 +195,7 @@ const q850NonSelectedUser = 26
 // failure is the disposition of a leg that no person answered: by its cause, and
 // where that does not tell, by what was seen.
 func (m *peer) failure() call.Disposition {
-	switch cause := m.why().HangupCause; cause {
+	switch cause := m.Ending().HangupCause; cause {
 	case call.NoCause, call.CauseTransferred:
 		return m.unexplained()
 	case call.CauseUnknown:
@@ -208,7 +211,7 @@ func (m *peer) failure() call.Disposition {
 // silence is what an end without a telling cause means: nobody answered if it
 // rang.
 func (m *peer) silence() call.Disposition {
-	if m.saw(rang) {
+	if m.Saw(leg.Rang) {
 		return call.NoAnswer
 	}
 	return call.DispositionUnknown
@@ -219,13 +222,13 @@ func (m *peer) silence() call.Disposition {
 // is evidence; an end alone is not.
 func (m *peer) unexplained() call.Disposition {
 	switch {
-	case m.saw(missedCall):
+	case m.Saw(leg.Missed):
 		return call.NoAnswer
-	case !m.ended():
+	case !m.Ended():
 		return m.silence()
-	case m.saw(agentGone) && m.dialect.agentsDecline:
+	case m.Saw(leg.AgentLeft) && m.dialect.agentsDecline:
 		return call.Rejected
-	case m.saw(initiated):
+	case m.Saw(leg.Initiated):
 		return call.NoAnswer
 	default:
 		return m.silence()
@@ -236,7 +239,7 @@ func (m *peer) unexplained() call.Disposition {
 // the platform.
 func (c *course) answerer(first int) call.Answerer {
 	if first >= 0 {
-		if by := c.parts[first].answeredBy; by != call.Machine && by != call.System {
+		if by := c.parts[first].AnsweredBy; by != call.Machine && by != call.System {
 			return by
 		}
 		return call.AnswererUnknown
@@ -245,9 +248,9 @@ func (c *course) answerer(first int) call.Answerer {
 	for i := range c.parts {
 		m := &c.parts[i]
 		switch {
-		case m.answered() && !m.platform && m.answeredBy == call.Machine:
+		case m.Answered() && !m.platform && m.AnsweredBy == call.Machine:
 			return call.Machine
-		case m.answered() && m.platform, m.answered() && m.answeredBy == call.System:
+		case m.Answered() && m.platform, m.Answered() && m.AnsweredBy == call.System:
 			by = call.System
 		}
 	}
@@ -260,11 +263,11 @@ func (c *course) dispositionOf(m *part, session call.Disposition) call.Dispositi
 	switch {
 	case m.reached:
 		return call.Answered
-	case !m.ended() && !c.final:
+	case !m.Ended() && !c.final:
 		return call.InProgress
-	case m.saw(tookMessage), m.answered() && !m.platform && m.answeredBy == call.Machine:
+	case m.Saw(leg.MessageTaken), m.Answered() && !m.platform && m.AnsweredBy == call.Machine:
 		return call.Voicemail
-	case m.answered():
+	case m.Answered():
 		return session
 	case c.dialAnswered(m):
 		return call.Answered // its own answer was not seen, but whom it called was connected to it
@@ -291,8 +294,8 @@ func (c *course) dialAnswered(m *part) bool {
 // mayHaveTalked reports whether it is not known if a person answered: the leg's
 // end was seen, and neither an answer nor a reason why there was none.
 func (m *part) mayHaveTalked() bool {
-	if m.platform && m.saw(bridged) {
+	if m.platform && m.Saw(leg.Bridged) {
 		return true
 	}
-	return !m.reached && !m.answered() && m.ended() && m.failure() == call.DispositionUnknown && m.why().HangupCause == call.NoCause
+	return !m.reached && !m.Answered() && m.Ended() && m.failure() == call.DispositionUnknown && m.Ending().HangupCause == call.NoCause
 }

@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
 // Limits of one session record: beyond them a record grows past what sinks
@@ -36,12 +37,12 @@ func (c *course) listLegs(s *call.Session, shown []part) {
 	for i := range shown {
 		m := &shown[i]
 		s.Legs[i] = call.LegSummary{
-			ID: m.id, Role: m.role, CallID: m.callID, FromE164: m.from.value.E164, ToE164: m.to.value.E164,
-			Started: m.started, Answered: m.answer, Ended: m.end,
+			ID: m.ID, Role: m.role, CallID: m.CallID, FromE164: m.From.Value.E164, ToE164: m.To.Value.E164,
+			Started: m.Started, Answered: m.Answer, Ended: m.end,
 			Disposition: c.dispositionOf(m, s.Disposition), HangupCause: m.cause(),
 		}
-		if c.final && !m.ended() {
-			s.Legs[i].Ended = timedOut(m.lastAlive())
+		if c.final && !m.Ended() {
+			s.Legs[i].Ended = timedOut(m.LastAlive())
 		}
 	}
 	for i := range shown {
@@ -49,7 +50,7 @@ func (c *course) listLegs(s *call.Session, shown []part) {
 		case m.parent >= 0 && m.parent < len(shown):
 			s.Legs[i].ParentLeg = &s.Legs[m.parent].ID
 		case m.child():
-			s.Legs[i].ParentLeg = m.parentLeg()
+			s.Legs[i].ParentLeg = m.ParentLeg()
 		}
 	}
 }
@@ -57,7 +58,7 @@ func (c *course) listLegs(s *call.Session, shown []part) {
 // cause is why the leg ended. One that a transfer ended without a word of the
 // provider's was transferred.
 func (m *part) cause() call.HangupCause {
-	if cause := m.why().HangupCause; cause != call.NoCause || !m.passedOn || !m.ended() {
+	if cause := m.Ending().HangupCause; cause != call.NoCause || !m.passedOn || !m.Ended() {
 		return cause
 	}
 	return call.CauseTransferred
@@ -84,7 +85,7 @@ func (c *course) ref(i int) *call.LegID {
 	if i < 0 {
 		return nil
 	}
-	id := c.parts[i].id
+	id := c.parts[i].ID
 	return &id
 }
 
@@ -107,17 +108,17 @@ func btoi(b bool) int {
 func listTimeline(s *call.Session, shown []part) {
 	n := 0
 	for i := range shown {
-		n += len(shown[i].moments)
-		s.TimelineTruncated = s.TimelineTruncated || shown[i].saw(momentsCut)
+		n += len(shown[i].Moments)
+		s.TimelineTruncated = s.TimelineTruncated || shown[i].Saw(leg.MomentsCut)
 	}
 	if n == 0 {
 		return
 	}
 	s.Timeline = make([]call.Moment, 0, n)
 	for i := range shown {
-		for k := range shown[i].moments {
-			e := &shown[i].moments[k]
-			s.Timeline = append(s.Timeline, call.Moment{At: e.at, Type: e.typ, Leg: shown[i].id, Src: e.src})
+		for k := range shown[i].Moments {
+			e := &shown[i].Moments[k]
+			s.Timeline = append(s.Timeline, call.Moment{At: e.At, Type: e.Type, Leg: shown[i].ID, Src: e.Src})
 		}
 	}
 	slices.SortFunc(s.Timeline, compareTimeline)
@@ -143,12 +144,12 @@ func compareTimeline(a, b call.Moment) int {
 // one that knows it in the later state.
 func listRecordings(s *call.Session, shown []part) {
 	for i := range shown {
-		for k := range shown[i].recordings {
-			r := &shown[i].recordings[k]
+		for k := range shown[i].Recordings {
+			r := &shown[i].Recordings[k]
 			s.Recordings = append(s.Recordings, call.Recording{
-				ID: r.id, Leg: shown[i].id, Status: r.status, StartedAt: r.startedAt,
-				DurationMS: r.durationMS, URL: r.url.value, Transcribed: r.transcribed,
-				Channels: r.channels, Format: r.format.value, AvailableAt: r.availableAt,
+				ID: r.ID, Leg: shown[i].ID, Status: r.Status, StartedAt: r.StartedAt,
+				DurationMS: r.DurationMS, URL: r.URL.Value, Transcribed: r.Transcribed,
+				Channels: r.Channels, Format: r.Format.Value, AvailableAt: r.AvailableAt,
 			})
 		}
 	}
@@ -160,15 +161,15 @@ func listRecordings(s *call.Session, shown []part) {
 
 // attributes are the origin's, then what the other legs add, sorted by key.
 func (c *course) attributes(shown []part) []call.Attribute {
-	all := c.parts[c.origin].extras()
+	all := c.parts[c.origin].Extras()
 	for i := range shown {
 		if i == c.origin {
 			continue
 		}
-		for _, a := range shown[i].attributes {
-			k, found := slices.BinarySearchFunc(all, a.key, func(o call.Attribute, key string) int { return strings.Compare(o.Key, key) })
-			if !found && len(all) < attributesMax {
-				all = slices.Insert(all, k, call.Attribute{Key: a.key, Value: a.value.value})
+		for _, a := range shown[i].Attributes {
+			k, found := slices.BinarySearchFunc(all, a.Key, func(o call.Attribute, key string) int { return strings.Compare(o.Key, key) })
+			if !found && len(all) < leg.AttributesMax {
+				all = slices.Insert(all, k, call.Attribute{Key: a.Key, Value: a.Text.Value})
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import (
 	"cmp"
@@ -6,15 +6,17 @@ import (
 	"strings"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
-// compose makes the session's record from its legs, in any order: everything
-// but state, revision, change reason and merges. dropped is the number of legs
-// that the root could not keep. The close reason is set only where final.
+// Compose makes the session's record from its legs, in any order: everything
+// but state, revision, change reason and merges. dropped is the number of further
+// legs, which were not kept. The close reason is set only where final: nothing more
+// is waited for.
 //
 // Each step is made of what the ones before it found: who is in the call, who
 // passed whom on, how it went, when and for how long.
-func compose(id call.LegID, legs []*leg, dropped int, final bool) *call.Session {
+func Compose(id call.LegID, legs []*leg.Leg, dropped int, final bool) *call.Session {
 	s := &call.Session{ID: id, LegCount: int32(len(legs) + dropped)}
 	if len(legs) == 0 {
 		return s
@@ -39,24 +41,24 @@ func compose(id call.LegID, legs []*leg, dropped int, final bool) *call.Session 
 // identify says who called whom.
 func identify(s *call.Session, c *course) {
 	o := &c.parts[c.origin]
-	s.Tenant, s.Provider = o.tenant, o.provider
-	s.Direction, s.From, s.To = o.direction.value, o.from.value, o.to.value
-	s.Account, s.ConferenceID = o.account.value, o.conferenceID.value
+	s.Tenant, s.Provider = o.Tenant, o.Provider
+	s.Direction, s.From, s.To = o.Direction.Value, o.From.Value, o.To.Value
+	s.Account, s.ConferenceID = o.Account.Value, o.ConferenceID.Value
 	for i := range c.parts {
 		m := &c.parts[i]
 		if s.Tenant == "" { // the origin is known only from a copy
-			s.Tenant, s.Provider = m.tenant, m.provider
+			s.Tenant, s.Provider = m.Tenant, m.Provider
 		}
-		s.Account = cmp.Or(s.Account, m.account.value)
-		s.ConferenceID = cmp.Or(s.ConferenceID, m.conferenceID.value)
+		s.Account = cmp.Or(s.Account, m.Account.Value)
+		s.ConferenceID = cmp.Or(s.ConferenceID, m.ConferenceID.Value)
 	}
 }
 
 // writeOutcome says how the call went and why it ended.
 func writeOutcome(s *call.Session, c *course, o outcome) {
 	s.Disposition, s.AnsweredBy = o.disposition, o.answeredBy
-	if o.explains >= 0 && c.parts[o.explains].ended() {
-		why := c.parts[o.explains].why()
+	if o.explains >= 0 && c.parts[o.explains].Ended() {
+		why := c.parts[o.explains].Ending()
 		s.HangupParty, s.HangupCause = why.HangupParty, why.HangupCause
 		s.Q850, s.SIPStatus, s.ProviderCause = why.Q850, why.SIPStatus, why.ProviderCause
 	}
@@ -84,11 +86,11 @@ func remark(s *call.Session, c *course) {
 	// A leg that names a parent began as somebody's dial: the call's start is its
 	// parent's, of which nothing is known.
 	o := &c.parts[c.origin]
-	s.StartLost = o.startLost() || o.child()
+	s.StartLost = o.StartLost() || o.child()
 	doubtful := false
 	for i := range c.parts {
 		m := &c.parts[i]
-		s.InterimLost = s.InterimLost || m.interimLost()
+		s.InterimLost = s.InterimLost || m.InterimLost()
 		doubtful = doubtful || m.mayHaveTalked() && !(c.anyPerson && m.platform)
 	}
 	s.Complete = c.over && !s.StartLost && !s.InterimLost && !doubtful
@@ -106,31 +108,31 @@ func inferred(instants ...call.Instant) call.Flags {
 
 // count fills the numbers and the span of the evidence.
 func count(s *call.Session, c *course) {
-	var first, last *leg
+	var first, last *leg.Leg
 	for i := range c.parts {
 		m := &c.parts[i]
-		s.EventCount += m.events
-		s.DuplicateCount += m.duplicates
-		s.LateEventCount += m.late
-		s.OutOfOrderCount += m.outOfOrder
-		s.Flags |= m.flags | m.skew()
-		if m.answered() || m.reached {
+		s.EventCount += m.Events
+		s.DuplicateCount += m.Duplicates
+		s.LateEventCount += m.Late
+		s.OutOfOrderCount += m.OutOfOrder
+		s.Flags |= m.Flags | m.Skew()
+		if m.Answered() || m.reached {
 			s.AnsweredLegCount++
 		}
-		s.FirstEventAt = smallest(s.FirstEventAt, m.firstEvent)
-		s.LastEventAt = max(s.LastEventAt, m.lastEvent())
-		if m.events == 0 {
+		s.FirstEventAt = leg.Earlier(s.FirstEventAt, m.FirstEvent)
+		s.LastEventAt = max(s.LastEventAt, m.LastEvent())
+		if m.Events == 0 {
 			continue
 		}
-		if first == nil || m.firstSource.compare(first.firstSource) < 0 {
-			first = m.leg
+		if first == nil || m.FirstSource.Compare(first.FirstSource) < 0 {
+			first = m.Leg
 		}
-		if last == nil || m.lastSource.compare(last.lastSource) > 0 {
-			last = m.leg
+		if last == nil || m.LastSource.Compare(last.LastSource) > 0 {
+			last = m.Leg
 		}
 	}
 	if first != nil {
-		span := [2]call.Source{first.firstSource.source, last.lastSource.source}
+		span := [2]call.Source{first.FirstSource.Source, last.LastSource.Source}
 		s.FirstSource, s.LastSource = &span[0], &span[1]
 	}
 	s.Flags |= arrivalRemarks(s.LateEventCount, s.OutOfOrderCount)
@@ -161,20 +163,20 @@ func (c *course) participants() int32 {
 			names = append(names, raw)
 		}
 	}
-	add(c.parts[c.origin].from.value.Raw)
+	add(c.parts[c.origin].From.Value.Raw)
 	for i := range c.parts {
 		m := &c.parts[i]
 		if !m.reached {
 			continue
 		}
 		agents := len(names)
-		for k := range m.moments {
-			if m.moments[k].typ == call.CallAnswered {
-				add(m.moments[k].callee)
+		for k := range m.Moments {
+			if m.Moments[k].Type == call.CallAnswered {
+				add(m.Moments[k].Callee)
 			}
 		}
 		if len(names) == agents { // no agents are named: the leg has one callee
-			add(m.to.value.Raw)
+			add(m.To.Value.Raw)
 		}
 	}
 	slices.Sort(names)
@@ -195,7 +197,7 @@ func (c *course) methods() []call.LinkKind {
 func (c *course) joinedBy(kind call.LinkKind) bool {
 	switch kind {
 	case call.SameID:
-		return c.parts[c.origin].provider.Traits().OneCallID
+		return c.parts[c.origin].Provider.Traits().OneCallID
 	case call.Parent:
 		return slices.ContainsFunc(c.parts, func(m part) bool { return m.parent >= 0 })
 	default:
@@ -211,14 +213,14 @@ func (c *course) sharesTie(kind call.LinkKind) bool {
 	var seen []uint64
 	for i := range c.parts {
 		mine := len(seen)
-		for _, t := range c.parts[i].ties {
-			if t.kind != kind {
+		for _, t := range c.parts[i].Ties {
+			if t.Kind != kind {
 				continue
 			}
-			if slices.Contains(seen[:mine], t.hash) {
+			if slices.Contains(seen[:mine], t.Hash) {
 				return true
 			}
-			seen = append(seen, t.hash)
+			seen = append(seen, t.Hash)
 		}
 	}
 	return false

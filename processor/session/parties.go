@@ -1,4 +1,4 @@
-package stitch
+package session
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
 // parties are the legs of a session and who they are to each other, before
@@ -24,7 +25,7 @@ func (p *parties) open() bool { return !p.over && !p.final }
 
 // peer is a leg as its session sees it.
 type peer struct {
-	*leg
+	*leg.Leg
 	dialect  *dialect
 	start    int64        // for order; math.MaxInt64 where not known
 	end      call.Instant // absent where not known
@@ -37,11 +38,11 @@ type peer struct {
 
 // partiesOf are those of at least one leg, in any order. Peers are put into the
 // memory of buf while it lasts.
-func partiesOf(buf []peer, legs []*leg, final bool) parties {
+func partiesOf(buf []peer, legs []*leg.Leg, final bool) parties {
 	p := parties{peers: buf[:0], final: final, over: !pending(legs)}
 	for _, l := range legs {
 		p.peers = append(p.peers, newPeer(l))
-		p.over = p.over && l.ended()
+		p.over = p.over && l.Ended()
 	}
 	slices.SortFunc(p.peers, comparePeers)
 	p.findParents()
@@ -51,31 +52,31 @@ func partiesOf(buf []peer, legs []*leg, final bool) parties {
 }
 
 // newPeer is what is known of a leg without looking at the others.
-func newPeer(l *leg) peer {
-	m := peer{leg: l, dialect: &dialects[l.provider], start: math.MaxInt64, end: l.end(), parent: -1}
-	if l.started.Known() {
-		m.start = l.started.At
+func newPeer(l *leg.Leg) peer {
+	m := peer{Leg: l, dialect: &dialects[l.Provider], start: math.MaxInt64, end: l.End(), parent: -1}
+	if l.Started.Known() {
+		m.start = l.Started.At
 	}
-	inbound := l.direction.value == call.Inbound && !m.child()
-	m.platform = l.saw(platformTook) || inbound && m.dialect.answersInbound
+	inbound := l.Direction.Value == call.Inbound && !m.child()
+	m.platform = l.Saw(leg.PlatformAnswered) || inbound && m.dialect.answersInbound
 	if m.platform {
 		m.agent = m.agentAnswer()
 	}
-	m.person = m.agent.Known() || l.answered() && !m.deniesTalk() && (l.answeredBy == call.Human ||
-		!m.platform && l.answeredBy != call.Machine && l.answeredBy != call.System)
+	m.person = m.agent.Known() || l.Answered() && !m.deniesTalk() && (l.AnsweredBy == call.Human ||
+		!m.platform && l.AnsweredBy != call.Machine && l.AnsweredBy != call.System)
 	return m
 }
 
 // child reports whether the leg names a parent: it is a dial of another leg.
-func (m *peer) child() bool { return m.parentCallID.known() }
+func (m *peer) child() bool { return m.ParentCallID.Known() }
 
 // agentAnswer is when an agent answered a call that the platform had answered
 // before: the callee is a user, and not the one whom the caller had called.
 func (m *peer) agentAnswer() call.Instant {
-	for i := range m.moments {
-		e := &m.moments[i]
-		if e.typ == call.CallAnswered && e.kind == call.User && e.callee != m.to.value.Raw {
-			return call.Instant{At: e.at, Src: e.src, Precision: 1}
+	for i := range m.Moments {
+		e := &m.Moments[i]
+		if e.Type == call.CallAnswered && e.Kind == call.User && e.Callee != m.To.Value.Raw {
+			return call.Instant{At: e.At, Src: e.Src, Precision: 1}
 		}
 	}
 	return call.Instant{}
@@ -89,12 +90,12 @@ const claimedNoneMS = 1200
 // called party could not be reached. An answer before that was of somebody
 // else, such as an agent who is rung before the customer is called.
 func (m *peer) deniesTalk() bool {
-	if !m.talk.known() || m.talk.value != 0 {
+	if !m.Talk.Known() || m.Talk.Value != 0 {
 		return false
 	}
-	switch m.why().HangupCause {
+	switch m.Ending().HangupCause {
 	case call.CauseCanceled:
-		return m.end.Known() && m.answer.Known() && m.end.At-m.answer.At >= claimedNoneMS
+		return m.end.Known() && m.Answer.Known() && m.end.At-m.Answer.At >= claimedNoneMS
 	case call.NoCause, call.CauseNormal, call.CauseTransferred, call.CauseUnknown:
 		return false
 	default:
@@ -106,7 +107,7 @@ func comparePeers(a, b peer) int {
 	if c := cmp.Compare(a.start, b.start); c != 0 {
 		return c
 	}
-	return bytes.Compare(a.id[:], b.id[:])
+	return bytes.Compare(a.ID[:], b.ID[:])
 }
 
 // findParents finds each peer's parent; most share one.
@@ -117,11 +118,11 @@ func (p *parties) findParents() {
 		if !m.child() {
 			continue
 		}
-		name := m.parentCallID.value
-		if p.peers[last].callID != name {
-			last = max(0, slices.IndexFunc(p.peers, func(o peer) bool { return o.callID == name }))
+		name := m.ParentCallID.Value
+		if p.peers[last].CallID != name {
+			last = max(0, slices.IndexFunc(p.peers, func(o peer) bool { return o.CallID == name }))
 		}
-		if last != i && p.peers[last].callID == name {
+		if last != i && p.peers[last].CallID == name {
 			m.parent = last
 		}
 	}
@@ -132,7 +133,7 @@ func (p *parties) findParents() {
 // of the two was lost or had the same bytes, the other legs show it.
 func (p *parties) findConsultations() {
 	for i := range p.peers {
-		_, p.peers[i].consult = p.peers[i].twiceHungUp()
+		_, p.peers[i].consult = p.peers[i].HungUpTwice()
 	}
 	if !p.peers[0].dialect.consults || len(p.peers) < 3 {
 		return
@@ -152,18 +153,18 @@ func (p *parties) findConsultations() {
 //	y                         far ├── third ──────┤
 func consulted(peers []peer, c int) bool {
 	k := &peers[c]
-	if !k.person || !k.ended() {
+	if !k.person || !k.Ended() {
 		return false
 	}
 	for i := range peers {
 		x := &peers[i]
 		near, far := x.sides()
-		if i == c || !x.person || k.start < x.start || !sameParty(k.from.value, *near) || !endTogether(k, x) {
+		if i == c || !x.person || k.start < x.start || !sameParty(k.From.Value, *near) || !endTogether(k, x) {
 			continue
 		}
 		for j := range peers {
 			y := &peers[j]
-			if j != i && j != c && y.joins(far, &k.to.value) && (!y.ended() || y.end.At > k.end.At) {
+			if j != i && j != c && y.joins(far, &k.To.Value) && (!y.Ended() || y.end.At > k.end.At) {
 				return true
 			}
 		}
@@ -190,15 +191,15 @@ func (p *parties) findOrigin() {
 // the inside one and the outside one, the callee and the caller where that does
 // not tell.
 func (m *peer) sides() (near, far *call.Party) {
-	if m.direction.value == call.Outbound {
-		return &m.from.value, &m.to.value
+	if m.Direction.Value == call.Outbound {
+		return &m.From.Value, &m.To.Value
 	}
-	return &m.to.value, &m.from.value
+	return &m.To.Value, &m.From.Value
 }
 
 // joins reports whether the leg is between a and b, whoever called.
 func (m *peer) joins(a, b *call.Party) bool {
-	return sameParty(m.from.value, *a) && sameParty(m.to.value, *b) || sameParty(m.from.value, *b) && sameParty(m.to.value, *a)
+	return sameParty(m.From.Value, *a) && sameParty(m.To.Value, *b) || sameParty(m.From.Value, *b) && sameParty(m.To.Value, *a)
 }
 
 func sameParty(a, b call.Party) bool {
@@ -219,7 +220,7 @@ func (p *parties) ancestor(i int) string {
 		i = p.peers[i].parent
 	}
 	if m := &p.peers[i]; m.child() {
-		return m.parentCallID.value
+		return m.ParentCallID.Value
 	}
-	return p.peers[i].callID
+	return p.peers[i].CallID
 }

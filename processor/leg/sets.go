@@ -1,4 +1,4 @@
-package stitch
+package leg
 
 import (
 	"cmp"
@@ -14,19 +14,19 @@ import (
 const (
 	momentsMax    = 64 // a call of minutes has ten; more is keypad input, which gives way first
 	recordingsMax = 16 // a call is recorded once or twice
-	attributesMax = 32 // the decoders allow fewer keys; this bounds a damaged configuration
+	AttributesMax = 32 // the decoders allow fewer keys; this bounds a damaged configuration
 	tiesMax       = 16 // a leg names two flows; a tag that is rewritten mid-call adds more
 	hangupsMax    = 4  // two tell a transfer; more tell nothing more
 )
 
-// moment is one entry of a leg's timeline.
-type moment struct {
-	at     int64
+// Moment is one entry of a leg's timeline: an event that has a time.
+type Moment struct {
+	At     int64 // epoch ms
 	id     uint32
-	typ    call.EventType
-	src    call.Evidence
-	kind   call.PartyKind
-	callee string // who was rung, answered or left, where one call id serves several agents
+	Type   call.EventType
+	Src    call.Evidence
+	Kind   call.PartyKind // what the callee is
+	Callee string         // who was rung, answered or left, where one call id serves several agents; else empty
 }
 
 // expendable reports whether an event of type t gives up its place when there are
@@ -41,32 +41,32 @@ func expendable(t call.EventType) bool {
 	}
 }
 
-func compareMoments(a, b moment) int {
-	if x, y := expendable(a.typ), expendable(b.typ); x != y {
+func compareMoments(a, b Moment) int {
+	if x, y := expendable(a.Type), expendable(b.Type); x != y {
 		if y {
 			return -1
 		}
 		return 1
 	}
-	if c := cmp.Compare(a.at, b.at); c != 0 {
+	if c := cmp.Compare(a.At, b.At); c != 0 {
 		return c
 	}
-	if c := cmp.Compare(a.typ, b.typ); c != 0 {
+	if c := cmp.Compare(a.Type, b.Type); c != 0 {
 		return c
 	}
 	if c := cmp.Compare(a.id, b.id); c != 0 {
 		return c
 	}
-	return cmp.Or(cmp.Compare(a.src, b.src), strings.Compare(a.callee, b.callee), cmp.Compare(a.kind, b.kind))
+	return cmp.Or(cmp.Compare(a.Src, b.Src), strings.Compare(a.Callee, b.Callee), cmp.Compare(a.Kind, b.Kind))
 }
 
 // addMoment puts m into the set. It returns true if the set overflowed. An
 // event that is told again with an earlier time moves forward; what fell out
 // never has to come back, because places only move forward.
-func addMoment(set *[]moment, m moment) (overflow bool) {
+func addMoment(set *[]Moment, m Moment) (overflow bool) {
 	s := *set
 	for i := range s {
-		if s[i].id == m.id && s[i].typ == m.typ {
+		if s[i].id == m.id && s[i].Type == m.Type {
 			if compareMoments(m, s[i]) >= 0 {
 				return false
 			}
@@ -85,21 +85,21 @@ func addMoment(set *[]moment, m moment) (overflow bool) {
 		s, overflow = s[:momentsMax-1], true
 	}
 	if s == nil {
-		s = make([]moment, 0, 6)
+		s = make([]Moment, 0, 6)
 	}
 	*set = slices.Insert(s, i, m)
 	return overflow
 }
 
-// tie is one side of a link: its kind, and a hash that equals another leg's
+// Tie is one side of a link: its kind, and a hash that equals another leg's
 // where both name the same value.
-type tie struct {
-	kind call.LinkKind
-	hash uint64
+type Tie struct {
+	Kind call.LinkKind
+	Hash uint64
 }
 
-func compareTies(a, b tie) int {
-	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.hash, b.hash))
+func compareTies(a, b Tie) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Hash, b.Hash))
 }
 
 // hangup is one content of a once-only hang-up event.
@@ -124,40 +124,40 @@ func addHangup(set *[]hangup, h hangup) {
 	*set = addSorted(s, h, hangupsMax, compareHangups)
 }
 
-// recording is what is known of one recording.
-type recording struct {
-	id          string
-	status      call.RecordingStatus
-	transcribed bool
-	startedAt   int64 // 0 where not known
-	availableAt int64 // 0 where not known
-	durationMS  call.Int
-	channels    call.Int
-	url, format pick[string]
+// Recording is what is known of one recording.
+type Recording struct {
+	ID          string
+	Status      call.RecordingStatus
+	Transcribed bool
+	StartedAt   int64 // epoch ms; 0 where not known
+	AvailableAt int64 // epoch ms; 0 where not known
+	DurationMS  call.Int
+	Channels    call.Int
+	URL, Format Pick[string]
 }
 
 // addRecording merges a fact into the recording of its id.
-func addRecording(set *[]recording, by precedence, f *call.RecordingFact) {
-	i, found := slices.BinarySearchFunc(*set, f.ID, func(r recording, id string) int { return strings.Compare(r.id, id) })
+func addRecording(set *[]Recording, by precedence, f *call.RecordingFact) {
+	i, found := slices.BinarySearchFunc(*set, f.ID, func(r Recording, id string) int { return strings.Compare(r.ID, id) })
 	if !found {
 		if i == recordingsMax {
 			return
 		}
 		s := *set
-		*set = slices.Insert(s[:min(len(s), recordingsMax-1)], i, recording{id: f.ID})
+		*set = slices.Insert(s[:min(len(s), recordingsMax-1)], i, Recording{ID: f.ID})
 	}
 	(*set)[i].merge(by, f)
 }
 
-func (r *recording) merge(by precedence, f *call.RecordingFact) {
-	r.status = max(r.status, f.Status)
-	r.transcribed = r.transcribed || f.Transcribed
-	r.startedAt = smallest(r.startedAt, f.StartedAt)
-	r.availableAt = smallest(r.availableAt, f.AvailableAt)
-	r.durationMS = largest(r.durationMS, f.DurationMS)
-	r.channels = largest(r.channels, f.Channels)
-	offerText(&r.url, by, f.URL)
-	offerText(&r.format, by, f.Format)
+func (r *Recording) merge(by precedence, f *call.RecordingFact) {
+	r.Status = max(r.Status, f.Status)
+	r.Transcribed = r.Transcribed || f.Transcribed
+	r.StartedAt = Earlier(r.StartedAt, f.StartedAt)
+	r.AvailableAt = Earlier(r.AvailableAt, f.AvailableAt)
+	r.DurationMS = largest(r.DurationMS, f.DurationMS)
+	r.Channels = largest(r.Channels, f.Channels)
+	offerText(&r.URL, by, f.URL)
+	offerText(&r.Format, by, f.Format)
 }
 
 // largest is the larger of two numbers, any of them rather than none.
@@ -168,23 +168,23 @@ func largest(a, b call.Int) call.Int {
 	return a
 }
 
-// attribute is the winning value of one key.
-type attribute struct {
-	key   string
-	value pick[string]
+// Attribute is the winning value of one key.
+type Attribute struct {
+	Key  string
+	Text Pick[string]
 }
 
 // addAttribute merges a value into the attribute of its key.
-func addAttribute(set *[]attribute, by precedence, a call.Attribute) {
-	i, found := slices.BinarySearchFunc(*set, a.Key, func(o attribute, key string) int { return strings.Compare(o.key, key) })
+func addAttribute(set *[]Attribute, by precedence, a call.Attribute) {
+	i, found := slices.BinarySearchFunc(*set, a.Key, func(o Attribute, key string) int { return strings.Compare(o.Key, key) })
 	if !found {
-		if i == attributesMax {
+		if i == AttributesMax {
 			return
 		}
 		s := *set
-		*set = slices.Insert(s[:min(len(s), attributesMax-1)], i, attribute{key: a.Key})
+		*set = slices.Insert(s[:min(len(s), AttributesMax-1)], i, Attribute{Key: a.Key})
 	}
-	(*set)[i].value.offer(by, a.Value, strings.Compare)
+	(*set)[i].Text.offer(by, a.Value, strings.Compare)
 }
 
 // addSorted inserts v into a sorted set of at most limit values; the largest
@@ -197,9 +197,9 @@ func addSorted[T any](s []T, v T, limit int, compare func(a, b T) int) []T {
 	return slices.Insert(s[:min(len(s), limit-1)], i, v)
 }
 
-// smallest is the earlier of two instants, 0 being one that is not known: no
-// instant of a record lies before the year 2000.
-func smallest(a, b int64) int64 {
+// Earlier is the earlier of two instants in epoch milliseconds, 0 being one that
+// is not known: no instant of a record lies before the year 2000.
+func Earlier(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}

@@ -1,4 +1,4 @@
-package stitch
+package leg
 
 import "callstitch/processor/call"
 
@@ -7,15 +7,15 @@ import "callstitch/processor/call"
 // some 200 ms, and one that waits for another stamps what came before too late.
 const skewToleranceMS = 1000
 
-// skew is the flag for a leg about which clocks disagree: an earlier stage of its
+// Skew is the flag for a leg about which clocks disagree: an earlier stage of its
 // life is stamped after a later one, by more than tolerated.
 //
 // Only a clock can be skewed, so what was computed from a duration does not count.
 // A Kafka timestamp is late where a record is, so it tells only by being too early.
 // Ringing counts where a field of its own names it: the event repeats for each
 // agent, and the one that came before the answer may be lost.
-func (l *leg) skew() call.Flags {
-	life := [...]call.Instant{l.started, l.ringing, l.answer, l.end()}
+func (l *Leg) Skew() call.Flags {
+	life := [...]call.Instant{l.Started, l.Ringing, l.Answer, l.End()}
 	if life[1].Src == call.EventTime {
 		life[1] = call.Instant{}
 	}
@@ -33,24 +33,24 @@ func (l *leg) skew() call.Flags {
 	return 0
 }
 
-// startLost reports whether the leg's set-up was not seen: its start is missing,
+// StartLost reports whether the leg's set-up was not seen: its start is missing,
 // computed, or known only from another leg's copy.
-func (l *leg) startLost() bool {
-	switch l.started.Src {
+func (l *Leg) StartLost() bool {
+	switch l.Started.Src {
 	case call.Reported, call.EventTime, call.Ingest:
 		return false
 	default:
-		return !l.saw(initiated)
+		return !l.Saw(Initiated)
 	}
 }
 
-// interimLost reports whether the leg was answered and the answer was not seen: it
+// InterimLost reports whether the leg was answered and the answer was not seen: it
 // is missing, computed, or known only from another leg's copy.
-func (l *leg) interimLost() bool {
-	switch l.answer.Src {
+func (l *Leg) InterimLost() bool {
+	switch l.Answer.Src {
 	case call.Reported, call.EventTime, call.Ingest:
 		return false
 	default:
-		return l.answered() && !l.saw(answerTold)
+		return l.Answered() && !l.Saw(answerTold)
 	}
 }

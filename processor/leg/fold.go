@@ -1,4 +1,4 @@
-package stitch
+package leg
 
 import (
 	"cmp"
@@ -9,52 +9,52 @@ import (
 	"callstitch/processor/digest"
 )
 
-// fold merges an accepted event. arrival is in epoch milliseconds.
-func (l *leg) fold(e *call.Event, arrival int64) {
+// Fold merges an accepted event. arrival is in epoch milliseconds.
+func (l *Leg) Fold(e *call.Event, arrival int64) {
 	if t := e.Time; t.Known() && t.Src != call.Ingest && t.At+max(1, int64(t.Precision)) <= l.newest {
-		l.outOfOrder++
+		l.OutOfOrder++
 	}
 	if e.Late {
-		l.late++
+		l.Late++
 	}
 	l.mergePosition(e)
 	l.merge(e)
-	l.events++
-	l.arrival = max(l.arrival, arrival)
+	l.Events++
+	l.Arrival = max(l.Arrival, arrival)
 }
 
-// variant merges a second content of an event that happens once: other bytes
+// Variant merges a second content of an event that happens once: other bytes
 // under the same id. It is idempotent but for the count.
-func (l *leg) variant(e *call.Event, arrival int64) {
-	l.duplicates++
+func (l *Leg) Variant(e *call.Event, arrival int64) {
+	l.Duplicates++
 	l.merge(e)
-	l.arrival = max(l.arrival, arrival)
+	l.Arrival = max(l.Arrival, arrival)
 }
 
-// repeat counts an exact copy of an accepted event. Where the Kafka timestamp
+// Repeat counts an exact copy of an accepted event. Where the Kafka timestamp
 // is the only clock, the copy with the smallest counts, so that the order of
 // copies does not matter; elsewhere a copy changes nothing.
-func (l *leg) repeat(e *call.Event) {
-	l.duplicates++
+func (l *Leg) Repeat(e *call.Event) {
+	l.Duplicates++
 	if e.Time.Src == call.Ingest || e.Started.Src == call.Ingest || e.Ringing.Src == call.Ingest ||
 		e.Answered.Src == call.Ingest || e.Ended.Src == call.Ingest {
 		l.merge(e)
 	}
 }
 
-// identify says whose leg this is, before anything but another leg's event has
+// Identify says whose leg this is, before anything but another leg's event has
 // told of it. No account comes along: which one would depend on which of the
 // other leg's events was first.
-func (l *leg) identify(tenant string, p call.Provider, scope string) {
-	l.tenant, l.provider, l.scope = tenant, p, scope
+func (l *Leg) Identify(tenant string, p call.Provider, scope string) {
+	l.Tenant, l.Provider, l.scope = tenant, p, scope
 }
 
-// witness merges what another leg's event says about this leg, which was
+// Witness merges what another leg's event says about this leg, which was
 // identified. It is idempotent, and whatever the leg's own events say beats it.
-func (l *leg) witness(s *call.LegSnapshot, arrival int64) {
-	if l.callID == "" {
-		l.callID = s.CallID
-		l.id = call.NewLegID(l.tenant, l.provider, l.scope, l.callID)
+func (l *Leg) Witness(s *call.LegSnapshot, arrival int64) {
+	if l.CallID == "" {
+		l.CallID = s.CallID
+		l.ID = call.NewLegID(l.Tenant, l.Provider, l.scope, l.CallID)
 	}
 	by := precedence{standing: witnessed} // as LegSnapshot.Join has it: no copy beats another by its time
 	l.mergeParties(by, s.Direction, s.From, s.To)
@@ -62,46 +62,46 @@ func (l *leg) witness(s *call.LegSnapshot, arrival int64) {
 	if s.Ended.Known() {
 		l.marks |= hungUp
 		l.hangup = call.Earliest(l.hangup, s.Ended)
-		l.earliest = smallest(l.earliest, s.Ended.At)
+		l.Earliest = Earlier(l.Earliest, s.Ended.At)
 		l.mergeEnding(precedence{standing: copied}, s.Ending)
 	}
 	if s.Alive.Known() {
 		l.alive = max(l.alive, s.Alive.At)
 	}
-	l.arrival = max(l.arrival, arrival)
+	l.Arrival = max(l.Arrival, arrival)
 }
 
-// conflict notes that another content came under the id of an accepted event.
-func (l *leg) conflict() { l.flags |= call.IDConflict }
+// Conflict notes that another content came under the id of an accepted event.
+func (l *Leg) Conflict() { l.Flags |= call.IDConflict }
 
-// overflow notes that a link that the leg named takes no more legs.
-func (l *leg) overflow() { l.flags |= call.LinkOverflow }
+// Overflow notes that a link that the leg named takes no more legs.
+func (l *Leg) Overflow() { l.Flags |= call.LinkOverflow }
 
 // mergePosition keeps the span of source positions.
-func (l *leg) mergePosition(e *call.Event) {
-	p := position{e.Source, e.IngestedAt}
-	if l.events == 0 || p.compare(l.firstSource) < 0 {
-		l.firstSource = p
+func (l *Leg) mergePosition(e *call.Event) {
+	p := Position{e.Source, e.IngestedAt}
+	if l.Events == 0 || p.Compare(l.FirstSource) < 0 {
+		l.FirstSource = p
 	}
-	if l.events == 0 || p.compare(l.lastSource) > 0 {
-		l.lastSource = p
+	if l.Events == 0 || p.Compare(l.LastSource) > 0 {
+		l.LastSource = p
 	}
 }
 
 // merge is the part of the fold that is idempotent.
-func (l *leg) merge(e *call.Event) {
-	if l.events == 0 {
-		l.id, l.tenant, l.provider, l.scope, l.callID = e.Leg, e.Tenant, e.Provider, e.Scope, e.CallID
+func (l *Leg) merge(e *call.Event) {
+	if l.Events == 0 {
+		l.ID, l.Tenant, l.Provider, l.scope, l.CallID = e.Leg, e.Tenant, e.Provider, e.Scope, e.CallID
 	}
 	by := precedence{standing: undated, rank: e.Type.Rank(), id: shortID(e.ID)}
 	if e.Time.Known() {
 		by.standing, by.at = dated, e.Time.At
 		l.mergeTime(e)
 	}
-	l.flags |= e.Flags
+	l.Flags |= e.Flags
 	l.mergeMarks(e)
 	l.mergeInstants(e.Started, e.Ringing, e.Answered)
-	l.queued = smallest(l.queued, e.QueuedAt)
+	l.Queued = Earlier(l.Queued, e.QueuedAt)
 	l.mergeParties(by, e.Direction, e.From, e.To)
 	l.mergeDetails(by, e)
 	if e.Type.Terminal() || e.Ended.Known() {
@@ -113,22 +113,22 @@ func (l *leg) merge(e *call.Event) {
 func shortID(id call.EventID) uint32 { return binary.BigEndian.Uint32(id[:4]) }
 
 // mergeTime merges the event's own time.
-func (l *leg) mergeTime(e *call.Event) {
+func (l *Leg) mergeTime(e *call.Event) {
 	at := e.Time.At
-	l.earliest = smallest(l.earliest, at)
-	l.firstEvent = smallest(l.firstEvent, at)
+	l.Earliest = Earlier(l.Earliest, at)
+	l.FirstEvent = Earlier(l.FirstEvent, at)
 	if e.Time.Src != call.Ingest {
 		l.newest = max(l.newest, at)
 		if provesLife(e.Type) {
 			l.alive = max(l.alive, at)
 		}
 	}
-	m := moment{at: at, id: shortID(e.ID), typ: e.Type, src: e.Time.Src}
+	m := Moment{At: at, id: shortID(e.ID), Type: e.Type, Src: e.Time.Src}
 	if e.Provider.Traits().OneCallID && attempt(e.Type) {
-		m.callee, m.kind = e.To.Raw, e.To.Kind
+		m.Callee, m.Kind = e.To.Raw, e.To.Kind
 	}
-	if addMoment(&l.moments, m) {
-		l.marks |= momentsCut
+	if addMoment(&l.Moments, m) {
+		l.marks |= MomentsCut
 	}
 }
 
@@ -139,31 +139,31 @@ func attempt(t call.EventType) bool {
 }
 
 // mergeMarks marks what the event's type and remarks show.
-func (l *leg) mergeMarks(e *call.Event) {
+func (l *Leg) mergeMarks(e *call.Event) {
 	switch e.Type {
 	case call.CallInitiated:
-		l.marks |= initiated
+		l.marks |= Initiated
 	case call.CallRinging, call.EarlyMedia:
-		l.marks |= rang
+		l.marks |= Rang
 	case call.CallAnswered, call.TransferAnswered:
-		l.marks |= picked | answerTold
+		l.marks |= connected | answerTold
 	case call.CallBridged, call.CallHeld, call.CallResumed, call.ConferenceJoined:
-		l.marks |= picked
+		l.marks |= connected
 	}
 	if e.Type == call.ConferenceJoined || e.Type == call.ConferenceLeft || e.Type == call.CallUnbridged && !failedBridge(e.HangupCause) {
-		l.marks |= bridged
+		l.marks |= Bridged
 	}
 	if e.PlatformAnswer {
-		l.marks |= platformTook
+		l.marks |= PlatformAnswered
 	}
 	if e.Voicemail {
-		l.marks |= tookMessage
+		l.marks |= MessageTaken
 	}
 	if e.AgentLeft {
-		l.marks |= agentGone
+		l.marks |= AgentLeft
 	}
-	if certainty(e.AnsweredBy) > certainty(l.answeredBy) {
-		l.answeredBy = e.AnsweredBy
+	if certainty(e.AnsweredBy) > certainty(l.AnsweredBy) {
+		l.AnsweredBy = e.AnsweredBy
 	}
 }
 
@@ -186,70 +186,70 @@ func certainty(a call.Answerer) int {
 }
 
 // mergeInstants merges the instants of a leg's life up to its answer.
-func (l *leg) mergeInstants(started, ringing, answered call.Instant) {
+func (l *Leg) mergeInstants(started, ringing, answered call.Instant) {
 	if started.Known() {
-		l.started = call.Earliest(l.started, started)
-		l.earliest = smallest(l.earliest, started.At)
+		l.Started = call.Earliest(l.Started, started)
+		l.Earliest = Earlier(l.Earliest, started.At)
 	}
 	if ringing.Known() {
-		l.marks |= rang
-		l.ringing = call.Earliest(l.ringing, ringing)
-		l.earliest = smallest(l.earliest, ringing.At)
+		l.marks |= Rang
+		l.Ringing = call.Earliest(l.Ringing, ringing)
+		l.Earliest = Earlier(l.Earliest, ringing.At)
 	}
 	if answered.Known() {
-		l.marks |= picked
-		l.answer = call.Earliest(l.answer, answered)
-		l.earliest = smallest(l.earliest, answered.At)
+		l.marks |= connected
+		l.Answer = call.Earliest(l.Answer, answered)
+		l.Earliest = Earlier(l.Earliest, answered.At)
 	}
 }
 
 // mergeParties merges who called whom.
-func (l *leg) mergeParties(by precedence, d call.Direction, from, to call.Party) {
+func (l *Leg) mergeParties(by precedence, d call.Direction, from, to call.Party) {
 	if d != call.DirectionUnknown {
-		l.direction.offer(by, d, cmp.Compare[call.Direction])
+		l.Direction.offer(by, d, cmp.Compare[call.Direction])
 	}
 	if from.Raw != "" {
-		l.from.offer(by, from, compareParties)
+		l.From.offer(by, from, compareParties)
 	}
 	if to.Raw != "" {
-		l.to.offer(by, to, compareParties)
+		l.To.offer(by, to, compareParties)
 	}
 }
 
 // mergeDetails merges everything else that an event may name.
-func (l *leg) mergeDetails(by precedence, e *call.Event) {
-	offerText(&l.account, by, e.Account)
-	offerText(&l.parentCallID, by, e.ParentCallID)
-	offerText(&l.conferenceID, by, e.ConferenceID)
+func (l *Leg) mergeDetails(by precedence, e *call.Event) {
+	offerText(&l.Account, by, e.Account)
+	offerText(&l.ParentCallID, by, e.ParentCallID)
+	offerText(&l.ConferenceID, by, e.ConferenceID)
 	if e.TransferType != call.NoTransfer {
-		l.transferType.offer(by, e.TransferType, cmp.Compare[call.TransferType])
+		l.TransferType.offer(by, e.TransferType, cmp.Compare[call.TransferType])
 	}
 	for i := range e.Attributes {
-		addAttribute(&l.attributes, by, e.Attributes[i])
+		addAttribute(&l.Attributes, by, e.Attributes[i])
 	}
 	if e.Recording.ID != "" {
-		addRecording(&l.recordings, by, &e.Recording)
+		addRecording(&l.Recordings, by, &e.Recording)
 	}
 	for _, link := range e.Links {
 		if link.Kind != call.Parent { // parentCallID says it
-			l.ties = addSorted(l.ties, tie{link.Kind, uint64(digest.OfText(link.Value))}, tiesMax, compareTies)
+			l.Ties = addSorted(l.Ties, Tie{link.Kind, uint64(digest.OfText(link.Value))}, tiesMax, compareTies)
 		}
 	}
 }
 
-func offerText(p *pick[string], by precedence, s string) {
+func offerText(p *Pick[string], by precedence, s string) {
 	if s != "" {
 		p.offer(by, s, strings.Compare)
 	}
 }
 
 // mergeEnd merges an end, with the claims and the cause that come with it.
-func (l *leg) mergeEnd(e *call.Event) {
+func (l *Leg) mergeEnd(e *call.Event) {
 	if e.Ended.Known() {
-		l.earliest = smallest(l.earliest, e.Ended.At)
+		l.Earliest = Earlier(l.Earliest, e.Ended.At)
 	}
 	if e.Type == call.CallMissed {
-		l.marks |= missedCall
+		l.marks |= Missed
 		l.miss = call.Earliest(l.miss, e.Ended)
 	} else {
 		l.marks |= hungUp
@@ -260,10 +260,10 @@ func (l *leg) mergeEnd(e *call.Event) {
 	}
 	by := precedence{at: e.Ended.At, standing: endStanding(e), rank: e.Type.Rank(), id: shortID(e.ID)}
 	if e.ProviderDuration.Known {
-		l.duration.offer(by, e.ProviderDuration.N, cmp.Compare[int64])
+		l.Duration.offer(by, e.ProviderDuration.N, cmp.Compare[int64])
 	}
 	if e.ProviderTalk.Known {
-		l.talk.offer(by, e.ProviderTalk.N, cmp.Compare[int64])
+		l.Talk.offer(by, e.ProviderTalk.N, cmp.Compare[int64])
 	}
 	l.mergeEnding(by, e.Ending)
 	if e.Provider.Traits().HangsUpTwice && e.IDKind == call.SemanticID && e.Type == call.CallEnded {
@@ -285,21 +285,21 @@ func endStanding(e *call.Event) standing {
 }
 
 // mergeEnding merges the group of fields that say why the leg ended.
-func (l *leg) mergeEnding(by precedence, group call.Ending) {
+func (l *Leg) mergeEnding(by precedence, group call.Ending) {
 	if group == (call.Ending{}) {
 		return
 	}
 	held := &l.cause
-	if !held.known() {
-		held.by, held.value = by, group
+	if !held.Known() {
+		held.by, held.Value = by, group
 		return
 	}
 	// Any other end beats a miss, and any of the leg's own a copy's. Then the
 	// richer group wins.
-	c := cmp.Or(cmp.Compare(by.owner(), held.by.owner()), cmp.Compare(held.value.Facts(), group.Facts()))
+	c := cmp.Or(cmp.Compare(by.owner(), held.by.owner()), cmp.Compare(held.Value.Facts(), group.Facts()))
 	switch {
 	case c < 0:
-		held.by, held.value = by, group
+		held.by, held.Value = by, group
 	case c == 0:
 		held.offer(by, group, call.CompareEndings)
 	}

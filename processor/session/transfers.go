@@ -1,9 +1,10 @@
-package stitch
+package session
 
 import (
 	"slices"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
 // course is what became of the parties: who passed whom on, and which part each
@@ -56,11 +57,13 @@ const (
 const switchTolerance = 5000
 
 // courseOf finds the transfers among the parties by the rules of their provider,
-// and from them the parts. Parts are put into the memory of buf while it lasts.
+// and from them the parts. Parts are put into the memory of buf, which is zero, while
+// it lasts.
 func courseOf(buf []part, p parties) course {
-	c := course{parties: p, parts: buf[:0]}
-	for _, m := range p.peers {
-		c.parts = append(c.parts, part{peer: m, role: call.Destination, reached: m.person})
+	c := course{parties: p, parts: slices.Grow(buf[:0], len(p.peers))[:len(p.peers)]}
+	for i := range c.parts {
+		m := &c.parts[i]
+		m.peer, m.role, m.reached = p.peers[i], call.Destination, p.peers[i].person
 	}
 	c.parts[p.origin].role = call.Origin
 	var found []transfer
@@ -140,9 +143,9 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 		if !k.consult {
 			continue
 		}
-		to := lastOther(shown, func(j int) bool { return j != i && sameParty(shown[j].to.value, k.to.value) })
+		to := lastOther(shown, func(j int) bool { return j != i && sameParty(shown[j].To.Value, k.To.Value) })
 		from := firstOther(shown, func(j int) bool {
-			return j != i && (sameParty(shown[j].to.value, k.from.value) || sameParty(shown[j].from.value, k.from.value))
+			return j != i && (sameParty(shown[j].To.Value, k.From.Value) || sameParty(shown[j].From.Value, k.From.Value))
 		})
 		if from < 0 {
 			from = firstOther(shown, func(j int) bool { return j != i && j != to })
@@ -152,12 +155,12 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 		}
 		t := transfer{
 			at: k.end.At, from: from, to: to, consult: i, typ: call.Attended,
-			transferor: k.from.value.Raw, inferred: true,
+			transferor: k.From.Value.Raw, inferred: true,
 		}
 		if to >= 0 {
 			t.result = call.Completed
 			if t.at == 0 {
-				t.at = shown[to].started.At
+				t.at = shown[to].Started.At
 			}
 			if k.rangOn(&shown[to].peer) {
 				t.typ = call.Blonde
@@ -173,7 +176,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 // consulted was still rung, and answered later, on leg to. An answer at the moment
 // of the transfer says nothing: that of the consultation may be lost.
 func (m *peer) rangOn(to *peer) bool {
-	return !m.answered() && m.saw(initiated) && m.end.Known() && to.answer.Known() && to.answer.At > m.end.At+switchTolerance
+	return !m.Answered() && m.Saw(leg.Initiated) && m.end.Known() && to.Answer.Known() && to.Answer.At > m.end.At+switchTolerance
 }
 
 // firstOther is the first leg that fits and is no consultation, -1 for none.
@@ -234,17 +237,17 @@ func (c *course) fromFlows(found []transfer) []transfer {
 func continues(a, b *part) bool {
 	_, far := a.sides()
 	switch {
-	case !a.reached || !shareTie(&a.peer, &b.peer) || !sameParty(*far, b.from.value) && !sameParty(*far, b.to.value):
+	case !a.reached || !shareTie(&a.peer, &b.peer) || !sameParty(*far, b.From.Value) && !sameParty(*far, b.To.Value):
 		return false
 	case b.start == a.start:
 		return b.reached && endsBefore(&a.peer, &b.peer)
 	default:
-		return b.start > a.start && (b.reached || b.started.At+int64(b.started.Precision) > a.answer.At)
+		return b.start > a.start && (b.reached || b.Started.At+int64(b.Started.Precision) > a.Answer.At)
 	}
 }
 
 func shareTie(a, b *peer) bool {
-	return slices.ContainsFunc(a.ties, func(t tie) bool { return slices.Contains(b.ties, t) })
+	return slices.ContainsFunc(a.Ties, func(t leg.Tie) bool { return slices.Contains(b.Ties, t) })
 }
 
 // fromRedials finds blind transfers by a dial made after an earlier one of the
@@ -262,9 +265,9 @@ func (c *course) fromRedials(found []transfer) []transfer {
 		}
 		for i := j - 1; i >= 0; i-- {
 			a := &shown[i]
-			if a.child() && a.reached && a.parentCallID.value == shown[j].parentCallID.value &&
-				a.end.Known() && shown[j].started.Known() && a.end.At <= shown[j].started.At {
-				found = c.passOn(found, i, j, shown[j].started.At)
+			if a.child() && a.reached && a.ParentCallID.Value == shown[j].ParentCallID.Value &&
+				a.end.Known() && shown[j].Started.Known() && a.end.At <= shown[j].Started.At {
+				found = c.passOn(found, i, j, shown[j].Started.At)
 				break
 			}
 		}
@@ -282,7 +285,7 @@ func (c *course) fromCauses(found []transfer) []transfer {
 	shown := c.shown()
 	for i := range shown {
 		m := &shown[i]
-		why := m.why()
+		why := m.Ending()
 		if why.HangupCause != call.CauseTransferred || m.dialect.words[why.ProviderCause] == bowedOut {
 			continue
 		}
@@ -303,10 +306,10 @@ func (c *course) fromCauses(found []transfer) []transfer {
 
 // farEnd is the party whom the platform reaches through the leg.
 func (m *peer) farEnd() string {
-	if m.direction.value == call.Inbound {
-		return m.from.value.Raw
+	if m.Direction.Value == call.Inbound {
+		return m.From.Value.Raw
 	}
-	return m.to.value.Raw
+	return m.To.Value.Raw
 }
 
 // fromAgents finds blind transfers inside one call id: it rings at another agent
@@ -320,31 +323,31 @@ func (c *course) fromAgents(found []transfer) []transfer {
 	for i := range shown {
 		m := &shown[i]
 		holder, open := "", -1
-		for k := range m.moments {
-			e := &m.moments[k]
-			if e.callee == "" || e.typ == call.ChannelEnded || m.platform && (!m.agent.Known() || e.at < m.agent.At) {
+		for k := range m.Moments {
+			e := &m.Moments[k]
+			if e.Callee == "" || e.Type == call.ChannelEnded || m.platform && (!m.agent.Known() || e.At < m.agent.At) {
 				continue // the platform passes nobody on: it offers the call
 			}
 			switch {
 			case holder == "":
-				if e.typ == call.CallAnswered {
-					holder = e.callee
+				if e.Type == call.CallAnswered {
+					holder = e.Callee
 				}
 				continue
-			case e.callee == holder, m.direction.value == call.Outbound && e.kind == call.PSTN:
+			case e.Callee == holder, m.Direction.Value == call.Outbound && e.Kind == call.PSTN:
 				continue
 			case open < 0:
 				open = len(found)
 				found = append(found, transfer{
-					at: e.at, from: i, to: i, consult: -1, typ: call.Blind, transferor: holder, inferred: true,
+					at: e.At, from: i, to: i, consult: -1, typ: call.Blind, transferor: holder, inferred: true,
 				})
 			}
-			if e.typ == call.CallAnswered {
+			if e.Type == call.CallAnswered {
 				found[open].result = call.Completed
-				holder, open = e.callee, -1
+				holder, open = e.Callee, -1
 			}
 		}
-		if open >= 0 && (m.ended() || c.final) {
+		if open >= 0 && (m.Ended() || c.final) {
 			found[open].result = call.TransferNotCompleted
 		}
 	}
@@ -363,15 +366,15 @@ func (c *course) fromEvents(found []transfer) []transfer {
 	for i := range shown {
 		m := &shown[i]
 		if !m.tellsTransfer() {
-			if m.transferType.known() {
+			if m.TransferType.Known() {
 				found = c.confirm(found, i, call.Instant{}, call.Completed)
 			}
 			continue
 		}
-		for k := range m.moments {
-			e := &m.moments[k]
-			at := call.Instant{At: e.at, Src: e.src, Precision: 1}
-			switch e.typ {
+		for k := range m.Moments {
+			e := &m.Moments[k]
+			at := call.Instant{At: e.At, Src: e.Src, Precision: 1}
+			switch e.Type {
 			case call.TransferCompleted:
 				found = c.confirm(found, i, at, call.Completed)
 			case call.TransferFailed:
@@ -386,8 +389,8 @@ func (c *course) fromEvents(found []transfer) []transfer {
 
 // tellsTransfer reports whether the leg's events speak of a transfer.
 func (m *peer) tellsTransfer() bool {
-	return slices.ContainsFunc(m.moments, func(e moment) bool {
-		return e.typ == call.TransferStarted || e.typ == call.TransferCompleted || e.typ == call.TransferFailed
+	return slices.ContainsFunc(m.Moments, func(e leg.Moment) bool {
+		return e.Type == call.TransferStarted || e.Type == call.TransferCompleted || e.Type == call.TransferFailed
 	})
 }
 
@@ -430,11 +433,11 @@ func isTarget(found []transfer, j int) bool {
 // passOn adds an inferred blind transfer from leg i to leg j.
 func (c *course) passOn(found []transfer, i, j int, at int64) []transfer {
 	if at == 0 {
-		at = c.parts[j].started.At
+		at = c.parts[j].Started.At
 	}
 	near, _ := c.parts[i].sides()
 	if c.parts[i].child() {
-		near = &c.parts[i].to.value // the one who was dialled
+		near = &c.parts[i].To.Value // the one who was dialled
 	}
 	return append(found, transfer{
 		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: c.arrived(j),
@@ -447,7 +450,7 @@ func (c *course) arrived(j int) call.TransferResult {
 	switch m := &c.parts[j]; {
 	case m.reached:
 		return call.Completed
-	case m.mayHaveTalked(), !m.ended() && !c.final:
+	case m.mayHaveTalked(), !m.Ended() && !c.final:
 		return call.ResultUnknown
 	default:
 		return call.TransferNotCompleted
@@ -456,8 +459,8 @@ func (c *course) arrived(j int) call.TransferResult {
 
 // passing is the kind of transfer that a leg's events name, or else its cause.
 func (m *peer) passing(cause string) call.TransferType {
-	if m.transferType.known() {
-		return m.transferType.value
+	if m.TransferType.Known() {
+		return m.TransferType.Value
 	}
 	switch m.dialect.words[cause] {
 	case passedBlind:
@@ -474,8 +477,8 @@ func (c *course) successor(i int) int {
 	shown := c.shown()
 	m := &shown[i]
 	for j := range shown {
-		if j != i && j != c.origin && m.end.Known() && shown[j].started.Known() &&
-			shown[j].started.At > m.start && shown[j].started.At >= m.end.At-switchTolerance {
+		if j != i && j != c.origin && m.end.Known() && shown[j].Started.Known() &&
+			shown[j].Started.At > m.start && shown[j].Started.At >= m.end.At-switchTolerance {
 			return j
 		}
 	}
