@@ -108,7 +108,7 @@ func (m *Machine) again(n *node, e *call.Event, same bool, arrival, trig int64) 
 		n.leg.Repeat(e)
 		if e.Time.Src != call.Ingest {
 			m.changed(n)
-			m.tell(n, e, arrival, trig) // copies may differ in when the parent was last seen alive
+			m.sendWitness(n, e, arrival, trig) // copies may differ in when the parent was last seen alive
 			return Duplicate
 		}
 		m.learned(n, e, arrival, trig)
@@ -134,7 +134,7 @@ func (m *Machine) learned(n *node, e *call.Event, arrival, trig int64) {
 	for _, l := range e.Links {
 		m.follow(n, e, l, trig)
 	}
-	m.tell(n, e, arrival, trig)
+	m.sendWitness(n, e, arrival, trig)
 }
 
 // keep is how long after the last accepted event a leg is remembered.
@@ -179,8 +179,8 @@ func LinkedNode(e *call.Event, l call.Link) call.NodeID {
 	return call.LinkNode(e.Tenant, e.Provider, e.Scope, l.Kind, l.Value)
 }
 
-// tell passes on what the event says about another leg, once.
-func (m *Machine) tell(n *node, e *call.Event, arrival, trig int64) {
+// sendWitness passes on what the event says about another leg, once.
+func (m *Machine) sendWitness(n *node, e *call.Event, arrival, trig int64) {
 	if e.Snapshot == nil {
 		return
 	}
