@@ -17,8 +17,9 @@ func sampleInstant(ms int64, src call.Evidence) call.Instant {
 var (
 	sampleCaller    = call.Party{Raw: "15550101234", E164: "+15550101234", Kind: call.PSTN}
 	sampleCallee    = call.Party{Raw: "sip:desk@example.com", E164: "+15550105678", Kind: call.SIP}
-	sampleA         = call.NewLegID("acme", call.Opentact, "", "call-a")
-	sampleB         = call.NewLegID("acme", call.Opentact, "", "call-b")
+	sampleProvider  = call.Providers()[0]
+	sampleA         = call.NewLegID("acme", sampleProvider, "", "call-a")
+	sampleB         = call.NewLegID("acme", sampleProvider, "", "call-b")
 	sampleAttribute = []call.Attribute{{Key: "tag", Value: "caf\u00e9 \"7\""}}
 	sampleQ850      = call.Code{N: 16, Src: call.CodeReported}
 	sampleSIP       = call.Code{N: 487, Src: call.CodeMapped}
@@ -27,7 +28,7 @@ var (
 func sampleEvent() any {
 	return &call.Event{
 		ID: call.NewEventID(sampleB, "event-1"), IDKind: call.ExactID,
-		Tenant: "acme", Provider: call.Opentact, Scope: "eu-1", CallID: "call-b", Leg: sampleB,
+		Tenant: "acme", Provider: sampleProvider, Scope: "eu-1", CallID: "call-b", Leg: sampleB,
 		Type: call.CallEnded, ProviderType: "call.hangup", ProviderState: "finished", ProviderID: "event-1",
 		ParentCallID: "call-a", Account: "account-7",
 		Time: sampleInstant(61_000, call.EventTime), ReportedAt: sampleTime + 61_100, IngestedAt: sampleTime + 61_200,
@@ -55,7 +56,7 @@ func sampleEvent() any {
 
 func sampleSession() any {
 	return &call.Session{
-		ID: sampleA, Tenant: "acme", Provider: call.Opentact, Account: "account-7",
+		ID: sampleA, Tenant: "acme", Provider: sampleProvider, Account: "account-7",
 		State: call.Superseded, Revision: 3, Generation: 2, ChangeReason: call.ReasonSuperseded, Amended: true,
 		CloseReason: call.ClosedMerged, SupersededBy: &sampleB, MergedSessionIDs: []call.LegID{sampleA, sampleB},
 		Direction: call.Inbound, From: sampleCaller, To: sampleCallee,
@@ -101,7 +102,7 @@ func sampleSession() any {
 
 func sampleLeg() any {
 	return &call.Leg{
-		ID: sampleB, SessionID: sampleA, Tenant: "acme", Provider: call.Opentact, Account: "account-7",
+		ID: sampleB, SessionID: sampleA, Tenant: "acme", Provider: sampleProvider, Account: "account-7",
 		CallID: "call-b", ParentCallID: "call-a", ParentLeg: &sampleA, Role: call.TransferTarget,
 		Revision: 3, Generation: 2, Direction: call.Internal, From: sampleCaller, To: sampleCallee,
 		AnsweredBy: call.Machine, Disposition: call.Voicemail,

@@ -12,7 +12,7 @@ type Source struct {
 	Provider  call.Provider // NoProvider: headers, else the shape decide
 	Tenant    string        // empty: headers, else "default"
 	Scope     string        // tells apart servers whose call ids may collide; normally empty
-	LinkByTag bool          // Bandwidth's tag joins legs
+	LinkByTag bool          // a tag of the customer's own joins legs, where the provider has one
 }
 
 // Topics are the full names of the output topics.

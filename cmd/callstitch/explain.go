@@ -52,7 +52,7 @@ the OFFSET of a raw event is the number of its line, from 0.`,
 	f := cmd.Flags()
 	f.StringVar(&o.file, "file", "", "`FILE` of raw events instead of a broker; - is standard input")
 	f.StringVar(&o.process.format, "format", "raw", "`FORMAT` of the file: raw or kcat")
-	f.StringVar(&o.process.provider, "provider", "", "`PROVIDER` of records without a header: opentact, stringee, sonetel or bandwidth")
+	f.StringVar(&o.process.provider, "provider", "", "`PROVIDER` of records without a header: "+providerChoices())
 	f.StringVar(&o.process.tenant, "tenant", "", "`TENANT` of records without a header")
 	f.StringVar(&o.from, "from", "earliest", "`WHERE` the search of the output topics begins, as for tail")
 	f.DurationVar(&o.window, "window", explainWindow, "`TIME` before and after the call's own records in which raw records are read")

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callstitch/cmd/callstitch/internal/config"
+	"callstitch/processor/call"
 )
 
 // keyFlag is a flag that stands for a key of the configuration. The names in
@@ -64,3 +65,6 @@ func (f *configFlags) inputs() config.Inputs {
 	}
 	return in
 }
+
+// providerChoices are the names of the providers as help and messages list them.
+func providerChoices() string { return config.Alternatives(call.ProviderNames()) }

@@ -48,7 +48,7 @@ the input closes every session. Counts go to standard error.`,
 		RunE: runs(func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) }),
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.provider, "provider", "", "`PROVIDER` of records without a header: opentact, stringee, sonetel or bandwidth")
+	f.StringVar(&o.provider, "provider", "", "`PROVIDER` of records without a header: "+providerChoices())
 	f.StringVar(&o.tenant, "tenant", "", "`TENANT` of records without a header")
 	f.StringVar(&o.format, "format", "raw", "`FORMAT` of the input: raw or kcat")
 	f.StringVar(&o.emit, "emit", "sessions", "`WHAT` to print: "+strings.Join(emits, ", "))
@@ -92,7 +92,7 @@ func (o *processOptions) settings() (memory.Config, error) {
 	}
 	provider, known := call.ParseProvider(o.provider)
 	if !known && o.provider != "" {
-		return memory.Config{}, usageError{fmt.Errorf("--provider must be opentact, stringee, sonetel or bandwidth, not %q", o.provider)}
+		return memory.Config{}, usageError{fmt.Errorf("--provider must be %s, not %q", providerChoices(), o.provider)}
 	}
 	cfg, err := o.config.load()
 	if err != nil {

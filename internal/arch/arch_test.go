@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"callstitch/processor/call"
 )
 
 const root = "../.."
@@ -172,6 +174,49 @@ func TestMarksLeadSomewhere(t *testing.T) {
 	report(t, checkCited(content, defined, cited))
 }
 
+// providerNames are what only files about providers may name.
+func providerNames() []string {
+	names := []string{"freeswitch"} // which some of them run
+	for _, p := range call.Providers() {
+		names = append(append(names, p.String()), p.Aliases()...)
+	}
+	return names
+}
+
+func TestProvidersAreNamedOnlyWhereTheyAreTheSubject(t *testing.T) {
+	err := walk(root, ".go", func(name string, content []byte) error {
+		report(t, checkNames(name, content, providerNames()))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range mayNameProviders {
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			t.Errorf("internal/arch lets %s name providers: %v", name, err)
+		}
+	}
+}
+
+func TestANamedProviderIsFound(t *testing.T) {
+	for _, test := range []struct{ file, src, want string }{
+		{"processor/stitch/a.go", "if e.Provider == call.Stringee {", "names stringee"},
+		{"processor/stitch/a.go", "// at Xelion", "names xelion"},
+		{"topology/a.go", `"bandwidth"`, "names bandwidth"},
+		{"topology/kafka/a.go", "// as FreeSWITCH does", "names freeswitch"},
+		{"cmd/callstitch/a.go", "call.Sonetel", "names sonetel"},
+		{"processor/call/a.go", "// Opentact", "names opentact"},
+		{"processor/call/provider.go", "Opentact", ""},
+		{"processor/decode/a.go", "Opentact", "names opentact"},
+		{"processor/decode/opentact.go", "Opentact", ""},
+		{"processor/session/dialect.go", "Opentact", ""},
+		{"processor/stitch/a_test.go", "call.Opentact", ""},
+		{"processor/stitch/a.go", "p.Traits().OneCallID", ""},
+	} {
+		expect(t, checkNames(test.file, []byte(test.src), providerNames()), test.want)
+	}
+}
+
 // TestRulesFire shows each rule what it is there to find, and what it is not.
 func TestRulesFire(t *testing.T) {
 	tests := []struct {
@@ -185,6 +230,9 @@ func TestRulesFire(t *testing.T) {
 		{"the domain imports chance", "processor/stitch/a.go", `import "math/rand/v2"`, "may not import math/rand/v2"},
 		{"the domain imports what is outside it", "processor/stitch/a.go", `import "callstitch/topology"`, "may not import"},
 		{"stitch imports decode", "processor/stitch/a.go", `import "callstitch/processor/decode"`, "may not import"},
+		{"a leg imports its session", "processor/leg/a.go", `import "callstitch/processor/session"`, "may not import"},
+		{"a session imports the machine", "processor/session/a.go", `import "callstitch/processor/stitch"`, "may not import"},
+		{"a session reads state", "processor/session/a.go", `import "callstitch/topology"`, "may not import"},
 		{"decode reads JSON", "processor/decode/a.go", `import "github.com/go-json-experiment/json/jsontext"`, ""},
 		{"stitch reads JSON", "processor/stitch/a.go", `import "github.com/go-json-experiment/json/jsontext"`, "may not import"},
 		{"schemas imports topology", "schemas/a.go", `import "callstitch/topology"`, "may not import"},
@@ -196,6 +244,7 @@ func TestRulesFire(t *testing.T) {
 		{"run imports the fake broker", "cmd/callstitch/run.go", `import "github.com/twmb/franz-go/pkg/kfake"`, "for the demo and tests"},
 		{"the demo imports the fake broker", "cmd/callstitch/demo.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
 		{"a test imports the fake broker", "cmd/callstitch/run_test.go", `import "github.com/twmb/franz-go/pkg/kfake"`, ""},
+		{"the domain imports calltest", "processor/stitch/a.go", `import "callstitch/processor/call/calltest"`, "for tests"},
 		{"a program imports topologytest", "cmd/callstitch/run.go", `import "callstitch/topology/topologytest"`, "for tests"},
 		{"a program imports docpage", "cmd/callstitch/run.go", `import "callstitch/internal/docpage"`, "for tests"},
 		{"rawfile imports the configuration", "cmd/callstitch/internal/rawfile/a.go", `import "callstitch/cmd/callstitch/internal/config"`, "may not import"},

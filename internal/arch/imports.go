@@ -32,13 +32,23 @@ var none = []string{}
 // rules name every package of the module: one that is not here has not yet
 // earned its place. Dependencies point inward, from cmd to processor/codec.
 var rules = map[string]rule{
-	"processor/codec": {std: pureStd, ours: none, foreign: none, pure: true},
-	"processor/call":  {std: pureStd, ours: []string{"processor/codec"}, foreign: none, pure: true},
+	"processor/codec":         {std: pureStd, ours: none, foreign: none, pure: true},
+	"processor/call":          {std: pureStd, ours: []string{"processor/codec"}, foreign: none, pure: true},
+	"processor/call/calltest": {ours: []string{"processor/call", "processor/codec"}, foreign: []string{"pgregory.net/rapid"}},
 	"processor/decode": {
 		std: pureStd, ours: []string{"processor/call", "processor/codec"},
 		foreign: []string{"github.com/go-json-experiment/json/jsontext"}, pure: true,
 	},
-	"processor/stitch": {std: pureStd, ours: []string{"processor/call", "processor/codec"}, foreign: none, pure: true},
+	"processor/digest": {std: pureStd, ours: none, foreign: none, pure: true},
+	"processor/leg":    {std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/digest"}, foreign: none, pure: true},
+	"processor/session": {
+		std: pureStd, ours: []string{"processor/call", "processor/digest", "processor/leg"},
+		foreign: none, pure: true,
+	},
+	"processor/stitch": {
+		std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/leg", "processor/session"},
+		foreign: none, pure: true,
+	},
 	"schemas": {
 		std:  append([]string{"context", "crypto/tls", "embed", "encoding/base64", "encoding/json", "math/big", "net/http", "net/url", "sync"}, pureStd...),
 		ours: []string{"processor/call"},
@@ -112,6 +122,7 @@ var reserved = []struct {
 	{"github.com/twmb/franz-go/pkg/kmsg", []string{"topology/kafka"}, false, "topology/kafka alone speaks to brokers"},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/callstitch/demo.go"}, true, "a fake broker is for the demo and tests"},
 	{"github.com/twmb/franz-go/pkg/sr/srfake", []string{"cmd/callstitch/demo.go"}, true, "a fake registry is for the demo and tests"},
+	{module + "/processor/call/calltest", none, true, "calltest is for tests"},
 	{module + "/topology/topologytest", none, true, "topologytest is for tests"},
 	{module + "/deploy/localkafka", []string{"deploy/localkafka/cmd/localkafka"}, true, "a local broker is for tests"},
 	{module + "/internal/docpage", none, true, "docpage is for tests"},

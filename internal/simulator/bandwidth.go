@@ -6,6 +6,16 @@ import "strconv"
 // inbound call is the platform's and shows only in later events; the legs that a
 // Transfer dials name their parent and keep its numbers.
 
+var bandwidth = provider{
+	name:  "bandwidth",
+	draw:  drawBandwidth,
+	noise: []noiseKind{{"conference", bandwidthRoom}},
+	slips: []slip{ // of conference events the call id is in another place: without it they are news of the conference
+		{"MISSING_CALL_ID", `Z","callId":"`, `Z","callXd":"`},
+		{"BAD_TIMESTAMP", `"eventTime":"20`, `"eventTime":"19`},
+	},
+}
+
 type bandwidthFeed struct {
 	*feed
 	said int64 // the time of the event being written
@@ -473,4 +483,11 @@ func (w *bandwidthFeed) media(kind string, l *bandwidthLeg, id string, start, en
 	}
 	b = append(b, '}')
 	w.say(message{leg: l.leg, at: l.end, sent: sent, kind: tellsExtra, after: true, recording: id}, b)
+}
+
+func bandwidthRoom(d draw, _ *tenant, at int64) []byte {
+	b := str([]byte("{"), "eventType", "conferenceCreated")
+	b = iso(b, "eventTime", at)
+	b = str(b, "conferenceId", "conf-"+d.uuid())
+	return append(str(b, "name", "meeting"), '}')
 }

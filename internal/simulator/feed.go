@@ -6,26 +6,19 @@ import (
 )
 
 // provider draws calls and writes the events that it would send about them.
+// Everything that a row names is in the provider's own file.
 type provider struct {
-	name string
-	draw func(f *feed, start int64)
+	name  string
+	alias string // a further name, by which some producers call it; empty for none
+	draw  func(f *feed, start int64)
+	noise []noiseKind // what else comes on its feed
+	// slips, at least one, spoil its values; a value that has none of their words
+	// is spoilt in another way.
+	slips []slip
 }
 
-var (
-	opentact  = &provider{name: "opentact"}
-	stringee  = &provider{name: "stringee"}
-	sonetel   = &provider{name: "sonetel"}
-	bandwidth = &provider{name: "bandwidth"}
-
-	providers = [...]*provider{opentact, stringee, sonetel, bandwidth}
-)
-
-func init() {
-	opentact.draw = drawOpentact
-	stringee.draw = drawStringee
-	sonetel.draw = drawSonetel
-	bandwidth.draw = drawBandwidth
-}
+// providers has the row of each provider.
+var providers = [...]*provider{&opentact, &stringee, &sonetel, &bandwidth}
 
 // feed is where one call is drawn and told.
 type feed struct {
@@ -108,5 +101,5 @@ func (d draw) weighted(weights ...float64) int {
 	return len(weights) - 1
 }
 
-// provider picks one; the four are equally busy.
+// provider picks one; all are equally busy.
 func (d draw) provider() *provider { return pick(d, providers[:]) }

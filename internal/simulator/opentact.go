@@ -3,6 +3,13 @@ package simulator
 // Opentact sends one event per state of each leg, with a copy of the parent leg
 // as it was at that moment in every event of a child.
 
+var opentact = provider{
+	name:  "opentact",
+	draw:  drawOpentact,
+	noise: []noiseKind{{"sms", opentactOther("sms")}, {"tn", opentactOther("tn")}, {"account", opentactOther("account")}},
+	slips: []slip{{"MISSING_CALL_ID", `"call":{"uuid":`, `"call":{"uuxd":`}},
+}
+
 // opentactLeg is a leg with what only Opentact says of it.
 type opentactLeg struct {
 	*leg
@@ -634,4 +641,18 @@ func (o *opentactFeed) state2022(l *opentactLeg, state string, at int64, k kind,
 	}
 	b = append(b, '}', '}')
 	o.say(message{leg: l.leg, at: at, sent: emitted, kind: k, shows: []*moment{&l.started, shown}, anchors: l.anchored()}, b)
+}
+
+func opentactOther(kind string) func(draw, *tenant, int64) []byte {
+	return func(d draw, t *tenant, at int64) []byte {
+		b := str([]byte("{"), "uuid", d.uuid())
+		b = iso(b, "created_on", at)
+		b = str(b, "type", kind)
+		b = str(b, "message", kind+" changed")
+		b = raw(b, "payload", `{"state":"changed"}`)
+		b = null(b, "call", "call_flow", "call_record")
+		b = raw(b, "account", `{"uuid":"`+t.account+`"}`)
+		b = raw(b, "delivery_report", "[]")
+		return append(b, '}')
+	}
 }

@@ -9,6 +9,14 @@ import (
 // date is when the call was initiated, so answer and end have no clock but
 // Kafka's. Legs of one conversation share a flow id on one side or the other.
 
+var sonetel = provider{
+	name:  "sonetel",
+	alias: "xelion",
+	draw:  drawSonetel,
+	noise: []noiseKind{{"test", sonetelTest}, {"presence", sonetelPresence}},
+	slips: []slip{{"MISSING_CALL_ID", `"callId":"`, `"callXd":"`}},
+}
+
 type sonetelFeed struct{ *feed }
 
 // sonetelLeg is one call id: two ends, each with its flow.
@@ -255,4 +263,16 @@ func (e sonetelEnd) append(b []byte, side string) []byte {
 		b = str(b, side+"User", e.user)
 	}
 	return b
+}
+
+func sonetelTest(d draw, _ *tenant, _ int64) []byte {
+	b := str([]byte("{"), "messageType", "test")
+	b = str(b, "message", strconv.FormatInt(d.between(1, 999), 10))
+	return append(b, '}')
+}
+
+func sonetelPresence(_ draw, _ *tenant, _ int64) []byte {
+	b := str([]byte("{"), "messageType", "notification")
+	b = str(b, "notificationType", "presenceListEvent")
+	return append(raw(b, "notification", "{}"), '}')
 }

@@ -5,6 +5,16 @@ import "strconv"
 // Stringee has one call id for the whole conversation, whoever rings, answers or
 // takes over, and repeats ringing and answered for each agent.
 
+var stringee = provider{
+	name:  "stringee",
+	draw:  drawStringee,
+	noise: []noiseKind{{"routing", stringeeRouting}},
+	slips: []slip{
+		{"MISSING_CALL_ID", `"call_id":"`, `"call_xd":"`},
+		{"BAD_TIMESTAMP", `"timestamp_ms":1`, `"timestamp_ms":91`},
+	},
+}
+
 type stringeeFeed struct {
 	*feed
 	leg      *leg
@@ -330,4 +340,12 @@ func (s *stringeeFeed) connectFailed(at int64) {
 	b = s.to.append(b, "to")
 	b = num(b, "start_time", at)
 	s.post(message{at: at, kind: tellsExtra, ingest: true}, append(b, '}'))
+}
+
+func stringeeRouting(d draw, t *tenant, _ int64) []byte {
+	b := str([]byte("{"), "action", "GetIVRRouting")
+	b = num(b, "project_id", t.project)
+	b = raw(b, "calls", `[]`)
+	b = num(b, "serial", d.between(1, 99))
+	return append(b, '}')
 }

@@ -15,8 +15,8 @@ type tenant struct {
 	project   int64  // Stringee project
 	bandwidth string // Bandwidth account number
 	app       string // Bandwidth application
-	// xelion marks a tenant whose producer calls Sonetel by its alias.
-	xelion bool
+	// alias marks a tenant whose producer calls providers by their aliases.
+	alias bool
 	// bare marks a tenant whose Stringee events have the documented shape,
 	// without event ids.
 	bare bool
@@ -38,7 +38,7 @@ func newTenants(d draw, n int) []tenant {
 			project:   d.between(1000, 9_999_999),
 			bandwidth: strconv.FormatInt(d.between(5_000_000, 5_999_999), 10),
 			app:       d.uuid(),
-			xelion:    i%3 == 1,
+			alias:     i%3 == 1,
 			bare:      i%4 == 3,
 			old:       i%5 == 2,
 		}
@@ -54,8 +54,8 @@ func (t *tenant) headers(d draw, p *provider, shape bool) []Header {
 		return h
 	}
 	word := p.name
-	if t.xelion && word == sonetel.name {
-		word = "xelion"
+	if t.alias && p.alias != "" {
+		word = p.alias
 	}
 	return append(h, Header{"provider", []byte(word)})
 }

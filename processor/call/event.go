@@ -33,8 +33,8 @@ type Link struct {
 	Value string // for Parent, the other leg's provider call id
 }
 
-// LegSnapshot is what an event says about another leg, such as the parent that
-// Opentact embeds. It is evidence, not an event: neither published nor counted.
+// LegSnapshot is what an event says about another leg, such as a copy of the
+// parent inside it. It is evidence, not an event: neither published nor counted.
 type LegSnapshot struct {
 	CallID    string
 	Direction Direction
@@ -104,7 +104,7 @@ type Event struct {
 	AnsweredBy     Answerer // what the provider says answered; AnswererUnknown where it does not
 	PlatformAnswer bool     // the answer on this leg is the platform's own (auto-answer, IVR), not a person's
 	Voicemail      bool     // the platform says that a message was taken
-	AgentLeft      bool     // one agent or channel left; the call goes on (Stringee agentEnded, Sonetel channelHungUpEvent)
+	AgentLeft      bool     // one agent or channel left; the call goes on
 
 	Recording      RecordingFact
 	ConferenceID   string

@@ -85,7 +85,7 @@ func (p *Answerer) Visit(c *codec.Codec) { codec.Enum(c, p, len(answererNames)) 
 func (p *TransferType) Visit(c *codec.Codec) { codec.Enum(c, p, len(transferTypeNames)) }
 
 // Visit visits a provider.
-func (p *Provider) Visit(c *codec.Codec) { codec.Enum(c, p, len(providerNames)) }
+func (p *Provider) Visit(c *codec.Codec) { codec.Enum(c, p, len(providers)) }
 
 // Visit visits a set of flags.
 func (p *Flags) Visit(c *codec.Codec) {

@@ -7,31 +7,6 @@ import "slices"
 // word for "not known" or, where a field is optional, the empty word that is
 // null in records.
 
-// Provider is a source system.
-type Provider uint8
-
-// The providers. Sonetel's call events are Xelion's.
-const (
-	NoProvider Provider = iota
-	Opentact
-	Stringee
-	Sonetel
-	Bandwidth
-)
-
-var providerNames = [...]string{"", "opentact", "stringee", "sonetel", "bandwidth"}
-
-func (p Provider) String() string { return providerNames[p] }
-
-// ParseProvider reads a provider's name in lower case; xelion is an alias of
-// sonetel.
-func ParseProvider(s string) (Provider, bool) {
-	if s == "xelion" {
-		return Sonetel, true
-	}
-	return parse[Provider](providerNames[1:], s, 1)
-}
-
 // EventType is what happened, in one vocabulary for all providers.
 type EventType uint8
 
@@ -82,16 +57,24 @@ func (t EventType) Terminal() bool {
 	return t == CallMissed || t == CallEnded || t == CallDestroyed
 }
 
+// Rank orders event types by the lifecycle; an unknown one tells least.
+func (t EventType) Rank() uint8 {
+	if t == Unknown {
+		return 255
+	}
+	return uint8(t)
+}
+
 // LinkKind is why two legs belong together.
 type LinkKind uint8
 
 // The links that are followed. Conference ids are an attribute, not a link.
 const (
 	NoLink LinkKind = iota
-	Parent          // the provider names the other leg: Opentact call.parent.uuid, Bandwidth parentCallId
-	Flow            // Sonetel callerFlowId, calleeFlowId
-	Tag             // Bandwidth tag, where a source is configured so
-	SameID          // one provider id for the whole conversation: Stringee call_id
+	Parent          // the provider names the leg that made this one
+	Flow            // an id that the provider gives to each end of a call, and keeps when that end is passed on
+	Tag             // a text of the customer's own, where a source is configured so
+	SameID          // the legs are one: see Traits.OneCallID
 )
 
 var linkKindNames = [...]string{"", "PARENT", "FLOW", "TAG", "SESSION"}
@@ -176,6 +159,26 @@ var hangupCauseNames = [...]string{
 }
 
 func (c HangupCause) String() string { return hangupCauseNames[c] }
+
+// Unanswered is the disposition of a leg that ended so and that nobody answered;
+// a normal end then means that the caller gave up. DispositionUnknown says that
+// the cause does not tell.
+func (c HangupCause) Unanswered() Disposition {
+	switch c {
+	case CauseNormal, CauseCanceled:
+		return Canceled
+	case CauseBusy:
+		return Busy
+	case CauseNoAnswer, CauseUnreachable, CauseMaxDuration:
+		return NoAnswer
+	case CauseRejected:
+		return Rejected
+	case CauseInvalidNumber, CauseCongestion, CauseMediaTimeout, CauseFailed:
+		return Failed
+	default: // NoCause, CauseTransferred, CauseUnknown
+		return DispositionUnknown
+	}
+}
 
 // CodeSource tells a code the provider reported from one mapped out of another.
 type CodeSource uint8
@@ -429,7 +432,7 @@ func (r RejectReason) String() string { return rejectReasonNames[r] }
 // record field that carries it. Schemas and docs are tested against it.
 func Vocabulary() map[string][]string {
 	return map[string][]string{
-		"provider":         providerNames[1:],
+		"provider":         ProviderNames(),
 		"event_type":       eventTypeNames[:],
 		"evidence":         evidenceNames[1:],
 		"direction":        directionNames[:],
@@ -450,12 +453,4 @@ func Vocabulary() map[string][]string {
 		"flag":             flagNames[:],
 		"reject_reason":    rejectReasonNames[1:],
 	}
-}
-
-func parse[T ~uint8](names []string, s string, offset int) (word T, ok bool) {
-	i := slices.Index(names, s)
-	if i < 0 {
-		return 0, false
-	}
-	return T(i + offset), true
 }

@@ -6,6 +6,18 @@ import (
 	"callstitch/processor/call"
 )
 
+var bandwidth = provider{
+	fits:    looksLikeBandwidth,
+	read:    (*draft).bandwidth,
+	ignored: bandwidthFeeds,
+	causes:  bandwidthCauses,
+	tag:     bandwidthTag,
+}
+
+// bandwidthTag is the attribute with the text that an application may set on
+// its calls.
+const bandwidthTag = "tag"
+
 // bandwidthFeeds are the posts that are ignored.
 var bandwidthFeeds = map[string]string{
 	"conference": "bandwidth/conference", // about a conference, not one of its calls
@@ -52,6 +64,29 @@ var bandwidthEvents = map[string]bandwidthEvent{
 	"realTimeTranscriptionRejected":  {event: call.CallUpdated, recording: true},
 	"realTimeTranscriptionStopped":   {event: call.CallUpdated, recording: true},
 }
+
+const (
+	bandwidthScheme = Scheme("bandwidth")
+	bandwidthDocs   = "dev.bandwidth.com/docs/voice/webhooks/disconnect"
+)
+
+// bandwidthCauses are the documented words of cause; the list is open.
+var bandwidthCauses = []CauseRow{
+	keyword(bandwidthScheme, "hangup", call.CauseNormal, call.NoParty, bandwidthDocs),
+	keyword(bandwidthScheme, "busy", call.CauseBusy, call.NoParty, bandwidthDocs),
+	keyword(bandwidthScheme, "timeout", call.CauseNoAnswer, call.ByTimeout, bandwidthDocs),
+	keyword(bandwidthScheme, "cancel", call.CauseCanceled, call.NoParty, bandwidthDocs),
+	keyword(bandwidthScheme, "rejected", call.CauseRejected, call.NoParty, bandwidthDocs),
+	keyword(bandwidthScheme, "callback-error", call.CauseFailed, call.ByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "invalid-bxml", call.CauseFailed, call.ByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "application-error", call.CauseFailed, call.ByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "account-limit", call.CauseFailed, call.ByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "node-capacity-exceeded", call.CauseCongestion, call.ByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "error", call.CauseFailed, call.ByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "unknown", call.CauseFailed, call.NoParty, bandwidthDocs),
+}
+
+var bandwidthByWord = byCode(bandwidthCauses)
 
 func looksLikeBandwidth(v value) bool {
 	return v.get("eventType").isString() || v.get("event_type").isString()
@@ -115,7 +150,7 @@ func (d *draft) bandwidthCall(root value, known bandwidthEvent) {
 	}
 	d.bandwidthParties(root)
 	d.attribute("sip_call_id", d.id(root.either("sipCallId", "sip_call_id")))
-	d.attribute("tag", d.exact(root.get("tag"), maxText)) // cut short, it could link what is not linked
+	d.attribute(bandwidthTag, d.exact(root.get("tag"), maxText)) // cut short, it could link what is not linked
 }
 
 func bandwidthDirection(root value) call.Direction {
@@ -193,7 +228,7 @@ func (d *draft) bandwidthCause(root value) {
 	}
 	e.ProviderCause = d.text(root.get("cause"))
 	if e.ProviderCause != "" && (e.ProviderCause != "unknown" || !e.SIPStatus.Known()) {
-		endsWith(&e.Ending, BandwidthScheme, e.ProviderCause)
+		endsWith(&e.Ending, bandwidthByWord, e.ProviderCause)
 	}
 }
 
@@ -268,14 +303,4 @@ func (d *draft) bandwidthID(root value, typ string, once bool) {
 		root.get("transcription").get("id").literal(),
 		root.either("mediaStream", "media_stream").get("id").literal(),
 	)
-}
-
-// linkByTag joins the legs that carry one tag, where the source is configured
-// so. The tag is no part of the content, or the setting could not be changed.
-func (d *draft) linkByTag() {
-	for _, a := range d.event.Attributes {
-		if d.event.Provider == call.Bandwidth && a.Key == "tag" {
-			d.link(call.Tag, a.Value)
-		}
-	}
 }

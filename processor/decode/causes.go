@@ -10,13 +10,12 @@ import (
 // Scheme is the numbering or wording that a cause code belongs to.
 type Scheme string
 
-// The schemes. What FreeSWITCH numbers beyond 127 is its own and no Q.850.
+// The schemes that providers share; a provider's own is in its file. What
+// FreeSWITCH numbers beyond 127 is its own and no Q.850.
 const (
 	Q850Scheme       Scheme = "q850"
 	FreeSwitchScheme Scheme = "freeswitch"
 	SIPScheme        Scheme = "sip"
-	StringeeScheme   Scheme = "stringee"
-	BandwidthScheme  Scheme = "bandwidth"
 )
 
 // CauseRow is what one code of one scheme means.
@@ -35,7 +34,11 @@ type CauseRow struct {
 
 // Causes lists all rows, in the order of scheme and code.
 func Causes() []CauseRow {
-	return slices.Concat(q850Causes, freeSwitchCauses, sipCauses, stringeeCauses, bandwidthCauses)
+	all := slices.Concat(q850Causes, freeSwitchCauses, sipCauses)
+	for i := range providers {
+		all = append(all, providers[i].causes...)
+	}
+	return all
 }
 
 // The sources of the rows. The texts of RFC 3398 were compared with those of
@@ -46,8 +49,6 @@ const (
 	q850       = "ITU-T Q.850, as in FreeSWITCH switch_types.h"
 	rfc3261    = "RFC 3261 §21"
 	rfc8197    = "RFC 8197, RFC 8688"
-	stringee   = "developer.stringee.com/docs/server/call-events"
-	bandwidth  = "dev.bandwidth.com/docs/voice/webhooks/disconnect"
 )
 
 // q850Causes are codes 1 to 127, with the SIP status of RFC 3398 where it has
@@ -192,89 +193,43 @@ var sipCauses = []CauseRow{
 	sipRow(608, "Rejected", call.CauseRejected, 21, freeSwitch),
 }
 
-// stringeeCauses are the keywords of endCallCause, which may also hold a SIP
-// status. USER_END_CALL is CANCELED where the same event says that nobody
-// talked.
-var stringeeCauses = []CauseRow{
-	keyword(StringeeScheme, "USER_END_CALL", call.CauseNormal, call.NoParty, stringee),
-	keyword(StringeeScheme, "CAN_NOT_MAKE_CALL", call.CauseFailed, call.NoParty, stringee),
-	keyword(StringeeScheme, "MAX_CONNECT_TIME", call.CauseMaxDuration, call.ByPlatform, stringee),
-}
-
-// bandwidthCauses are the documented words of cause; the list is open.
-var bandwidthCauses = []CauseRow{
-	keyword(BandwidthScheme, "hangup", call.CauseNormal, call.NoParty, bandwidth),
-	keyword(BandwidthScheme, "busy", call.CauseBusy, call.NoParty, bandwidth),
-	keyword(BandwidthScheme, "timeout", call.CauseNoAnswer, call.ByTimeout, bandwidth),
-	keyword(BandwidthScheme, "cancel", call.CauseCanceled, call.NoParty, bandwidth),
-	keyword(BandwidthScheme, "rejected", call.CauseRejected, call.NoParty, bandwidth),
-	keyword(BandwidthScheme, "callback-error", call.CauseFailed, call.ByPlatform, bandwidth),
-	keyword(BandwidthScheme, "invalid-bxml", call.CauseFailed, call.ByPlatform, bandwidth),
-	keyword(BandwidthScheme, "application-error", call.CauseFailed, call.ByPlatform, bandwidth),
-	keyword(BandwidthScheme, "account-limit", call.CauseFailed, call.ByPlatform, bandwidth),
-	keyword(BandwidthScheme, "node-capacity-exceeded", call.CauseCongestion, call.ByPlatform, bandwidth),
-	keyword(BandwidthScheme, "error", call.CauseFailed, call.ByPlatform, bandwidth),
-	keyword(BandwidthScheme, "unknown", call.CauseFailed, call.NoParty, bandwidth),
-}
-
 func q850Row(code int32, name string, c call.HangupCause, sip int32, source string) CauseRow {
 	return CauseRow{
-		Scheme: Q850Scheme, Code: strconv.Itoa(int(code)), Name: name, Cause: c, Unanswered: unanswered(c),
+		Scheme: Q850Scheme, Code: strconv.Itoa(int(code)), Name: name, Cause: c, Unanswered: c.Unanswered(),
 		Q850: code, SIP: sip, Source: source,
 	}
 }
 
 func freeSwitchRow(code int32, name string, c call.HangupCause, sip int32, by call.HangupParty) CauseRow {
 	return CauseRow{
-		Scheme: FreeSwitchScheme, Code: strconv.Itoa(int(code)), Name: name, Cause: c, Unanswered: unanswered(c),
+		Scheme: FreeSwitchScheme, Code: strconv.Itoa(int(code)), Name: name, Cause: c, Unanswered: c.Unanswered(),
 		Party: by, SIP: sip, Source: freeSwitch,
 	}
 }
 
 func sipRow(code int32, name string, c call.HangupCause, q850 int32, source string) CauseRow {
 	return CauseRow{
-		Scheme: SIPScheme, Code: strconv.Itoa(int(code)), Name: name, Cause: c, Unanswered: unanswered(c),
+		Scheme: SIPScheme, Code: strconv.Itoa(int(code)), Name: name, Cause: c, Unanswered: c.Unanswered(),
 		Q850: q850, SIP: code, Source: source,
 	}
 }
 
 func keyword(s Scheme, code string, c call.HangupCause, by call.HangupParty, source string) CauseRow {
-	return CauseRow{Scheme: s, Code: code, Cause: c, Unanswered: unanswered(c), Party: by, Source: source}
+	return CauseRow{Scheme: s, Code: code, Cause: c, Unanswered: c.Unanswered(), Party: by, Source: source}
 }
 
-// unanswered is the disposition of a leg that nobody answered. A normal end
-// then means that the caller gave up.
-func unanswered(c call.HangupCause) call.Disposition {
-	switch c {
-	case call.CauseNormal, call.CauseCanceled:
-		return call.Canceled
-	case call.CauseBusy:
-		return call.Busy
-	case call.CauseNoAnswer, call.CauseUnreachable, call.CauseMaxDuration:
-		return call.NoAnswer
-	case call.CauseRejected:
-		return call.Rejected
-	case call.CauseInvalidNumber, call.CauseCongestion, call.CauseMediaTimeout, call.CauseFailed:
-		return call.Failed
-	}
-	return call.DispositionUnknown
-}
-
-// The rows by what events carry.
+// The rows of the shared schemes by what events carry.
 var (
-	causeByCode = byCode(Causes())
-	causeByName = byName(slices.Concat(q850Causes, freeSwitchCauses))
+	q850ByCode       = byCode(q850Causes)
+	freeSwitchByCode = byCode(freeSwitchCauses)
+	sipByCode        = byCode(sipCauses)
+	causeByName      = byName(slices.Concat(q850Causes, freeSwitchCauses))
 )
 
-type causeCode struct {
-	scheme Scheme
-	code   string
-}
-
-func byCode(rows []CauseRow) map[causeCode]CauseRow {
-	m := make(map[causeCode]CauseRow, len(rows))
+func byCode(rows []CauseRow) map[string]CauseRow {
+	m := make(map[string]CauseRow, len(rows))
 	for _, r := range rows {
-		m[causeCode{r.Scheme, r.Code}] = r
+		m[r.Code] = r
 	}
 	return m
 }
@@ -308,10 +263,10 @@ func mapped(n int32) call.Code {
 	return call.Code{N: n, Src: call.CodeMapped}
 }
 
-// endsWith fills in what a code means; an unlisted one says no more than that
-// there was a cause.
-func endsWith(e *call.Ending, s Scheme, code string) {
-	if row, ok := causeByCode[causeCode{s, code}]; ok {
+// endsWith fills in what a code of a scheme means; an unlisted one says no more
+// than that there was a cause.
+func endsWith(e *call.Ending, scheme map[string]CauseRow, code string) {
+	if row, ok := scheme[code]; ok {
 		ends(e, row)
 	} else if e.HangupCause == call.NoCause {
 		e.HangupCause = call.CauseUnknown
@@ -324,17 +279,17 @@ func endsWithNumber(e *call.Ending, n int64) {
 	code := strconv.FormatInt(n, 10)
 	if n >= 1 && n <= 127 {
 		e.Q850 = call.Code{N: int32(n), Src: call.CodeReported}
-		endsWith(e, Q850Scheme, code)
+		endsWith(e, q850ByCode, code)
 		return
 	}
 	e.ProviderCauseCode = code
-	endsWith(e, FreeSwitchScheme, code)
+	endsWith(e, freeSwitchByCode, code)
 }
 
 // endsWithStatus fills in a SIP status.
 func endsWithStatus(e *call.Ending, status int32) {
 	e.SIPStatus = call.Code{N: status, Src: call.CodeReported}
-	endsWith(e, SIPScheme, strconv.Itoa(int(status)))
+	endsWith(e, sipByCode, strconv.Itoa(int(status)))
 	if e.HangupCause == call.CauseUnknown && status >= 400 {
 		e.HangupCause = call.CauseFailed
 	}

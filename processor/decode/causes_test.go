@@ -7,14 +7,15 @@ import (
 	"callstitch/processor/call"
 )
 
+type causeKey struct {
+	scheme Scheme
+	code   string
+}
+
 func TestCauseRows(t *testing.T) {
-	type key struct {
-		scheme Scheme
-		code   string
-	}
-	seen := map[key]bool{}
+	seen := map[causeKey]bool{}
 	for _, r := range Causes() {
-		if k := (key{r.Scheme, r.Code}); seen[k] {
+		if k := (causeKey{r.Scheme, r.Code}); seen[k] {
 			t.Errorf("%v twice", k)
 		} else {
 			seen[k] = true
@@ -46,6 +47,10 @@ func TestCauseRows(t *testing.T) {
 // TestUnanswered checks the outcome of a leg that nobody answered, for the
 // codes that are seen most.
 func TestUnanswered(t *testing.T) {
+	rows := map[causeKey]CauseRow{}
+	for _, r := range Causes() {
+		rows[causeKey{r.Scheme, r.Code}] = r
+	}
 	for _, tt := range []struct {
 		scheme Scheme
 		code   string
@@ -75,14 +80,14 @@ func TestUnanswered(t *testing.T) {
 		{SIPScheme, "487", call.CauseCanceled, call.Canceled},
 		{SIPScheme, "503", call.CauseFailed, call.Failed},
 		{SIPScheme, "603", call.CauseRejected, call.Rejected},
-		{StringeeScheme, "CAN_NOT_MAKE_CALL", call.CauseFailed, call.Failed},
-		{BandwidthScheme, "timeout", call.CauseNoAnswer, call.NoAnswer},
-		{BandwidthScheme, "cancel", call.CauseCanceled, call.Canceled},
-		{BandwidthScheme, "rejected", call.CauseRejected, call.Rejected},
-		{BandwidthScheme, "node-capacity-exceeded", call.CauseCongestion, call.Failed},
-		{BandwidthScheme, "unknown", call.CauseFailed, call.Failed},
+		{stringeeScheme, "CAN_NOT_MAKE_CALL", call.CauseFailed, call.Failed},
+		{bandwidthScheme, "timeout", call.CauseNoAnswer, call.NoAnswer},
+		{bandwidthScheme, "cancel", call.CauseCanceled, call.Canceled},
+		{bandwidthScheme, "rejected", call.CauseRejected, call.Rejected},
+		{bandwidthScheme, "node-capacity-exceeded", call.CauseCongestion, call.Failed},
+		{bandwidthScheme, "unknown", call.CauseFailed, call.Failed},
 	} {
-		row := causeByCode[causeCode{tt.scheme, tt.code}]
+		row := rows[causeKey{tt.scheme, tt.code}]
 		if row.Cause != tt.cause || row.Unanswered != tt.want {
 			t.Errorf("%s %s: %s, unanswered %s", tt.scheme, tt.code, row.Cause, row.Unanswered)
 		}

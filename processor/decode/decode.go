@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,7 +18,7 @@ type Settings struct {
 	Provider  call.Provider // NoProvider: headers, else the shape decide
 	Tenant    string        // empty: headers, else "default"
 	Scope     string        // tells apart servers whose call ids may collide
-	LinkByTag bool          // Bandwidth's tag links legs
+	LinkByTag bool          // a tag of the customer's own links legs, where the provider has one
 }
 
 // Input is one raw record.
@@ -57,8 +58,8 @@ const (
 // IgnoredKinds lists everything that Result.Ignored can say.
 func IgnoredKinds() []string {
 	kinds := []string{ignoredNull, ignoredEmpty}
-	for _, feed := range []map[string]string{opentactFeeds, stringeeFeeds, sonetelFeeds, bandwidthFeeds} {
-		kinds = append(kinds, slices.Sorted(maps.Values(feed))...)
+	for i := range providers {
+		kinds = append(kinds, slices.Sorted(maps.Values(providers[i].ignored))...)
 	}
 	return kinds
 }
@@ -146,44 +147,29 @@ func (d *Decoder) element(v value, o origin, timestamp int64) Result {
 		}
 	}
 	d.draft.begin(o, timestamp)
-	ignored := d.draft.read(v)
+	p := &providers[o.provider]
+	ignored := p.read(&d.draft, v)
 	switch {
 	case d.draft.rejected != nil:
 		return Result{Reject: d.draft.rejected}
 	case ignored != "":
 		return Result{Ignored: ignored}
 	}
-	return Result{Events: d.events(v)}
-}
-
-// read fills the draft in as its provider writes events, or says as what kind
-// it is to be ignored.
-func (d *draft) read(v value) (ignored string) {
-	switch d.event.Provider {
-	case call.Opentact:
-		return d.opentact(v)
-	case call.Stringee:
-		return d.stringee(v)
-	case call.Sonetel:
-		return d.sonetel(v)
-	default:
-		return d.bandwidth(v)
-	}
+	return Result{Events: d.events(p, v)}
 }
 
 // events completes what the draft became.
-func (d *Decoder) events(v value) []*call.Event {
+func (d *Decoder) events(p *provider, v value) []*call.Event {
 	events := append([]*call.Event{d.draft.event}, d.draft.more...)
 	for _, e := range events {
-		e.Content = d.draft.content(e)
-		if e.Provider == call.Sonetel && e.IDKind == call.SemanticID {
-			// A transition that Sonetel tells twice in other words is evidence of
-			// a transfer, even where the words that differ are not read.
-			e.Content = v.members()
+		if p.onceContent != nil && e.IDKind == call.SemanticID {
+			e.Content = p.onceContent(v)
+		} else {
+			e.Content = d.draft.content(e)
 		}
 	}
 	if d.settings.LinkByTag {
-		d.draft.linkByTag()
+		d.draft.linkBy(p.tag)
 	}
 	return events
 }
@@ -205,7 +191,7 @@ func (s Settings) origin(headers []call.Header) (o origin, rejected *Rejection) 
 	o = origin{s.Provider, s.Tenant, s.Scope}
 	if h, ok := header(headers, "provider"); ok {
 		if o.provider, ok = call.ParseProvider(string(h)); !ok {
-			return o, reject(call.UnknownProvider, "the provider header names none of opentact, stringee, sonetel, xelion, bandwidth")
+			return o, reject(call.UnknownProvider, "the provider header names none of "+strings.Join(providerWords(), ", "))
 		}
 	}
 	if h, ok := header(headers, "tenant"); ok {
@@ -224,6 +210,14 @@ func (s Settings) origin(headers []call.Header) (o origin, rejected *Rejection) 
 		o.tenant = defaultTenant
 	}
 	return o, nil
+}
+
+// providerWords are the words that the header may have.
+func providerWords() (words []string) {
+	for _, p := range call.Providers() {
+		words = append(append(words, p.String()), p.Aliases()...)
+	}
+	return words
 }
 
 // header is the value of the last header of that key: of several, that is the
@@ -247,36 +241,6 @@ func isName(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// shape tells the provider by the fields that only it sends.
-func shape(v value) (call.Provider, *Rejection) {
-	found := call.NoProvider
-	for _, s := range shapes {
-		if !s.fits(v) {
-			continue
-		}
-		if found != call.NoProvider {
-			return found, reject(call.AmbiguousProvider,
-				"the event looks like both "+found.String()+" and "+s.provider.String()+": name its provider in a header or in the source's settings")
-		}
-		found = s.provider
-	}
-	if found == call.NoProvider {
-		return found, reject(call.UnknownProvider,
-			"the event looks like none of the providers': name its provider in a header or in the source's settings")
-	}
-	return found, nil
-}
-
-var shapes = []struct {
-	provider call.Provider
-	fits     func(value) bool
-}{
-	{call.Opentact, looksLikeOpentact},
-	{call.Stringee, looksLikeStringee},
-	{call.Sonetel, looksLikeSonetel},
-	{call.Bandwidth, looksLikeBandwidth},
 }
 
 // LatestInstant is the largest instant that providers name in the events, epoch

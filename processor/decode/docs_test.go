@@ -11,13 +11,18 @@ import (
 	"callstitch/processor/call"
 )
 
-// schemeTitles are the headings of the tables of causes.
-var schemeTitles = map[Scheme]string{
-	Q850Scheme:       "Q.850",
-	FreeSwitchScheme: "FreeSWITCH",
-	SIPScheme:        "SIP",
-	StringeeScheme:   "Stringee",
-	BandwidthScheme:  "Bandwidth",
+// title is the heading of a scheme's table of causes.
+func (s Scheme) title() string {
+	switch s {
+	case Q850Scheme:
+		return "Q.850"
+	case FreeSwitchScheme:
+		return "FreeSWITCH"
+	case SIPScheme:
+		return "SIP"
+	default: // a provider's own, by its name
+		return strings.ToUpper(string(s[:1])) + string(s[1:])
+	}
 }
 
 // TestDocumentedCauses holds the tables in docs/records.md against Causes.
@@ -50,7 +55,7 @@ func causeTables() string {
 	for _, r := range Causes() {
 		if r.Scheme != scheme {
 			scheme = r.Scheme
-			fmt.Fprintf(&b, "### %s\n\n| code | name | `hangup_cause` | unanswered | `hangup_party` | Q.850 | SIP | source |\n|---|---|---|---|---|---|---|---|\n", schemeTitles[scheme])
+			fmt.Fprintf(&b, "### %s\n\n| code | name | `hangup_cause` | unanswered | `hangup_party` | Q.850 | SIP | source |\n|---|---|---|---|---|---|---|---|\n", scheme.title())
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | `%s` | `%s` | %s | %s | %s | %s |\n", r.Code, r.Name, r.Cause, r.Unanswered,
 			partyOrNone(r.Party), codeOrNone(r.Q850), codeOrNone(r.SIP), r.Source)

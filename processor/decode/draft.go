@@ -149,6 +149,16 @@ func (d *draft) link(kind call.LinkKind, text string) {
 	d.event.Links = append(d.event.Links, call.Link{Kind: kind, Value: text})
 }
 
+// linkBy joins the legs that have one value of an attribute. It is no part of
+// the content, or the setting that asks for it could not be changed.
+func (d *draft) linkBy(attribute string) {
+	for _, a := range d.event.Attributes {
+		if a.Key == attribute {
+			d.link(call.Tag, a.Value)
+		}
+	}
+}
+
 // parent links the event's leg to the one that created it.
 func (d *draft) parent(id string) {
 	if links(id) && id != d.event.CallID {

@@ -9,7 +9,7 @@ import (
 // FuzzDecode looks for records that are not exactly one of events, an ignore or
 // a rejection, or that break what is true of all events.
 func FuzzDecode(f *testing.F) {
-	for _, p := range providers {
+	for _, p := range call.Providers() {
 		for _, file := range fixtures(f, p.String()) {
 			f.Add(fixture(f, file), int64(kafkaTimestamp))
 		}

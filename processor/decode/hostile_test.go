@@ -16,8 +16,6 @@ import (
 	"callstitch/processor/codec"
 )
 
-var providers = []call.Provider{call.Opentact, call.Stringee, call.Sonetel, call.Bandwidth}
-
 // TestEveryFieldWithEveryType puts values of every type in place of every value
 // of every event. Nothing may crash, and each record must become exactly one of
 // events, an ignore, or a rejection.
@@ -32,7 +30,7 @@ func TestEveryFieldWithEveryType(t *testing.T) {
 		map[string]any{},
 		map[string]any{"uuid": json.Number("1"), "state": []any{}, "number": map[string]any{}, "value": nil},
 	}
-	for _, p := range providers {
+	for _, p := range call.Providers() {
 		for _, file := range fixtures(t, p.String()) {
 			doc := parsed(t, fixture(t, file))
 			for _, l := range leaves("", doc) {
@@ -52,7 +50,7 @@ func TestEveryFieldWithEveryType(t *testing.T) {
 func TestEveryFieldMissing(t *testing.T) {
 	for _, file := range fixtures(t, "*") {
 		raw := fixture(t, file)
-		for _, p := range providers {
+		for _, p := range call.Providers() {
 			decodeChecked(t, Settings{Provider: p}, Input{Value: raw})
 		}
 		doc := parsed(t, raw).(map[string]any)
@@ -67,7 +65,7 @@ func TestEveryFieldMissing(t *testing.T) {
 
 // TestTruncated cuts every event at every byte: none of the pieces is JSON.
 func TestTruncated(t *testing.T) {
-	for _, p := range providers {
+	for _, p := range call.Providers() {
 		raw := bytes.TrimSpace(fixture(t, fixtures(t, p.String())[0]))
 		for n := range len(raw) {
 			r := decodeChecked(t, Settings{Provider: p}, Input{Value: raw[:n:n]})
@@ -82,7 +80,7 @@ func TestTruncated(t *testing.T) {
 // lists where marks show up in what leaves the decoder. The golden lists are
 // the allow-list: nothing of an account but its id, no dialled digits.
 func TestCarried(t *testing.T) {
-	for _, p := range providers {
+	for _, p := range call.Providers() {
 		carried := map[string]bool{}
 		for _, file := range fixtures(t, p.String()) {
 			doc := parsed(t, fixture(t, file))

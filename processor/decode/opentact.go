@@ -2,6 +2,12 @@ package decode
 
 import "callstitch/processor/call"
 
+var opentact = provider{
+	fits:    looksLikeOpentact,
+	read:    (*draft).opentact,
+	ignored: opentactFeeds,
+}
+
 // opentactFeeds are the kinds of Opentact's feed that are ignored. Those that
 // start with call_ are taken where they name a call.
 var opentactFeeds = map[string]string{

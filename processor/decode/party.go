@@ -13,9 +13,8 @@ const (
 	maxDigits = 15
 )
 
-// address reads a caller or callee that is written as one string (or, as
-// Opentact does with its own numbers, as a JSON number) and tells what it is by
-// its form. certain says whether bare digits are a number in international
+// address reads a caller or callee that is written as one string, or as a JSON
+// number, and tells what it is by its form. certain says whether bare digits are a number in international
 // form at this provider; with a 0 in front they never are, since no country code
 // begins so.
 func (d *draft) address(v value, certain func(digits string) bool) call.Party {

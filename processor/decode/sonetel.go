@@ -2,6 +2,15 @@ package decode
 
 import "callstitch/processor/call"
 
+var sonetel = provider{
+	fits:    looksLikeSonetel,
+	read:    (*draft).sonetel,
+	ignored: sonetelFeeds,
+	// A transition that is told twice in other words is evidence of a transfer,
+	// even where the words that differ are not read.
+	onceContent: value.members,
+}
+
 // sonetelFeeds are the frames of the socket that are ignored.
 var sonetelFeeds = map[string]string{
 	"test":                "sonetel/test",         // echoed to test a connection

@@ -7,6 +7,13 @@ import (
 	"callstitch/processor/call"
 )
 
+var stringee = provider{
+	fits:    looksLikeStringee,
+	read:    (*draft).stringee,
+	ignored: stringeeFeeds,
+	causes:  stringeeCauses,
+}
+
 // stringeeFeeds are the posts to a Stringee event URL that are ignored.
 var stringeeFeeds = map[string]string{
 	"routing": "stringee/routing", // questions where to route a call
@@ -24,6 +31,22 @@ var stringeeStatuses = map[string]call.EventType{
 	"connect_failed": call.CallUpdated,
 	"ended":          call.CallEnded,
 }
+
+const (
+	stringeeScheme = Scheme("stringee")
+	stringeeDocs   = "developer.stringee.com/docs/server/call-events"
+)
+
+// stringeeCauses are the keywords of endCallCause, which may also hold a SIP
+// status. USER_END_CALL is CANCELED where the same event says that nobody
+// talked.
+var stringeeCauses = []CauseRow{
+	keyword(stringeeScheme, "USER_END_CALL", call.CauseNormal, call.NoParty, stringeeDocs),
+	keyword(stringeeScheme, "CAN_NOT_MAKE_CALL", call.CauseFailed, call.NoParty, stringeeDocs),
+	keyword(stringeeScheme, "MAX_CONNECT_TIME", call.CauseMaxDuration, call.ByPlatform, stringeeDocs),
+}
+
+var stringeeByWord = byCode(stringeeCauses)
 
 func looksLikeStringee(v value) bool {
 	return v.get("call_status").given() ||
@@ -132,7 +155,7 @@ func (d *draft) stringeeCause() {
 	case e.ProviderCause == "USER_END_CALL" && e.ProviderTalk.Known && e.ProviderTalk.N == 0:
 		e.HangupCause = call.CauseCanceled
 	default:
-		endsWith(&e.Ending, StringeeScheme, e.ProviderCause)
+		endsWith(&e.Ending, stringeeByWord, e.ProviderCause)
 	}
 }
 

@@ -25,7 +25,7 @@ type moment struct {
 
 // parseMoment reads the date and time forms that providers really send:
 // ISO 8601 with any number of fraction digits, with Z, an offset or nothing at
-// the end, and with T, a space, or (Bandwidth) a hyphen in the middle.
+// the end, and with T, a space, or a hyphen in the middle.
 func parseMoment(s []byte) (m moment, ok bool) {
 	const shape = "0000-00-00T00:00:00"
 	if len(s) < len(shape) {

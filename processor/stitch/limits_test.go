@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
 // legEvent is one event of a call, with a time of its own.
@@ -208,7 +209,7 @@ func TestLate(t *testing.T) {
 // TestOlderSummary holds that a summary that was overtaken changes nothing.
 func TestOlderSummary(t *testing.T) {
 	var s memberSet
-	newer, older := &leg{callID: "newer"}, &leg{callID: "older"}
+	newer, older := &leg.Leg{CallID: "newer"}, &leg.Leg{CallID: "older"}
 	s.put(member{v: 2, leg: newer})
 	if s.put(member{v: 1, leg: older}) || s.all[0].leg != newer {
 		t.Error("an older summary replaced a newer one")

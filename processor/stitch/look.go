@@ -1,6 +1,9 @@
 package stitch
 
-import "callstitch/processor/call"
+import (
+	"callstitch/processor/call"
+	"callstitch/processor/session"
+)
 
 // Look composes the session that a node belongs to as the state has it between
 // two transactions, whether or not it may be published yet; it changes nothing.
@@ -18,5 +21,5 @@ func (m *Machine) Look(id call.NodeID) (s *call.Session, up call.NodeID) {
 	if m.unreadable != nil || !n.root() || len(legs) == 0 {
 		return nil, n.up
 	}
-	return compose(m.cfg, m.oldest(n), legs, int(n.members.dropped), false), up
+	return session.Compose(m.oldest(n), legs, int(n.members.dropped), false), up
 }

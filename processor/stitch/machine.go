@@ -8,6 +8,7 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/processor/codec"
+	"callstitch/processor/leg"
 )
 
 // Machine holds the nodes of one task. It is not safe for concurrent use. Calls
@@ -34,7 +35,7 @@ type Machine struct {
 	unreadable error // the first form that could not be read
 
 	effects Effects
-	legs    []*leg      // scratch of evaluate
+	legs    []*leg.Leg  // scratch of evaluate
 	codec   codec.Codec // scratch of read and write
 	written []byte      // scratch of write
 	key     []byte      // scratch of nodeKey and chunkKey
@@ -68,19 +69,19 @@ func (m *Machine) event(e *call.Event, arrival, trig int64) Outcome {
 		return m.late(e)
 	}
 	if n.leg == nil {
-		n.leg = new(leg)
+		n.leg = new(leg.Leg)
 	}
 	m.loadIDs(n)
 	id := newKnownID(e)
 	if known, ok := n.ids.find(id.id); ok {
 		return m.again(n, e, known.content == id.content, arrival, trig)
 	}
-	e.Late = n.leg.events > 0 && arrival > n.leg.holdsUntil(m.cfg)
+	e.Late = n.leg.Events > 0 && arrival > n.leg.HoldsUntil(m.cfg.timeouts())
 	m.remember(n, id)
-	earliest := n.leg.earliest
-	n.leg.fold(e, arrival)
+	earliest := n.leg.Earliest
+	n.leg.Fold(e, arrival)
 	if m.control.FirstEvent && earliest != 0 {
-		n.leg.earliest = earliest
+		n.leg.Earliest = earliest
 	}
 	m.effects.Events = append(m.effects.Events, e)
 	n.exp = max(n.exp, arrival+m.keep())
@@ -104,20 +105,20 @@ func (m *Machine) late(e *call.Event) Outcome {
 func (m *Machine) again(n *node, e *call.Event, same bool, arrival, trig int64) Outcome {
 	switch {
 	case same:
-		n.leg.repeat(e)
+		n.leg.Repeat(e)
 		if e.Time.Src != call.Ingest {
 			m.changed(n)
-			m.tell(n, e, arrival, trig) // copies may differ in when the parent was last seen alive
+			m.sendWitness(n, e, arrival, trig) // copies may differ in when the parent was last seen alive
 			return Duplicate
 		}
 		m.learned(n, e, arrival, trig)
 		return Duplicate
 	case e.IDKind == call.SemanticID:
-		n.leg.variant(e, arrival)
+		n.leg.Variant(e, arrival)
 		m.learned(n, e, arrival, trig)
 		return Duplicate
 	default:
-		n.leg.conflict()
+		n.leg.Conflict()
 		m.effects.Conflicts = append(m.effects.Conflicts, e)
 		n.gate = max(n.gate, trig)
 		m.grown(n, trig)
@@ -133,7 +134,7 @@ func (m *Machine) learned(n *node, e *call.Event, arrival, trig int64) {
 	for _, l := range e.Links {
 		m.follow(n, e, l, trig)
 	}
-	m.tell(n, e, arrival, trig)
+	m.sendWitness(n, e, arrival, trig)
 }
 
 // keep is how long after the last accepted event a leg is remembered.
@@ -178,8 +179,8 @@ func LinkedNode(e *call.Event, l call.Link) call.NodeID {
 	return call.LinkNode(e.Tenant, e.Provider, e.Scope, l.Kind, l.Value)
 }
 
-// tell passes on what the event says about another leg, once.
-func (m *Machine) tell(n *node, e *call.Event, arrival, trig int64) {
+// sendWitness passes on what the event says about another leg, once.
+func (m *Machine) sendWitness(n *node, e *call.Event, arrival, trig int64) {
 	if e.Snapshot == nil {
 		return
 	}
@@ -342,7 +343,7 @@ func (m *Machine) onFull(n *node, trig int64) {
 	if n.leg == nil {
 		return
 	}
-	n.leg.overflow()
+	n.leg.Overflow()
 	m.grown(n, trig)
 }
 
@@ -350,15 +351,15 @@ func (m *Machine) onFull(n *node, trig int64) {
 // counts nowhere, but it may be all that is known of the leg.
 func (m *Machine) onWitness(n *node, b *body, trig int64) {
 	if n.leg == nil {
-		n.leg = new(leg)
+		n.leg = new(leg.Leg)
 	}
-	n.leg.identify(b.tenant, b.provider, b.scope)
-	n.leg.witness(&b.snapshot, b.arrival)
+	n.leg.Identify(b.tenant, b.provider, b.scope)
+	n.leg.Witness(&b.snapshot, b.arrival)
 	m.grown(n, trig)
 }
 
 // Settle, which must come before Flush, evaluates the nodes that this transaction touched and the nodes that
-// are due, at most limit of the latter. It says whether more are due.
+// are due, at most limit of the latter. It reports whether more are due.
 func (m *Machine) Settle(now Clocks, limit int) (more bool, err error) {
 	for _, n := range m.queue {
 		n.queued = false

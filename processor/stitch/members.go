@@ -5,13 +5,14 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/processor/codec"
+	"callstitch/processor/leg"
 )
 
 // member is another leg of a root's session, as its last summary told it.
 type member struct {
 	id  call.LegID
 	v   int64
-	leg *leg
+	leg *leg.Leg
 	row rowMark
 }
 
@@ -42,7 +43,7 @@ func (m *member) Visit(c *codec.Codec) {
 	c.Raw(m.id[:])
 	c.Int64(&m.v)
 	if c.Reading {
-		m.leg = &leg{id: m.id}
+		m.leg = &leg.Leg{ID: m.id}
 	}
 	m.leg.Visit(c)
 	m.row.Visit(c)
@@ -52,7 +53,7 @@ func (s *memberSet) find(id call.LegID) int {
 	return slices.IndexFunc(s.all, func(m member) bool { return m.id == id })
 }
 
-// put takes a member, or its newer version, and says whether anything changed.
+// put takes a member, or its newer version, and reports whether anything changed.
 func (s *memberSet) put(m member) bool {
 	i := s.find(m.id)
 	switch {

@@ -5,6 +5,7 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/processor/codec"
+	"callstitch/processor/leg"
 )
 
 // Limits of a node. What goes beyond is counted or flagged, never lost quietly.
@@ -29,7 +30,7 @@ type node struct {
 	gate int64       // largest trig seen
 
 	// A leg.
-	leg   *leg          // nil until an event, or another leg's evidence, told of it
+	leg   *leg.Leg      // nil until an event, or another leg's evidence, told of it
 	v     int64         // version of the fold: the larger one is the newer
 	links []call.NodeID // links already followed
 	ids   idSet
@@ -82,7 +83,7 @@ func (r *rowMark) Visit(c *codec.Codec) {
 
 func (n *node) root() bool { return n.up == call.NodeID{} }
 
-// sole says whether the node is a session of one leg that names no link: no
+// sole reports whether the node is a session of one leg that names no link: no
 // other node can have to do with it unless it is told so.
 func (n *node) sole() bool {
 	return n.leg != nil && len(n.links) == 0 && n.members.count == 0 && len(n.published) <= 1
@@ -111,7 +112,7 @@ func (n *node) Visit(c *codec.Codec) {
 		n.due = timer{at: int64(at), leg: bits&bitLegClock != 0}
 		n.stub = bits&bitStub != 0
 		if bits&bitLeg != 0 {
-			n.leg = &leg{id: n.id.Leg()}
+			n.leg = &leg.Leg{ID: n.id.Leg()}
 		}
 	}
 	c.Int64(&n.exp)

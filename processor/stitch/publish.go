@@ -3,9 +3,12 @@ package stitch
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
+	"callstitch/processor/session"
 )
 
 const (
@@ -69,7 +72,7 @@ func (m *Machine) review(n *node, now Clocks) {
 	}
 	m.loadMembers(n)
 	legs := m.gather(n)
-	closes := due(m.cfg, legs)
+	closes := session.Due(m.cfg.timeouts(), legs)
 	final := now.Session >= closes || n.wasFinal()
 	if !final {
 		n.wait(timer{at: closes})
@@ -80,7 +83,7 @@ func (m *Machine) review(n *node, now Clocks) {
 	m.publish(n, legs, final, max(n.gate, min(closes, now.Session)), now.Leg)
 }
 
-// early says whether a session of one leg has had its revision of this second;
+// early reports whether a session of one leg has had its revision of this second;
 // if so it waits for the leg clock.
 func (n *node) early(now Clocks, m *Machine) bool {
 	if len(n.published) == 0 || now.Leg >= n.published[0].at+revisionGap {
@@ -102,7 +105,7 @@ func (n *node) wasFinal() bool {
 }
 
 // gather lists the folds of all members. The slice is valid until the next call.
-func (m *Machine) gather(n *node) []*leg {
+func (m *Machine) gather(n *node) []*leg.Leg {
 	m.legs = m.legs[:0]
 	if n.leg != nil {
 		m.legs = append(m.legs, n.leg)
@@ -119,9 +122,9 @@ func (m *Machine) oldest(n *node) call.LegID {
 	var id call.LegID
 	var best int64
 	found := false
-	consider := func(leg call.LegID, at int64, known bool) {
-		if !known {
-			at = 1<<63 - 1 // nothing is known of when: after all others
+	consider := func(leg call.LegID, at int64) {
+		if at == 0 {
+			at = math.MaxInt64 // nothing is known of when: after all others
 		}
 		order := cmp.Or(cmp.Compare(at, best), bytes.Compare(leg[:], id[:]))
 		if !found || order < 0 {
@@ -129,27 +132,25 @@ func (m *Machine) oldest(n *node) call.LegID {
 		}
 	}
 	if n.leg != nil {
-		at, known := n.leg.first()
-		consider(n.id.Leg(), at, known)
+		consider(n.id.Leg(), n.leg.Earliest)
 	}
 	for i := range n.members.all {
-		at, known := n.members.all[i].leg.first()
-		consider(n.members.all[i].id, at, known)
+		consider(n.members.all[i].id, n.members.all[i].leg.Earliest)
 	}
 	return id
 }
 
 // publish writes the next revision of the session if anything in it changed,
 // and the last one of every id that it has absorbed.
-func (m *Machine) publish(n *node, legs []*leg, final bool, at, legClock int64) {
+func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock int64) {
 	id := m.oldest(n)
-	s := compose(m.cfg, id, legs, int(n.members.dropped), final)
+	s := session.Compose(id, legs, int(n.members.dropped), final)
 	s.State = call.Partial
 	if final {
 		s.State = call.Final
 	}
 	i := n.publicationOf(id)
-	mark := fingerprint(s)
+	mark := session.Fingerprint(s)
 	if p := n.published[i]; p.revision > 0 && p.mark == mark && p.state == s.State && !n.absorbed(i) {
 		return
 	}
@@ -177,7 +178,7 @@ func (n *node) publicationOf(id call.LegID) int {
 	return i
 }
 
-// absorbed says whether another id than the survivor's is still to be superseded.
+// absorbed reports whether another id than the survivor's is still to be superseded.
 func (n *node) absorbed(survivor int) bool {
 	for i, p := range n.published {
 		if i != survivor && p.revision > 0 && p.state != call.Superseded {
@@ -236,9 +237,9 @@ func (m *Machine) publishRows(n *node, s *call.Session, final bool, at int64) {
 	}
 }
 
-func (m *Machine) publishRow(s *call.Session, l *leg, mark *rowMark, final bool, at int64) bool {
-	r := row(s, l, final)
-	print := rowFingerprint(r)
+func (m *Machine) publishRow(s *call.Session, l *leg.Leg, mark *rowMark, final bool, at int64) bool {
+	r := session.Row(s, l, final)
+	print := session.RowFingerprint(r)
 	if mark.revision > 0 && mark.mark == print {
 		return false
 	}

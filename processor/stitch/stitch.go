@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
 // Config is what shapes the answers of a machine. It must be equal for all
@@ -30,6 +31,10 @@ type Config struct {
 	Partial bool
 	// Legs publishes a row for each leg beside its session.
 	Legs bool
+}
+
+func (c Config) timeouts() leg.Timeouts {
+	return leg.Timeouts{Grace: c.Grace, Unanswered: c.UnansweredTimeout, Answered: c.AnsweredTimeout}
 }
 
 // State is a machine's view of its task's store. Reads see the earlier writes

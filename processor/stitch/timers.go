@@ -94,7 +94,7 @@ func popDue(e *entries, now int64) (id call.NodeID, ok bool) {
 	return due.id, true
 }
 
-// due says whether any node is due by now.
+// due reports whether any node is due by now.
 func (x *index) due(now Clocks) bool {
 	return len(x.sessionClock) > 0 && x.sessionClock[0].at <= now.Session ||
 		len(x.legClock) > 0 && x.legClock[0].at <= now.Leg

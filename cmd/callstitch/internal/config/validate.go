@@ -115,8 +115,28 @@ func (c *Config) validateSources(v *validation) {
 		seen[s.Topic] = true
 		_, known := call.ParseProvider(s.Provider)
 		v.check(known || s.Provider == "", key+".provider",
-			"must be opentact, stringee, sonetel (or xelion) or bandwidth, or absent")
+			"must be %s, or absent", providersAndAliases())
 	}
+}
+
+// providersAndAliases are the words that a source's provider may be.
+func providersAndAliases() string {
+	words := call.ProviderNames()
+	for i, p := range call.Providers() {
+		if also := p.Aliases(); len(also) > 0 {
+			words[i] += " (or " + Alternatives(also) + ")"
+		}
+	}
+	return Alternatives(words)
+}
+
+// Alternatives lists words, at least one, as prose does: "a, b or c".
+func Alternatives(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 func (c *Config) validateTopics(v *validation) {

@@ -107,7 +107,7 @@ func (x *story) sameness(e *call.Event) string {
 		return "it says the same"
 	case first == nil || first.Content == e.Content:
 		return "a leg does this once"
-	case e.Provider == call.Sonetel && e.Type == call.CallEnded:
+	case e.Provider.Traits().HangsUpTwice && e.Type == call.CallEnded:
 		return "a leg does this once; its content differs: a second hang-up tells of a transfer"
 	}
 	return "a leg does this once; its content differs and is merged"

@@ -1,16 +1,16 @@
-package stitch
+package session
 
 import (
 	"math"
-	"reflect"
 	"slices"
 	"testing"
 	"time"
 
-	"callstitch/processor/call"
-	"callstitch/processor/codec"
-
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"callstitch/processor/call"
+	"callstitch/processor/call/calltest"
 )
 
 // The Opentact documentation's example: a caller reaches a control application,
@@ -93,19 +93,6 @@ func TestAMessageTakenIsVoicemailAndWithoutItTheDialsOutcome(t *testing.T) {
 				t.Errorf("%d answered legs, %d participants", s.AnsweredLegCount, s.ParticipantCount)
 			}
 		})
-	}
-}
-
-// answeredDial is a caller whom the platform answers and passes to a person.
-func answeredDial() []*call.Event {
-	return []*call.Event{
-		happened(call.Opentact, "A", call.CallInitiated, 0, called("+15550100001", "15550100002"), directed(call.Inbound)),
-		happened(call.Opentact, "A", call.CallAnswered, 1),
-		happened(call.Opentact, "B", call.CallInitiated, 2, called("15550100001", "user"), directed(call.Outbound), under("A")),
-		happened(call.Opentact, "B", call.CallRinging, 3, under("A")),
-		happened(call.Opentact, "B", call.CallAnswered, 8, under("A")),
-		happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseNormal, 16), func(e *call.Event) { e.HangupParty = call.ByCallee }),
-		happened(call.Opentact, "A", call.CallEnded, 31, because(call.CauseNormal, 16), claiming(31)),
 	}
 }
 
@@ -444,14 +431,14 @@ func TestLegsBeyondTheRecordAreCounted(t *testing.T) {
 	for _, e := range events {
 		b.take(e)
 	}
-	s := compose(storyConfig, call.LegID{}, b.all(), 10, false)
+	s := Compose(call.LegID{}, b.all(), 10, false)
 	if len(s.Legs) != legsMax || s.LegCount != legsMax+16 || !s.LegsTruncated || !s.Flags.Has(call.LegsTruncated) {
 		t.Errorf("%d of %d legs, truncated %v, flags %v", len(s.Legs), s.LegCount, s.LegsTruncated, s.Flags.Words())
 	}
 	if !slices.IsSortedFunc(s.Legs, func(a, b call.LegSummary) int { return int(a.Started.At - b.Started.At) }) {
 		t.Error("legs are not sorted by start")
 	}
-	r := row(s, b.legs[events[legsMax+1].Leg], false)
+	r := Row(s, b.legs[events[legsMax+1].Leg], false)
 	if r.Disposition != call.InProgress || r.CallID != events[legsMax+1].CallID {
 		t.Errorf("row of a leg beyond the record: %+v", r)
 	}
@@ -462,190 +449,18 @@ func TestDue(t *testing.T) {
 	for _, e := range answeredDial() {
 		b.take(e)
 	}
-	if got, want := due(storyConfig, b.all()), second(31)+200+30_000; got != want {
+	if got, want := Due(storyTimeouts, b.all()), second(31)+200+30_000; got != want {
 		t.Errorf("all ended: due %d, want the last arrival and grace %d", got, want)
 	}
 	b = newLegBook()
 	for _, e := range answeredDial()[:6] {
 		b.take(e)
 	}
-	if got, want := due(storyConfig, b.all()), second(1)+200+4*time.Hour.Milliseconds(); got != want {
+	if got, want := Due(storyTimeouts, b.all()), second(1)+200+4*time.Hour.Milliseconds(); got != want {
 		t.Errorf("caller still connected: due %d, want %d", got, want)
 	}
-	if got := due(storyConfig, nil); got != math.MinInt64 {
+	if got := Due(storyTimeouts, nil); got != math.MinInt64 {
 		t.Errorf("no legs: due %d", got)
-	}
-}
-
-func TestTheRowOfALegThatThePlatformAnswered(t *testing.T) {
-	b := newLegBook()
-	for _, e := range answeredDial() {
-		b.take(e)
-	}
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
-	r := row(s, b.legs[*id(call.Opentact, "A")], true)
-	if r.AnsweredBy != call.System || r.Disposition != call.Answered || r.TalkMS != call.Some(30_000) || r.Role != call.Origin {
-		t.Errorf("%v by %v, talk %v, %v", r.Disposition, r.AnsweredBy, r.TalkMS, r.Role)
-	}
-}
-
-func TestTheRowOfALegKnownOnlyFromACopy(t *testing.T) {
-	e := dialHangup()
-	e.Account = "acc"
-	b := newLegBook()
-	b.take(e)
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
-	r := row(s, b.legs[*id(call.Opentact, "A")], true)
-	if r.Tenant != "default" || r.Provider != call.Opentact || r.Account != "acc" || r.EventCount != 0 {
-		t.Errorf("%q of %v, account %q, %d events", r.Tenant, r.Provider, r.Account, r.EventCount)
-	}
-	if r.Ended != instant(call.Timeout, 1.341) || !r.EndLost || !r.StartLost || r.TotalMS.Known {
-		t.Errorf("ended %v, lost: start %v, end %v; total %v", r.Ended, r.StartLost, r.EndLost, r.TotalMS)
-	}
-	if s.ProviderDuration.Known {
-		t.Errorf("the session claims %v, which is the dial's", s.ProviderDuration)
-	}
-}
-
-func TestRow(t *testing.T) {
-	b := newLegBook()
-	for _, e := range answeredDial() {
-		b.take(e)
-	}
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
-	s.Revision, s.Generation, s.EmittedAt = 3, 2, 99
-	dial := b.legs[call.NewLegID("default", call.Opentact, "", "B")]
-	got := row(s, dial, true)
-	parent := call.NewLegID("default", call.Opentact, "", "A")
-	want := &call.Leg{
-		ID: dial.id, SessionID: s.ID, Tenant: "default", Provider: call.Opentact, CallID: "B", ParentCallID: "A", ParentLeg: &parent,
-		Role: call.Destination, Revision: 3, Generation: 2, EmittedAt: 99, Direction: call.Outbound,
-		From: call.Party{Raw: "15550100001", Kind: call.PSTN}, To: call.Party{Raw: "user", Kind: call.PSTN},
-		Disposition: call.Answered, Started: instant(call.Reported, 2), Ringing: instant(call.Reported, 3),
-		Answered: instant(call.Reported, 8), Ended: instant(call.Reported, 30),
-		RingMS: call.Some(5000), TalkMS: call.Some(22000), TotalMS: call.Some(28000),
-		HangupParty: call.ByCallee, HangupCause: call.CauseNormal, Q850: call.Code{N: 16, Src: call.CodeReported},
-		Complete: true, EventCount: 4, FirstEventAt: second(2), LastEventAt: second(30),
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("row (-want +got):\n%s", d)
-	}
-}
-
-// notCanonical are the fields that tell how a record came to be, or that the
-// node sets after it compared fingerprints.
-var notCanonical = []string{
-	"State", "Revision", "Generation", "ChangeReason", "Amended", "SupersededBy", "MergedSessionIDs", "EmittedAt",
-	"DuplicateCount", "LateEventCount", "OutOfOrderCount", "FirstSource", "LastSource",
-}
-
-func TestTheFingerprintCoversTheCanonicalForm(t *testing.T) {
-	s := session(t, true, append(unansweredCaller(true), answeredDial()...)...)
-	s.Transfers = []call.Transfer{{At: 1}}
-	s.Attributes = []call.Attribute{{Key: "k", Value: "v"}}
-	s.CorrelationMethods = []call.LinkKind{call.Tag}
-	checkFingerprint(t, s, fingerprint, notCanonical)
-}
-
-func TestTheRowFingerprintCoversTheCanonicalForm(t *testing.T) {
-	b := newLegBook()
-	for _, e := range answeredDial() {
-		b.take(e)
-	}
-	s := compose(storyConfig, call.LegID{1}, b.all(), 0, true)
-	r := row(s, b.legs[call.NewLegID("default", call.Opentact, "", "B")], true)
-	r.Attributes = []call.Attribute{{Key: "k", Value: "v"}}
-	checkFingerprint(t, r, rowFingerprint, notCanonical)
-}
-
-// checkFingerprint changes every field of a record in turn, those of lists in
-// their first element, and sees whether the fingerprint follows.
-func checkFingerprint[T any](t *testing.T, record *T, print func(*T) uint64, except []string) {
-	t.Helper()
-	var visit func(name string, v reflect.Value)
-	visit = func(name string, v reflect.Value) {
-		switch v.Kind() {
-		case reflect.Struct:
-			for i := range v.NumField() {
-				visit(name+"."+v.Type().Field(i).Name, v.Field(i))
-			}
-			return
-		case reflect.Slice:
-			if v.Len() == 0 {
-				t.Errorf("%s is empty in the sample, so it is not tested", name)
-				return
-			}
-			visit(name+"[0]", v.Index(0))
-			return
-		}
-		before, old := print(record), reflect.New(v.Type()).Elem()
-		old.Set(v)
-		change(v)
-		if print(record) == before {
-			t.Errorf("%s: the fingerprint does not change with it", name)
-		}
-		v.Set(old)
-	}
-	v := reflect.ValueOf(record).Elem()
-	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; !slices.Contains(except, name) {
-			visit(name, v.Field(i))
-		}
-	}
-}
-
-// change makes a value another one. Flags change in a bit that is canonical.
-func change(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Bool:
-		v.SetBool(!v.Bool())
-	case reflect.String:
-		v.SetString(v.String() + "x")
-	case reflect.Pointer:
-		v.Set(reflect.ValueOf(&call.LegID{9}))
-	case reflect.Array:
-		v.Index(0).SetUint(v.Index(0).Uint() ^ 1)
-	case reflect.Int32, reflect.Int64:
-		v.SetInt(v.Int() + 1)
-	default:
-		v.SetUint(v.Uint() ^ 1)
-	}
-}
-
-func TestTheFingerprintIgnoresHowTheRecordCameToBe(t *testing.T) {
-	s := session(t, true, answeredDial()...)
-	want := fingerprint(s)
-	s.Revision, s.Generation, s.Amended, s.State, s.DuplicateCount, s.LateEventCount = 9, 9, true, call.Final, 9, 9
-	s.Flags |= call.LateEvents | call.OutOfOrder
-	s.FirstSource, s.EmittedAt = nil, 9
-	if fingerprint(s) != want {
-		t.Error("the fingerprint follows the facts of delivery")
-	}
-}
-
-// The value is stored, so it may not change from one build to the next.
-func TestTheFingerprintIsStable(t *testing.T) {
-	const want = 0x7ccf90664d732cd5
-	if got := fingerprint(session(t, true, answeredDial()...)); got != want {
-		t.Errorf("%#x, want %#x: a change makes every stored session publish once more", got, uint64(want))
-	}
-}
-
-func BenchmarkFold(b *testing.B) {
-	events := answeredDial()
-	events = []*call.Event{events[2], events[3], events[4], events[5]}
-	for _, e := range events {
-		e.Account, e.Tenant = "58699aff-0000-46b6-b428-000000000000", "tenant"
-	}
-	b.ReportAllocs()
-	i := 0
-	var l leg
-	for b.Loop() {
-		if i == len(events) {
-			i, l = 0, leg{}
-		}
-		l.fold(events[i], 1)
-		i++
 	}
 }
 
@@ -665,63 +480,60 @@ func BenchmarkCompose(b *testing.B) {
 			legs := book.all()
 			b.ReportAllocs()
 			for b.Loop() {
-				compose(storyConfig, call.LegID{1}, legs, 0, true)
+				Compose(call.LegID{1}, legs, 0, true)
 			}
 		})
 	}
 }
 
-func BenchmarkFingerprint(b *testing.B) {
-	book := newLegBook()
-	for _, e := range answeredDial() {
-		book.take(e)
-	}
-	s := compose(storyConfig, call.LegID{1}, book.all(), 0, true)
-	b.ReportAllocs()
-	for b.Loop() {
-		fingerprint(s)
+// A tag that the legs share besides their parent is no more than a confirmation.
+func TestLegsHeldTogetherByATagAlone(t *testing.T) {
+	tagged := func(e *call.Event) { e.Links = append(e.Links, call.Link{Kind: call.Tag, Value: "order-17"}) }
+	for _, tt := range []struct {
+		name   string
+		events []*call.Event
+		want   bool
+	}{
+		{"a tag alone", []*call.Event{
+			happened(call.Bandwidth, "a", call.CallInitiated, 0, tagged), happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged),
+		}, true},
+		{"a parent too", []*call.Event{
+			happened(call.Bandwidth, "a", call.CallInitiated, 0, tagged), happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")),
+		}, false},
+		{"a dial of a dial", []*call.Event{
+			happened(call.Bandwidth, "a", call.CallInitiated, 0, tagged), happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")),
+			happened(call.Bandwidth, "c", call.CallInitiated, 2, tagged, under("b")),
+		}, false},
+		{"two dials of a call that was not seen", []*call.Event{
+			happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")), happened(call.Bandwidth, "c", call.CallInitiated, 2, tagged, under("a")),
+		}, false},
+		{"a dial, and a call with the same tag", []*call.Event{
+			happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")), happened(call.Bandwidth, "c", call.CallInitiated, 2, tagged),
+		}, true},
+		{"a parent without a tag", []*call.Event{
+			happened(call.Bandwidth, "a", call.CallInitiated, 0), happened(call.Bandwidth, "b", call.CallInitiated, 1, under("a")),
+		}, false},
+	} {
+		if got := session(t, false, tt.events...).Flags.Has(call.CorrelationWeak); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }
 
-func BenchmarkLegCodec(b *testing.B) {
-	l := typicalLeg()
-	w := codec.NewWriter(nil)
-	l.Visit(w)
-	b.Run("write", func(b *testing.B) {
-		b.ReportAllocs()
-		buf := make([]byte, 0, 1024)
-		for b.Loop() {
-			l.Visit(codec.NewWriter(buf))
+// TestASessionDoesNotDependOnTheOrderOfItsEvents composes what one provider may
+// tell, in any order and with any copies.
+func TestASessionDoesNotDependOnTheOrderOfItsEvents(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		told := calltest.DrawStory(t)
+		want := Compose(call.LegID{}, bookOf(told).all(), 0, true)
+		for range 20 {
+			order := rapid.Permutation(told).Draw(t, "order")
+			order = append(order, rapid.SliceOfN(rapid.SampledFrom(told), 0, 6).Draw(t, "repeats")...)
+			legs := bookOf(order).all()
+			slices.Reverse(legs)
+			if got := Compose(call.LegID{}, legs, 0, true); Fingerprint(want) != Fingerprint(got) {
+				t.Fatalf("sessions differ:\n%s", cmp.Diff(want, got))
+			}
 		}
-		b.ReportMetric(float64(len(w.Buf)), "B/leg")
 	})
-	b.Run("read", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			new(leg).Visit(codec.NewReader(w.Buf))
-		}
-	})
-}
-
-// typicalLeg is a dial as Opentact tells of it, with ids as long as real ones.
-func typicalLeg() *leg {
-	l := new(leg)
-	for _, e := range answeredDial()[2:6] {
-		e.CallID, e.ParentCallID = "1c7091a5-0000-46a2-bf06-000000000001", "c7aa8c03-0000-403d-8287-000000000002"
-		e.Account = "58699aff-0000-46b6-b428-000000000000"
-		if e.Type == call.CallEnded {
-			e.ProviderCause = "NORMAL_CLEARING"
-		}
-		l.fold(e, e.IngestedAt)
-	}
-	return l
-}
-
-func TestATypicalLegIsSmall(t *testing.T) {
-	const most = 300 // bytes; it travels on the exchange with every change
-	w := codec.NewWriter(nil)
-	typicalLeg().Visit(w)
-	if len(w.Buf) > most {
-		t.Errorf("%d bytes, at most %d", len(w.Buf), most)
-	}
 }

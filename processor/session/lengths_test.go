@@ -1,12 +1,12 @@
-package stitch
+package session
 
 import (
 	"slices"
 	"testing"
 
-	"callstitch/processor/call"
-
 	"pgregory.net/rapid"
+
+	"callstitch/processor/call"
 )
 
 func TestUnionCountsEachMomentOnce(t *testing.T) {

@@ -1,4 +1,4 @@
-package stitch
+package leg
 
 import (
 	"encoding/binary"
@@ -14,13 +14,13 @@ import (
 // The form travels with every change of a leg, so it is small: a first number
 // says which parts follow, instants are differences to the earliest one, and
 // precedences are references to the events of the timeline, which most are.
-func (l *leg) Visit(c *codec.Codec) {
+func (l *Leg) Visit(c *codec.Codec) {
 	s := l.shape()
 	c.Int64((*int64)(&s))
-	c.String(&l.tenant)
-	l.provider.Visit(c)
-	c.String(&l.callID)
-	c.Int64(&l.earliest)
+	c.String(&l.Tenant)
+	l.Provider.Visit(c)
+	c.String(&l.CallID)
+	c.Int64(&l.Earliest)
 	l.visitMarks(c)
 	l.visitInstants(c, s)
 	l.visitMoments(c)
@@ -54,7 +54,7 @@ const (
 	hasQueue
 )
 
-func (l *leg) shape() (s shape) {
+func (l *Leg) shape() (s shape) {
 	for i, in := range l.instants() {
 		s |= shape(in.Src) << (evidenceBits * i)
 		if in.Precision == 1 {
@@ -67,34 +67,34 @@ func (l *leg) shape() (s shape) {
 		}
 	}
 	part(hasScope, l.scope != "")
-	part(hasConference, l.conferenceID.known())
-	part(hasTransfer, l.transferType.known())
-	part(hasClaims, l.duration.known() || l.talk.known())
-	part(hasCause, l.cause.known())
-	part(hasAttributes, len(l.attributes) > 0)
-	part(hasRecordings, len(l.recordings) > 0)
-	part(hasTies, len(l.ties) > 0)
+	part(hasConference, l.ConferenceID.Known())
+	part(hasTransfer, l.TransferType.Known())
+	part(hasClaims, l.Duration.Known() || l.Talk.Known())
+	part(hasCause, l.cause.Known())
+	part(hasAttributes, len(l.Attributes) > 0)
+	part(hasRecordings, len(l.Recordings) > 0)
+	part(hasTies, len(l.Ties) > 0)
 	part(hasHangups, len(l.hangups) > 0)
-	part(hasQueue, l.queued != 0)
-	part(hasFaults, l.duplicates|l.late|l.outOfOrder != 0)
+	part(hasQueue, l.Queued != 0)
+	part(hasFaults, l.Duplicates|l.Late|l.OutOfOrder != 0)
 	return s
 }
 
 func (s shape) has(part shape) bool { return s&part != 0 }
 
-func (l *leg) instants() [5]*call.Instant {
-	return [...]*call.Instant{&l.started, &l.ringing, &l.answer, &l.hangup, &l.miss}
+func (l *Leg) instants() [5]*call.Instant {
+	return [...]*call.Instant{&l.Started, &l.Ringing, &l.Answer, &l.hangup, &l.miss}
 }
 
-func (l *leg) visitMarks(c *codec.Codec) {
+func (l *Leg) visitMarks(c *codec.Codec) {
 	m := int64(l.marks)
 	c.Int64(&m)
-	l.marks = marks(m)
-	codec.Enum(c, &l.answeredBy, int(call.System)+1)
-	l.flags.Visit(c)
+	l.marks = Marks(m)
+	codec.Enum(c, &l.AnsweredBy, int(call.System)+1)
+	l.Flags.Visit(c)
 }
 
-func (l *leg) visitInstants(c *codec.Codec, s shape) {
+func (l *Leg) visitInstants(c *codec.Codec, s shape) {
 	for i, in := range l.instants() {
 		in.Src = call.Evidence(s >> (evidenceBits * i) & (1<<evidenceBits - 1))
 		if in.Src > call.Timeout {
@@ -111,20 +111,20 @@ func (l *leg) visitInstants(c *codec.Codec, s shape) {
 			c.Int32(&in.Precision)
 		}
 	}
-	l.visitAt(c, &l.firstEvent)
+	l.visitAt(c, &l.FirstEvent)
 	l.visitAt(c, &l.newest)
 	l.visitAt(c, &l.alive)
 	if s.has(hasQueue) {
-		l.visitAt(c, &l.queued)
+		l.visitAt(c, &l.Queued)
 	}
 }
 
 // visitAt visits an instant as one more than its distance from the earliest; 0
 // stays 0, which is not known.
-func (l *leg) visitAt(c *codec.Codec, at *int64) {
+func (l *Leg) visitAt(c *codec.Codec, at *int64) {
 	var d int64
 	if *at != 0 {
-		d = *at - l.earliest + 1
+		d = *at - l.Earliest + 1
 		if d <= 0 {
 			d-- // 0 is taken
 		}
@@ -134,23 +134,23 @@ func (l *leg) visitAt(c *codec.Codec, at *int64) {
 	case d == 0:
 		*at = 0
 	case d < 0:
-		*at = l.earliest + d
+		*at = l.Earliest + d
 	default:
-		*at = l.earliest + d - 1
+		*at = l.Earliest + d - 1
 	}
 }
 
-func (l *leg) visitMoments(c *codec.Codec) {
-	n := c.Len(len(l.moments))
+func (l *Leg) visitMoments(c *codec.Codec) {
+	n := c.Len(len(l.Moments))
 	if n > momentsMax {
 		c.Fail(codec.ErrCorrupt)
 		return
 	}
 	if c.Reading && n > 0 {
-		l.moments = make([]moment, n, min(n+2, momentsMax))
+		l.Moments = make([]Moment, n, min(n+2, momentsMax))
 	}
-	for i := range l.moments {
-		l.visitMoment(c, &l.moments[i])
+	for i := range l.Moments {
+		l.visitMoment(c, &l.Moments[i])
 	}
 }
 
@@ -158,21 +158,21 @@ func (l *leg) visitMoments(c *codec.Codec) {
 // below it are the evidence and the callee's kind.
 const namesCallee = 1 << 6
 
-func (l *leg) visitMoment(c *codec.Codec, m *moment) {
-	l.visitAt(c, &m.at)
+func (l *Leg) visitMoment(c *codec.Codec, m *Moment) {
+	l.visitAt(c, &m.At)
 	visitShortID(c, &m.id)
-	m.typ.Visit(c)
-	form := byte(m.src) | byte(m.kind)<<evidenceBits
-	if m.callee != "" {
+	m.Type.Visit(c)
+	form := byte(m.Src) | byte(m.Kind)<<evidenceBits
+	if m.Callee != "" {
 		form |= namesCallee
 	}
 	c.Byte(&form)
-	m.src, m.kind = call.Evidence(form&7), call.PartyKind(form>>evidenceBits&7)
-	if m.src > call.Timeout || m.kind > call.App {
+	m.Src, m.Kind = call.Evidence(form&7), call.PartyKind(form>>evidenceBits&7)
+	if m.Src > call.Timeout || m.Kind > call.App {
 		c.Fail(codec.ErrCorrupt)
 	}
 	if form&namesCallee != 0 {
-		c.String(&m.callee)
+		c.String(&m.Callee)
 	}
 }
 
@@ -186,7 +186,7 @@ func visitShortID(c *codec.Codec, id *uint32) {
 // dictionary holds the first precedences visited, which begin with those of
 // the timeline's first events; a known one is written as its number.
 type dictionary struct {
-	leg  *leg
+	leg  *Leg
 	keys [dictionarySize]precedence
 	size int
 }
@@ -238,10 +238,10 @@ func (d *dictionary) visitNew(c *codec.Codec, p *precedence) {
 }
 
 // visitPick visits a pick whose value is visited by value.
-func visitPick[T any](c *codec.Codec, d *dictionary, p *pick[T], value func(*T, *codec.Codec)) {
+func visitPick[T any](c *codec.Codec, d *dictionary, p *Pick[T], value func(*T, *codec.Codec)) {
 	d.visit(c, &p.by)
-	if p.known() {
-		value(&p.value, c)
+	if p.Known() {
+		value(&p.Value, c)
 	}
 }
 
@@ -249,60 +249,60 @@ func visitString(s *string, c *codec.Codec) { c.String(s) }
 
 func visitInt64(n *int64, c *codec.Codec) { c.Int64(n) }
 
-func (l *leg) visitPicks(c *codec.Codec, s shape) {
+func (l *Leg) visitPicks(c *codec.Codec, s shape) {
 	d := &dictionary{leg: l}
-	for i := range l.moments[:min(len(l.moments), dictionarySize/2)] {
-		m := &l.moments[i]
-		d.learn(precedence{at: m.at, id: m.id, standing: dated, rank: rankOf(m.typ)})
+	for i := range l.Moments[:min(len(l.Moments), dictionarySize/2)] {
+		m := &l.Moments[i]
+		d.learn(precedence{at: m.At, id: m.id, standing: dated, rank: m.Type.Rank()})
 	}
-	visitPick(c, d, &l.direction, (*call.Direction).Visit)
-	visitPick(c, d, &l.from, (*call.Party).Visit)
-	visitPick(c, d, &l.to, (*call.Party).Visit)
-	visitPick(c, d, &l.account, visitString)
-	visitPick(c, d, &l.parentCallID, visitString)
+	visitPick(c, d, &l.Direction, (*call.Direction).Visit)
+	visitPick(c, d, &l.From, (*call.Party).Visit)
+	visitPick(c, d, &l.To, (*call.Party).Visit)
+	visitPick(c, d, &l.Account, visitString)
+	visitPick(c, d, &l.ParentCallID, visitString)
 	if s.has(hasConference) {
-		visitPick(c, d, &l.conferenceID, visitString)
+		visitPick(c, d, &l.ConferenceID, visitString)
 	}
 	if s.has(hasTransfer) {
-		visitPick(c, d, &l.transferType, (*call.TransferType).Visit)
+		visitPick(c, d, &l.TransferType, (*call.TransferType).Visit)
 	}
 	if s.has(hasClaims) {
-		visitPick(c, d, &l.duration, visitInt64)
-		visitPick(c, d, &l.talk, visitInt64)
+		visitPick(c, d, &l.Duration, visitInt64)
+		visitPick(c, d, &l.Talk, visitInt64)
 	}
 	if s.has(hasCause) {
 		visitPick(c, d, &l.cause, (*call.Ending).Visit)
 	}
 	if s.has(hasAttributes) {
-		codec.List(c, &l.attributes, d.visitAttribute)
+		codec.List(c, &l.Attributes, d.visitAttribute)
 	}
 	if s.has(hasRecordings) {
-		codec.List(c, &l.recordings, d.visitRecording)
+		codec.List(c, &l.Recordings, d.visitRecording)
 	}
 }
 
-func (d *dictionary) visitAttribute(a *attribute, c *codec.Codec) {
-	c.String(&a.key)
-	visitPick(c, d, &a.value, visitString)
+func (d *dictionary) visitAttribute(a *Attribute, c *codec.Codec) {
+	c.String(&a.Key)
+	visitPick(c, d, &a.Text, visitString)
 }
 
-func (d *dictionary) visitRecording(r *recording, c *codec.Codec) {
-	c.String(&r.id)
-	codec.Enum(c, &r.status, int(call.RecordingIsAvailable)+1)
-	c.Bool(&r.transcribed)
-	d.leg.visitAt(c, &r.startedAt)
-	d.leg.visitAt(c, &r.availableAt)
-	r.durationMS.Visit(c)
-	r.channels.Visit(c)
-	visitPick(c, d, &r.url, visitString)
-	visitPick(c, d, &r.format, visitString)
+func (d *dictionary) visitRecording(r *Recording, c *codec.Codec) {
+	c.String(&r.ID)
+	codec.Enum(c, &r.Status, int(call.RecordingIsAvailable)+1)
+	c.Bool(&r.Transcribed)
+	d.leg.visitAt(c, &r.StartedAt)
+	d.leg.visitAt(c, &r.AvailableAt)
+	r.DurationMS.Visit(c)
+	r.Channels.Visit(c)
+	visitPick(c, d, &r.URL, visitString)
+	visitPick(c, d, &r.Format, visitString)
 }
 
-func (l *leg) visitSets(c *codec.Codec, s shape) {
+func (l *Leg) visitSets(c *codec.Codec, s shape) {
 	if s.has(hasTies) {
-		codec.List(c, &l.ties, func(t *tie, c *codec.Codec) {
-			codec.Enum(c, &t.kind, int(call.SameID)+1)
-			c.Uint64(&t.hash)
+		codec.List(c, &l.Ties, func(t *Tie, c *codec.Codec) {
+			codec.Enum(c, &t.Kind, int(call.SameID)+1)
+			c.Uint64(&t.Hash)
 		})
 	}
 	if s.has(hasHangups) {
@@ -313,38 +313,38 @@ func (l *leg) visitSets(c *codec.Codec, s shape) {
 	}
 }
 
-func (l *leg) visitDeliveries(c *codec.Codec, s shape) {
+func (l *Leg) visitDeliveries(c *codec.Codec, s shape) {
 	if s.has(hasScope) {
 		c.String(&l.scope)
 	}
-	l.visitAt(c, &l.arrival)
-	c.Int32(&l.events)
+	l.visitAt(c, &l.Arrival)
+	c.Int32(&l.Events)
 	if s.has(hasFaults) {
-		c.Int32(&l.duplicates)
-		c.Int32(&l.late)
-		c.Int32(&l.outOfOrder)
+		c.Int32(&l.Duplicates)
+		c.Int32(&l.Late)
+		c.Int32(&l.OutOfOrder)
 	}
-	if l.events == 0 {
+	if l.Events == 0 {
 		return
 	}
-	l.visitPosition(c, &l.firstSource)
+	l.visitPosition(c, &l.FirstSource)
 	// Most legs come from one topic, whose name is written once.
-	topic := l.lastSource.source.Topic
-	if topic == l.firstSource.source.Topic {
-		l.lastSource.source.Topic = ""
+	topic := l.LastSource.Source.Topic
+	if topic == l.FirstSource.Source.Topic {
+		l.LastSource.Source.Topic = ""
 	}
-	l.visitPosition(c, &l.lastSource)
+	l.visitPosition(c, &l.LastSource)
 	switch {
 	case !c.Reading:
-		l.lastSource.source.Topic = topic
-	case l.lastSource.source.Topic == "":
-		l.lastSource.source.Topic = l.firstSource.source.Topic
+		l.LastSource.Source.Topic = topic
+	case l.LastSource.Source.Topic == "":
+		l.LastSource.Source.Topic = l.FirstSource.Source.Topic
 	}
 }
 
-func (l *leg) visitPosition(c *codec.Codec, p *position) {
-	c.String(&p.source.Topic)
-	c.Int32(&p.source.Partition)
-	c.Int64(&p.source.Offset)
+func (l *Leg) visitPosition(c *codec.Codec, p *Position) {
+	c.String(&p.Source.Topic)
+	c.Int32(&p.Source.Partition)
+	c.Int64(&p.Source.Offset)
 	l.visitAt(c, &p.ingestedAt)
 }

@@ -1,13 +1,13 @@
-package stitch
+package session
 
 import (
 	"slices"
 	"testing"
 	"time"
 
-	"callstitch/processor/call"
-
 	"github.com/google/go-cmp/cmp"
+
+	"callstitch/processor/call"
 )
 
 // heard makes a Sonetel event: the call's date is its start, and the Kafka
@@ -103,14 +103,14 @@ func TestASecondHangUpKeepsTheSessionOpen(t *testing.T) {
 			for _, e := range tt.events {
 				b.take(e)
 			}
-			if got := due(storyConfig, b.all()); got != tt.due {
+			if got := Due(storyTimeouts, b.all()); got != tt.due {
 				t.Errorf("due %d, want %d", got, tt.due)
 			}
-			partial := compose(storyConfig, call.LegID{}, b.all(), 0, false)
+			partial := Compose(call.LegID{}, b.all(), 0, false)
 			if open := partial.Disposition == call.InProgress; open != tt.open || partial.Ended.Known() == tt.open {
 				t.Errorf("%v, ended %v, want open %v", partial.Disposition, partial.Ended, tt.open)
 			}
-			final := compose(storyConfig, call.LegID{}, b.all(), 0, true)
+			final := Compose(call.LegID{}, b.all(), 0, true)
 			if timeout := final.CloseReason == call.ClosedTimeout; timeout != tt.open || final.EndLost != tt.open {
 				t.Errorf("closed %v, end lost %v", final.CloseReason, final.EndLost)
 			}
@@ -443,7 +443,7 @@ func TestTransfersThatACauseNames(t *testing.T) {
 	})
 	t.Run("a leg taken out of the media's path is not transferred", func(t *testing.T) {
 		bowed := slices.Clone(events)
-		bowed[5] = happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseTransferred, 0), func(e *call.Event) { e.ProviderCause = bowOut })
+		bowed[5] = happened(call.Opentact, "B", call.CallEnded, 30, under("A"), because(call.CauseTransferred, 0), func(e *call.Event) { e.ProviderCause = "BOWOUT" })
 		if s := session(t, true, bowed...); len(s.Transfers) != 0 {
 			t.Errorf("transfers %+v", s.Transfers)
 		}

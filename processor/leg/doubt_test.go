@@ -1,4 +1,4 @@
-package stitch
+package leg
 
 import (
 	"testing"
@@ -34,45 +34,11 @@ func TestClockSkew(t *testing.T) {
 		{"a whole second may be almost two", at(call.Reported, 11.5), none, whole(10), none, false},
 		{"… and no more", at(call.Reported, 12.1), none, whole(10), none, true},
 	} {
-		l := leg{started: tt.started, ringing: tt.ringing, answer: tt.answer, hangup: tt.end}
+		l := Leg{Started: tt.started, Ringing: tt.ringing, Answer: tt.answer, hangup: tt.end}
 		if tt.end.Known() {
 			l.marks |= hungUp
 		}
-		if got := l.skew() == call.ClockSkew; got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
-		}
-	}
-}
-
-// A tag that the legs share besides their parent is no more than a confirmation.
-func TestLegsHeldTogetherByATagAlone(t *testing.T) {
-	tagged := func(e *call.Event) { e.Links = append(e.Links, call.Link{Kind: call.Tag, Value: "order-17"}) }
-	for _, tt := range []struct {
-		name   string
-		events []*call.Event
-		want   bool
-	}{
-		{"a tag alone", []*call.Event{
-			happened(call.Bandwidth, "a", call.CallInitiated, 0, tagged), happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged),
-		}, true},
-		{"a parent too", []*call.Event{
-			happened(call.Bandwidth, "a", call.CallInitiated, 0, tagged), happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")),
-		}, false},
-		{"a dial of a dial", []*call.Event{
-			happened(call.Bandwidth, "a", call.CallInitiated, 0, tagged), happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")),
-			happened(call.Bandwidth, "c", call.CallInitiated, 2, tagged, under("b")),
-		}, false},
-		{"two dials of a call that was not seen", []*call.Event{
-			happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")), happened(call.Bandwidth, "c", call.CallInitiated, 2, tagged, under("a")),
-		}, false},
-		{"a dial, and a call with the same tag", []*call.Event{
-			happened(call.Bandwidth, "b", call.CallInitiated, 1, tagged, under("a")), happened(call.Bandwidth, "c", call.CallInitiated, 2, tagged),
-		}, true},
-		{"a parent without a tag", []*call.Event{
-			happened(call.Bandwidth, "a", call.CallInitiated, 0), happened(call.Bandwidth, "b", call.CallInitiated, 1, under("a")),
-		}, false},
-	} {
-		if got := session(t, false, tt.events...).Flags.Has(call.CorrelationWeak); got != tt.want {
+		if got := l.Skew() == call.ClockSkew; got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}

@@ -1,25 +1,21 @@
-package stitch
+package leg
 
-import (
-	"slices"
-
-	"callstitch/processor/call"
-)
+import "callstitch/processor/call"
 
 // skewToleranceMS is how far the instants of one leg may contradict the order of
 // a call's life before that is remarked on: the hosts of one provider differ by
 // some 200 ms, and one that waits for another stamps what came before too late.
 const skewToleranceMS = 1000
 
-// skew is the flag for a leg about which clocks disagree: an earlier stage of its
+// Skew is the flag for a leg about which clocks disagree: an earlier stage of its
 // life is stamped after a later one, by more than tolerated.
 //
 // Only a clock can be skewed, so what was computed from a duration does not count.
 // A Kafka timestamp is late where a record is, so it tells only by being too early.
 // Ringing counts where a field of its own names it: the event repeats for each
 // agent, and the one that came before the answer may be lost.
-func (l *leg) skew() call.Flags {
-	life := [...]call.Instant{l.started, l.ringing, l.answer, l.end()}
+func (l *Leg) Skew() call.Flags {
+	life := [...]call.Instant{l.Started, l.Ringing, l.Answer, l.End()}
 	if life[1].Src == call.EventTime {
 		life[1] = call.Instant{}
 	}
@@ -37,31 +33,24 @@ func (l *leg) skew() call.Flags {
 	return 0
 }
 
-// weak says whether nothing but a tag holds some of the legs together. The
-// application may use one tag for several calls, and rewrite it during one.
-func (p *picture) weak(methods []call.LinkKind) bool {
-	if !slices.Contains(methods, call.Tag) {
+// StartLost reports whether the leg's set-up was not seen: its start is missing,
+// computed, or known only from another leg's copy.
+func (l *Leg) StartLost() bool {
+	switch l.Started.Src {
+	case call.Reported, call.EventTime, call.Ingest:
 		return false
+	default:
+		return !l.Saw(Initiated)
 	}
-	first := p.ancestor(0)
-	for i := range p.peers {
-		if p.ancestor(i) != first {
-			return true
-		}
-	}
-	return false
 }
 
-// ancestor is the call id that leg i descends from, seen or only named.
-func (p *picture) ancestor(i int) string {
-	for range p.peers { // parents in a circle end as well
-		if p.peers[i].parent < 0 {
-			break
-		}
-		i = p.peers[i].parent
+// InterimLost reports whether the leg was answered and the answer was not seen: it
+// is missing, computed, or known only from another leg's copy.
+func (l *Leg) InterimLost() bool {
+	switch l.Answer.Src {
+	case call.Reported, call.EventTime, call.Ingest:
+		return false
+	default:
+		return l.Answered() && !l.Saw(answerTold)
 	}
-	if m := &p.peers[i]; m.child() {
-		return m.parentCallID.value
-	}
-	return p.peers[i].callID
 }

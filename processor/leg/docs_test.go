@@ -1,4 +1,4 @@
-package stitch
+package leg
 
 import (
 	"flag"
@@ -78,7 +78,7 @@ func TestDocumentedPolicies(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want, documented); diff != "" {
-		t.Errorf("%s is not what policies say; run go test ./processor/stitch -run Documented -update (-want +documented):\n%s", page, diff)
+		t.Errorf("%s is not what policies say; run go test ./processor/leg -run Documented -update (-want +documented):\n%s", page, diff)
 	}
 }
 

@@ -1,0 +1,48 @@
+package arch
+
+import (
+	"fmt"
+	"go/token"
+	"path"
+	"slices"
+	"strings"
+)
+
+// mayNameProviders are the files and folders whose subject is one provider or
+// another, each with its reason. All others speak of what kind of provider it is.
+var mayNameProviders = map[string]string{
+	"processor/call/provider.go":    "has the row of each",
+	"processor/decode/providers.go": "lists the rows",
+	"processor/decode/causes.go":    "has the causes of what some of them run",
+	"processor/session/dialect.go":  "has the row of each",
+	"internal/simulator/feed.go":    "lists the rows",
+	"internal/simulator/tenant.go":  "has accounts at each",
+	"cmd/callstitch/process.go":     "shows a command line",
+	"processor/call/calltest":       "tells what one might send",
+	"topology/topologytest":         "draws what each sends",
+}
+
+// providerFolders have a file for each provider, named after it.
+var providerFolders = []string{"processor/decode", "internal/simulator"}
+
+// checkNames finds names of providers, and of the systems behind them, in files
+// that must work for any provider. Tests may name those that they are about.
+func checkNames(name string, content []byte, providers []string) []finding {
+	folder := path.Dir(name)
+	ownFile := slices.Contains(providerFolders, folder) && slices.Contains(providers, strings.TrimSuffix(path.Base(name), ".go"))
+	if strings.HasSuffix(name, "_test.go") || ownFile || mayNameProviders[name] != "" || mayNameProviders[folder] != "" {
+		return nil
+	}
+	var found []finding
+	line := 0
+	for text := range strings.Lines(strings.ToLower(string(content))) {
+		line++
+		if i := slices.IndexFunc(providers, func(p string) bool { return strings.Contains(text, p) }); i >= 0 {
+			found = append(found, finding{
+				token.Position{Filename: name, Line: line},
+				fmt.Sprintf("names %s: what is true of one provider is a fact in its row (docs/providers.md)", providers[i]),
+			})
+		}
+	}
+	return found
+}

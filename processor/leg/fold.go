@@ -1,0 +1,322 @@
+package leg
+
+import (
+	"cmp"
+	"encoding/binary"
+	"strings"
+
+	"callstitch/processor/call"
+	"callstitch/processor/digest"
+)
+
+// Fold merges an accepted event. arrival is in epoch milliseconds.
+func (l *Leg) Fold(e *call.Event, arrival int64) {
+	if t := e.Time; t.Known() && t.Src != call.Ingest && t.At+max(1, int64(t.Precision)) <= l.newest {
+		l.OutOfOrder++
+	}
+	if e.Late {
+		l.Late++
+	}
+	l.mergePosition(e)
+	l.merge(e)
+	l.Events++
+	l.Arrival = max(l.Arrival, arrival)
+}
+
+// Variant merges a second content of an event that happens once: other bytes
+// under the same id. It is idempotent but for the count.
+func (l *Leg) Variant(e *call.Event, arrival int64) {
+	l.Duplicates++
+	l.merge(e)
+	l.Arrival = max(l.Arrival, arrival)
+}
+
+// Repeat counts an exact copy of an accepted event. Where the Kafka timestamp
+// is the only clock, the copy with the smallest counts, so that the order of
+// copies does not matter; elsewhere a copy changes nothing.
+func (l *Leg) Repeat(e *call.Event) {
+	l.Duplicates++
+	if e.Time.Src == call.Ingest || e.Started.Src == call.Ingest || e.Ringing.Src == call.Ingest ||
+		e.Answered.Src == call.Ingest || e.Ended.Src == call.Ingest {
+		l.merge(e)
+	}
+}
+
+// Identify says whose leg this is, before anything but another leg's event has
+// told of it. No account comes along: which one would depend on which of the
+// other leg's events was first.
+func (l *Leg) Identify(tenant string, p call.Provider, scope string) {
+	l.Tenant, l.Provider, l.scope = tenant, p, scope
+}
+
+// Witness merges what another leg's event says about this leg, which was
+// identified. It is idempotent, and whatever the leg's own events say beats it.
+func (l *Leg) Witness(s *call.LegSnapshot, arrival int64) {
+	if l.CallID == "" {
+		l.CallID = s.CallID
+		l.ID = call.NewLegID(l.Tenant, l.Provider, l.scope, l.CallID)
+	}
+	by := precedence{standing: witnessed} // as LegSnapshot.Join has it: no copy beats another by its time
+	l.mergeParties(by, s.Direction, s.From, s.To)
+	l.mergeInstants(s.Started, s.Ringing, s.Answered)
+	if s.Ended.Known() {
+		l.marks |= hungUp
+		l.hangup = call.Earliest(l.hangup, s.Ended)
+		l.Earliest = Earlier(l.Earliest, s.Ended.At)
+		l.mergeEnding(precedence{standing: copied}, s.Ending)
+	}
+	if s.Alive.Known() {
+		l.alive = max(l.alive, s.Alive.At)
+	}
+	l.Arrival = max(l.Arrival, arrival)
+}
+
+// Conflict notes that another content came under the id of an accepted event.
+func (l *Leg) Conflict() { l.Flags |= call.IDConflict }
+
+// Overflow notes that a link that the leg named takes no more legs.
+func (l *Leg) Overflow() { l.Flags |= call.LinkOverflow }
+
+// mergePosition keeps the span of source positions.
+func (l *Leg) mergePosition(e *call.Event) {
+	p := Position{e.Source, e.IngestedAt}
+	if l.Events == 0 || p.Compare(l.FirstSource) < 0 {
+		l.FirstSource = p
+	}
+	if l.Events == 0 || p.Compare(l.LastSource) > 0 {
+		l.LastSource = p
+	}
+}
+
+// merge is the part of the fold that is idempotent.
+func (l *Leg) merge(e *call.Event) {
+	if l.Events == 0 {
+		l.ID, l.Tenant, l.Provider, l.scope, l.CallID = e.Leg, e.Tenant, e.Provider, e.Scope, e.CallID
+	}
+	by := precedence{standing: undated, rank: e.Type.Rank(), id: shortID(e.ID)}
+	if e.Time.Known() {
+		by.standing, by.at = dated, e.Time.At
+		l.mergeTime(e)
+	}
+	l.Flags |= e.Flags
+	l.mergeMarks(e)
+	l.mergeInstants(e.Started, e.Ringing, e.Answered)
+	l.Queued = Earlier(l.Queued, e.QueuedAt)
+	l.mergeParties(by, e.Direction, e.From, e.To)
+	l.mergeDetails(by, e)
+	if e.Type.Terminal() || e.Ended.Known() {
+		l.mergeEnd(e)
+	}
+}
+
+// shortID is enough of an event's id to tell the events of one leg apart.
+func shortID(id call.EventID) uint32 { return binary.BigEndian.Uint32(id[:4]) }
+
+// mergeTime merges the event's own time.
+func (l *Leg) mergeTime(e *call.Event) {
+	at := e.Time.At
+	l.Earliest = Earlier(l.Earliest, at)
+	l.FirstEvent = Earlier(l.FirstEvent, at)
+	if e.Time.Src != call.Ingest {
+		l.newest = max(l.newest, at)
+		if provesLife(e.Type) {
+			l.alive = max(l.alive, at)
+		}
+	}
+	m := Moment{At: at, id: shortID(e.ID), Type: e.Type, Src: e.Time.Src}
+	if e.Provider.Traits().OneCallID && attempt(e.Type) {
+		m.Callee, m.Kind = e.To.Raw, e.To.Kind
+	}
+	if addMoment(&l.Moments, m) {
+		l.marks |= MomentsCut
+	}
+}
+
+// attempt reports whether an event of type t is about one of the agents who were
+// tried for a call.
+func attempt(t call.EventType) bool {
+	return t == call.CallRinging || t == call.CallAnswered || t == call.ChannelEnded
+}
+
+// mergeMarks marks what the event's type and remarks show.
+func (l *Leg) mergeMarks(e *call.Event) {
+	switch e.Type {
+	case call.CallInitiated:
+		l.marks |= Initiated
+	case call.CallRinging, call.EarlyMedia:
+		l.marks |= Rang
+	case call.CallAnswered, call.TransferAnswered:
+		l.marks |= connected | answerTold
+	case call.CallBridged, call.CallHeld, call.CallResumed, call.ConferenceJoined:
+		l.marks |= connected
+	}
+	if e.Type == call.ConferenceJoined || e.Type == call.ConferenceLeft || e.Type == call.CallUnbridged && !failedBridge(e.HangupCause) {
+		l.marks |= Bridged
+	}
+	if e.PlatformAnswer {
+		l.marks |= PlatformAnswered
+	}
+	if e.Voicemail {
+		l.marks |= MessageTaken
+	}
+	if e.AgentLeft {
+		l.marks |= AgentLeft
+	}
+	if certainty(e.AnsweredBy) > certainty(l.AnsweredBy) {
+		l.AnsweredBy = e.AnsweredBy
+	}
+}
+
+// failedBridge reports whether the cause with the end of a bridge means that it
+// never was one.
+func failedBridge(c call.HangupCause) bool { return c != call.NoCause && c != call.CauseNormal }
+
+// certainty orders answerers: detection corrects the first guess.
+func certainty(a call.Answerer) int {
+	switch a {
+	case call.System:
+		return 1
+	case call.Human:
+		return 2
+	case call.Machine:
+		return 3
+	default:
+		return 0
+	}
+}
+
+// mergeInstants merges the instants of a leg's life up to its answer.
+func (l *Leg) mergeInstants(started, ringing, answered call.Instant) {
+	if started.Known() {
+		l.Started = call.Earliest(l.Started, started)
+		l.Earliest = Earlier(l.Earliest, started.At)
+	}
+	if ringing.Known() {
+		l.marks |= Rang
+		l.Ringing = call.Earliest(l.Ringing, ringing)
+		l.Earliest = Earlier(l.Earliest, ringing.At)
+	}
+	if answered.Known() {
+		l.marks |= connected
+		l.Answer = call.Earliest(l.Answer, answered)
+		l.Earliest = Earlier(l.Earliest, answered.At)
+	}
+}
+
+// mergeParties merges who called whom.
+func (l *Leg) mergeParties(by precedence, d call.Direction, from, to call.Party) {
+	if d != call.DirectionUnknown {
+		l.Direction.offer(by, d, cmp.Compare[call.Direction])
+	}
+	if from.Raw != "" {
+		l.From.offer(by, from, compareParties)
+	}
+	if to.Raw != "" {
+		l.To.offer(by, to, compareParties)
+	}
+}
+
+// mergeDetails merges everything else that an event may name.
+func (l *Leg) mergeDetails(by precedence, e *call.Event) {
+	offerText(&l.Account, by, e.Account)
+	offerText(&l.ParentCallID, by, e.ParentCallID)
+	offerText(&l.ConferenceID, by, e.ConferenceID)
+	if e.TransferType != call.NoTransfer {
+		l.TransferType.offer(by, e.TransferType, cmp.Compare[call.TransferType])
+	}
+	for i := range e.Attributes {
+		addAttribute(&l.Attributes, by, e.Attributes[i])
+	}
+	if e.Recording.ID != "" {
+		addRecording(&l.Recordings, by, &e.Recording)
+	}
+	for _, link := range e.Links {
+		if link.Kind != call.Parent { // parentCallID says it
+			l.Ties = addSorted(l.Ties, Tie{link.Kind, uint64(digest.OfText(link.Value))}, tiesMax, compareTies)
+		}
+	}
+}
+
+func offerText(p *Pick[string], by precedence, s string) {
+	if s != "" {
+		p.offer(by, s, strings.Compare)
+	}
+}
+
+// mergeEnd merges an end, with the claims and the cause that come with it.
+func (l *Leg) mergeEnd(e *call.Event) {
+	if e.Ended.Known() {
+		l.Earliest = Earlier(l.Earliest, e.Ended.At)
+	}
+	if e.Type == call.CallMissed {
+		l.marks |= Missed
+		l.miss = call.Earliest(l.miss, e.Ended)
+	} else {
+		l.marks |= hungUp
+		l.hangup = call.Earliest(l.hangup, e.Ended)
+	}
+	if !e.Type.Terminal() {
+		return
+	}
+	by := precedence{at: e.Ended.At, standing: endStanding(e), rank: e.Type.Rank(), id: shortID(e.ID)}
+	if e.ProviderDuration.Known {
+		l.Duration.offer(by, e.ProviderDuration.N, cmp.Compare[int64])
+	}
+	if e.ProviderTalk.Known {
+		l.Talk.offer(by, e.ProviderTalk.N, cmp.Compare[int64])
+	}
+	l.mergeEnding(by, e.Ending)
+	if e.Provider.Traits().HangsUpTwice && e.IDKind == call.SemanticID && e.Type == call.CallEnded {
+		addHangup(&l.hangups, hangup{e.Ended.At, e.Content})
+	}
+}
+
+// endStanding orders ends by evidence: strongest first, then those without an
+// instant, then misses, which end a call only if nobody answers it.
+func endStanding(e *call.Event) standing {
+	s := standing(e.Ended.Src)
+	if !e.Ended.Known() {
+		s = standing(call.Timeout) + 1
+	}
+	if e.Type == call.CallMissed {
+		s += standing(call.Timeout) + 1
+	}
+	return s
+}
+
+// mergeEnding merges the group of fields that say why the leg ended.
+func (l *Leg) mergeEnding(by precedence, group call.Ending) {
+	if group == (call.Ending{}) {
+		return
+	}
+	held := &l.cause
+	if !held.Known() {
+		held.by, held.Value = by, group
+		return
+	}
+	// Any other end beats a miss, and any of the leg's own a copy's. Then the
+	// richer group wins.
+	c := cmp.Or(cmp.Compare(by.owner(), held.by.owner()), cmp.Compare(held.Value.Facts(), group.Facts()))
+	switch {
+	case c < 0:
+		held.by, held.Value = by, group
+	case c == 0:
+		held.offer(by, group, call.CompareEndings)
+	}
+}
+
+// copied is the standing of an end that another leg's copy tells.
+const copied = standing(call.Snapshot)
+
+// owner orders ends by whose they are: the leg's own, a user's who missed the
+// call, a copy's.
+func (p precedence) owner() int {
+	switch {
+	case p.standing == copied:
+		return 2
+	case p.rank == call.CallMissed.Rank():
+		return 1
+	default:
+		return 0
+	}
+}

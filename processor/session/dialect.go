@@ -1,0 +1,69 @@
+package session
+
+import "callstitch/processor/call"
+
+// dialect is what a session must know of how its provider tells of calls.
+type dialect struct {
+	// answersInbound: an inbound leg is answered by the platform itself, before
+	// anyone is called.
+	answersInbound bool
+	// consults: a leg on which one party asks another about the caller is known
+	// by the legs beside it.
+	consults bool
+	// recordsMessages: a platform that answered, recorded, and connected nobody
+	// has taken a message; it has no other word for that.
+	recordsMessages bool
+	// agentsDecline: an agent who leaves while it rings has rejected the call.
+	// Elsewhere a channel ends whoever answers.
+	agentsDecline bool
+	// unknownCause is the disposition of a leg that nobody answered and whose
+	// cause is none of those known; DispositionUnknown leaves it to what was seen.
+	unknownCause call.Disposition
+	// words are causes by which the provider says more than their group does.
+	words map[string]saying
+	// transfers are the rules that find its transfers, in turn.
+	transfers []transferRule
+}
+
+// saying is what a provider's word for a cause tells beside the cause.
+type saying uint8
+
+const (
+	tookElsewhere saying = iota + 1 // another telephone took the call
+	passedBlind                     // passed on unseen
+	passedAsked                     // passed on after a consultation
+	bowedOut                        // taken out of the path of media that no longer needs it: nobody was passed on
+)
+
+// dialects has the row of each provider.
+var dialects = [...]dialect{
+	call.Opentact: {
+		answersInbound: true,
+		words:          freeSwitch,
+		transfers:      []transferRule{byCause, byEvent},
+	},
+	call.Stringee: {
+		agentsDecline: true,
+		transfers:     []transferRule{byAgent, byEvent},
+	},
+	call.Sonetel: {
+		consults:  true,
+		transfers: []transferRule{byConsultation, byFlow, byEvent},
+	},
+	call.Bandwidth: {
+		answersInbound:  true,
+		recordsMessages: true,
+		unknownCause:    call.Failed, // a word of its open list for a call that it could not place
+		// Its transfer events tell of dials, which are legs already.
+		transfers: []transferRule{byRedial},
+	},
+}
+
+// freeSwitch are the words of FreeSWITCH, for platforms that run on it.
+var freeSwitch = map[string]saying{
+	"LOSE_RACE":         tookElsewhere,
+	"PICKED_OFF":        tookElsewhere,
+	"BLIND_TRANSFER":    passedBlind,
+	"ATTENDED_TRANSFER": passedAsked,
+	"BOWOUT":            bowedOut,
+}

@@ -1,0 +1,60 @@
+package session
+
+import (
+	"math"
+
+	"callstitch/processor/call"
+	"callstitch/processor/leg"
+)
+
+// Due is when the session of these legs is FINAL, in epoch milliseconds of arrival
+// time; math.MinInt64 for none.
+func Due(t leg.Timeouts, legs []*leg.Leg) int64 {
+	at, last := int64(math.MinInt64), int64(math.MinInt64)
+	for _, l := range legs {
+		at = max(at, l.HoldsUntil(t))
+		last = max(last, l.Arrival)
+	}
+	if pending(legs) {
+		at = max(at, last+t.Answered.Milliseconds())
+	}
+	return at
+}
+
+// pending reports whether a leg hung up twice, which tells of a transfer, and the
+// leg that goes on after it was not seen to end.
+func pending(legs []*leg.Leg) bool {
+	for _, l := range legs {
+		if at, twice := l.HungUpTwice(); twice && !outlived(l, at, legs) {
+			return true
+		}
+	}
+	return false
+}
+
+// outlived reports whether another leg than l has ended that can be the one that
+// goes on: it started later, or ended later than l's second hang-up, or there
+// are two others, the one passed on and the one it was passed to. The leg that
+// the consulting party left ends with l; its end may only be heard later.
+func outlived(l *leg.Leg, second int64, legs []*leg.Leg) bool {
+	others := 0
+	for _, x := range legs {
+		if x == l || !x.Ended() {
+			continue
+		}
+		others++
+		later := x.Started.Known() && l.Started.Known() && x.Started.At > l.Started.At ||
+			second != 0 && x.End().Known() && x.End().At > second && !leftBy(x, l)
+		if later || others == 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// leftBy reports whether x is a call of the party who made the consultation l,
+// and not with the one consulted: the call that was passed on.
+func leftBy(x, l *leg.Leg) bool {
+	party := func(p call.Party) bool { return sameParty(x.From.Value, p) || sameParty(x.To.Value, p) }
+	return party(l.From.Value) && !party(l.To.Value)
+}

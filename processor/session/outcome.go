@@ -1,0 +1,301 @@
+package session
+
+import (
+	"callstitch/processor/call"
+	"callstitch/processor/leg"
+)
+
+// outcome is how the call went, towards the called party.
+type outcome struct {
+	disposition call.Disposition
+	answeredBy  call.Answerer
+	first       int // of the parts: the one that a called person answered first; -1 for none
+	explains    int // of the parts: the one whose end explains the disposition; -1 for none
+}
+
+// outcomeOf is the outcome of a course. A person's answer beats a message taken,
+// which beats whatever a failed dial says.
+func outcomeOf(c *course) outcome {
+	o := outcome{first: c.firstAnswered()}
+	o.answeredBy = c.answerer(o.first)
+	o.disposition, o.explains = c.conclude()
+	return o
+}
+
+// conclude is the disposition, and the part whose end explains it.
+func (c *course) conclude() (d call.Disposition, explains int) {
+	switch {
+	case c.open():
+		return call.InProgress, -1
+	case c.anyPerson:
+		return call.Answered, c.firstEnded()
+	case c.tookMessage():
+		return call.Voicemail, c.dial()
+	}
+	i := c.dial()
+	if m := &c.parts[i]; !m.platform || !m.Answered() {
+		return m.failure(), i
+	}
+	if c.parts[i].Saw(leg.Bridged) {
+		return call.DispositionUnknown, i // connected to somebody of whom this session has no leg
+	}
+	return call.NoAnswer, i // the platform answered and dialled nobody
+}
+
+// firstAnswered is the leg that a called person answered first, a consultation
+// only where nothing else was answered; -1 for none.
+func (c *course) firstAnswered() int {
+	best := -1
+	for i := range c.parts {
+		m := &c.parts[i]
+		if m.reached && (best < 0 || m.answeredBefore(&c.parts[best])) {
+			best = i
+		}
+	}
+	return best
+}
+
+// answeredBefore puts consultations last, and before them the legs to which a
+// transfer connected a person: whoever passed the call on had answered it.
+func (m *part) answeredBefore(o *part) bool {
+	if m.consult != o.consult {
+		return o.consult
+	}
+	if a, b := m.Answered(), o.Answered(); a != b {
+		return a
+	}
+	a, b := m.joined(), o.joined()
+	return a != b && sooner(b, a) == a
+}
+
+// joined is when the one who answered was connected.
+func (m *part) joined() call.Instant {
+	switch {
+	case m.agent.Known():
+		return m.agent
+	case m.Answer.Known():
+		return m.Answer
+	default:
+		return m.takenOver
+	}
+}
+
+// firstEnded is the connected leg that ended first: the side that hung up. A
+// leg that a transfer took over, and its consultation, did not end the call.
+func (c *course) firstEnded() int {
+	best := -1
+	for _, strict := range [...]bool{true, false} {
+		for i := range c.parts {
+			m := &c.parts[i]
+			connected := m.reached || m.platform && m.Answered()
+			if !connected || !m.Ended() || strict && (m.left || m.role == call.Consult) {
+				continue
+			}
+			if best < 0 || endsBefore(&m.peer, &c.parts[best].peer) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			break
+		}
+	}
+	return best
+}
+
+// endsBefore orders legs by their end. An end of unknown time comes last, and
+// of two at one moment the called leg's: its cause tells more.
+func endsBefore(a, b *peer) bool {
+	switch {
+	case a.end.Known() != b.end.Known():
+		return a.end.Known()
+	case a.end.At != b.end.At:
+		return a.end.At < b.end.At
+	default:
+		return a.child() && !b.child()
+	}
+}
+
+// tookMessage reports whether a message was taken instead of a conversation: the
+// platform says so, a machine answered, or, where the platform has no word for
+// it, it answered the caller and recorded.
+func (c *course) tookMessage() bool {
+	for i := range c.parts {
+		m := &c.parts[i]
+		switch {
+		case m.Saw(leg.MessageTaken),
+			m.Answered() && !m.platform && m.AnsweredBy == call.Machine,
+			m.dialect.recordsMessages && m.platform && m.Answered() && !m.Saw(leg.Bridged) && len(m.Recordings) > 0:
+			return true
+		}
+	}
+	return false
+}
+
+// dial is the called leg that explains why no person answered: by severity,
+// leaving out what was answered elsewhere; the origin where nobody was called.
+func (c *course) dial() int {
+	best := -1
+	for i := range c.parts {
+		m := &c.parts[i]
+		if m.platform || m.role == call.Consult {
+			continue
+		}
+		if best < 0 || m.explainsMore(&c.parts[best].peer) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return c.origin
+	}
+	return best
+}
+
+func (m *peer) explainsMore(o *peer) bool {
+	a, b := m.elsewhere(), o.elsewhere()
+	if a != b {
+		return b
+	}
+	if x, y := severity(m.failure()), severity(o.failure()); x != y {
+		return x > y
+	}
+	return endsBefore(m, o)
+}
+
+// severity orders why dials failed, for a call that rang several: what the
+// called person did tells more than what the caller or the network did.
+func severity(d call.Disposition) int {
+	switch d {
+	case call.Answered, call.Voicemail:
+		return 6
+	case call.Busy:
+		return 5
+	case call.Rejected:
+		return 4
+	case call.NoAnswer:
+		return 3
+	case call.Canceled:
+		return 2
+	case call.Failed:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// elsewhere reports whether the dial stopped because another one was answered.
+func (m *peer) elsewhere() bool {
+	why := m.Ending()
+	return why.Q850.N == q850NonSelectedUser || m.dialect.words[why.ProviderCause] == tookElsewhere
+}
+
+// q850NonSelectedUser is the cause of a dial that stopped because another
+// telephone of the subscriber took the call.
+const q850NonSelectedUser = 26
+
+// failure is the disposition of a leg that no person answered: by its cause, and
+// where that does not tell, by what was seen.
+func (m *peer) failure() call.Disposition {
+	switch cause := m.Ending().HangupCause; cause {
+	case call.NoCause, call.CauseTransferred:
+		return m.unexplained()
+	case call.CauseUnknown:
+		if m.dialect.unknownCause != call.DispositionUnknown {
+			return m.dialect.unknownCause
+		}
+		return m.silence()
+	default:
+		return cause.Unanswered()
+	}
+}
+
+// silence is what an end without a telling cause means: nobody answered if it
+// rang.
+func (m *peer) silence() call.Disposition {
+	if m.Saw(leg.Rang) {
+		return call.NoAnswer
+	}
+	return call.DispositionUnknown
+}
+
+// unexplained is the disposition of a leg whose end came without a cause, or
+// not at all. Having seen the set-up and the end without an answer between them
+// is evidence; an end alone is not.
+func (m *peer) unexplained() call.Disposition {
+	switch {
+	case m.Saw(leg.Missed):
+		return call.NoAnswer
+	case !m.Ended():
+		return m.silence()
+	case m.Saw(leg.AgentLeft) && m.dialect.agentsDecline:
+		return call.Rejected
+	case m.Saw(leg.Initiated):
+		return call.NoAnswer
+	default:
+		return m.silence()
+	}
+}
+
+// answerer is who answered: the person who was first, else the machine, else
+// the platform.
+func (c *course) answerer(first int) call.Answerer {
+	if first >= 0 {
+		if by := c.parts[first].AnsweredBy; by != call.Machine && by != call.System {
+			return by
+		}
+		return call.AnswererUnknown
+	}
+	by := call.AnswererUnknown
+	for i := range c.parts {
+		m := &c.parts[i]
+		switch {
+		case m.Answered() && !m.platform && m.AnsweredBy == call.Machine:
+			return call.Machine
+		case m.Answered() && m.platform, m.Answered() && m.AnsweredBy == call.System:
+			by = call.System
+		}
+	}
+	return by
+}
+
+// dispositionOf is the outcome of one leg, of those of the course or beside them.
+// An origin that only the platform answered shares the session's.
+func (c *course) dispositionOf(m *part, session call.Disposition) call.Disposition {
+	switch {
+	case m.reached:
+		return call.Answered
+	case !m.Ended() && !c.final:
+		return call.InProgress
+	case m.Saw(leg.MessageTaken), m.Answered() && !m.platform && m.AnsweredBy == call.Machine:
+		return call.Voicemail
+	case m.Answered():
+		return session
+	case c.dialAnswered(m):
+		return call.Answered // its own answer was not seen, but whom it called was connected to it
+	default:
+		return m.failure()
+	}
+}
+
+// dialAnswered reports whether a person answered a leg below m.
+func (c *course) dialAnswered(m *part) bool {
+	for i := range c.parts {
+		if !c.parts[i].reached {
+			continue
+		}
+		for up, steps := c.parts[i].parent, 0; up >= 0 && steps < len(c.parts); up, steps = c.parts[up].parent, steps+1 {
+			if &c.parts[up] == m {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mayHaveTalked reports whether it is not known if a person answered: the leg's
+// end was seen, and neither an answer nor a reason why there was none.
+func (m *part) mayHaveTalked() bool {
+	if m.platform && m.Saw(leg.Bridged) {
+		return true
+	}
+	return !m.reached && !m.Answered() && m.Ended() && m.failure() == call.DispositionUnknown && m.Ending().HangupCause == call.NoCause
+}

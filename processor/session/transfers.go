@@ -1,0 +1,486 @@
+package session
+
+import (
+	"slices"
+
+	"callstitch/processor/call"
+	"callstitch/processor/leg"
+)
+
+// course is what became of the parties: who passed whom on, and which part each
+// leg has for that.
+type course struct {
+	parties
+	parts     []part // of the peers, in their order
+	transfers []transfer
+
+	anyPerson     bool // somebody was reached
+	childAnswered bool // … on a leg that another one dialled
+}
+
+// part is a peer and its part in the course of the call.
+type part struct {
+	peer
+	role      call.Role
+	reached   bool         // a called person was on it: one who answered, or whom a transfer connected
+	takenOver call.Instant // when a transfer connected that person
+	left      bool         // a transfer ended it
+	passedOn  bool         // its caller goes on elsewhere
+}
+
+// transfer is one passing-on, by the places of parts; -1 is none.
+type transfer struct {
+	at         int64 // 0 where not known
+	from, to   int
+	consult    int
+	typ        call.TransferType
+	result     call.TransferResult
+	transferor string
+	inferred   bool
+}
+
+// transferRule is one way in which transfers show.
+type transferRule uint8
+
+const (
+	byConsultation transferRule = iota + 1 // a leg on which one party asked another about the caller
+	byFlow                                 // a later leg of the far party, in the flow of an answered one
+	byRedial                               // a dial after one that was answered and ended
+	byCause                                // a leg that says that a transfer ended it
+	byAgent                                // another agent is rung under one call id
+	byEvent                                // the provider's own transfer events
+)
+
+// switchTolerance is how much earlier than the end of the old leg, in
+// milliseconds, the new one may start: the two are stamped by different clocks,
+// some in whole seconds.
+const switchTolerance = 5000
+
+// courseOf finds the transfers among the parties by the rules of their provider,
+// and from them the parts. Parts are put into the memory of buf, which is zero, while
+// it lasts.
+func courseOf(buf []part, p parties) course {
+	c := course{parties: p, parts: slices.Grow(buf[:0], len(p.peers))[:len(p.peers)]}
+	for i := range c.parts {
+		m := &c.parts[i]
+		m.peer, m.role, m.reached = p.peers[i], call.Destination, p.peers[i].person
+	}
+	c.parts[p.origin].role = call.Origin
+	var found []transfer
+	for _, rule := range p.peers[p.origin].dialect.transfers {
+		found = c.find(found, rule)
+	}
+	c.transfers = found
+	c.assignParts()
+	for i := range c.parts {
+		m := &c.parts[i]
+		c.anyPerson = c.anyPerson || m.reached
+		c.childAnswered = c.childAnswered || m.reached && m.child()
+	}
+	return c
+}
+
+// find adds to the transfers found what a rule finds.
+func (c *course) find(found []transfer, rule transferRule) []transfer {
+	switch rule {
+	case byConsultation:
+		return c.fromConsultations(found)
+	case byFlow:
+		return c.fromFlows(found)
+	case byRedial:
+		return c.fromRedials(found)
+	case byCause:
+		return c.fromCauses(found)
+	case byAgent:
+		return c.fromAgents(found)
+	case byEvent:
+		return c.fromEvents(found)
+	}
+	return found
+}
+
+// shown are the parts of the legs that the record lists; transfers are sought
+// among them.
+func (c *course) shown() []part { return c.parts[:min(len(c.parts), legsMax)] }
+
+// assignParts gives the legs of the transfers their parts.
+func (c *course) assignParts() {
+	for i := range c.transfers {
+		t := &c.transfers[i]
+		if t.consult >= 0 {
+			c.parts[t.consult].role = call.Consult
+		}
+		if t.from >= 0 && t.from != t.to && t.result != call.TransferNotCompleted {
+			c.parts[t.from].left = true
+			c.parts[t.from].passedOn = t.to >= 0 || t.consult >= 0
+		}
+		if t.to >= 0 && t.to != t.from && t.to != c.origin {
+			c.parts[t.to].role = call.TransferTarget
+		}
+	}
+}
+
+// The rules. In the drawings a leg is a bar from its start to its end, dotted
+// while it rings; A and B are inside, C is the far party.
+
+// fromConsultations finds attended transfers. A asks B, and connects C to B: the
+// consultation left the leg of the party who consulted, and goes on as the leg
+// towards the one consulted.
+//
+//	from     C ├··├──────── A ────────────┤
+//	consult          A ├··├───── B ───────┤
+//	to                                  C ├────── B ──────┤
+//
+// Where B had not answered yet, it is a blonde transfer.
+//
+//	from     C ├··├──────── A ────────────┤
+//	consult          A ├················ B┤
+//	to                                  C ├·······├── B ──┤
+func (c *course) fromConsultations(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		k := &shown[i]
+		if !k.consult {
+			continue
+		}
+		to := lastOther(shown, func(j int) bool { return j != i && sameParty(shown[j].To.Value, k.To.Value) })
+		from := firstOther(shown, func(j int) bool {
+			return j != i && (sameParty(shown[j].To.Value, k.From.Value) || sameParty(shown[j].From.Value, k.From.Value))
+		})
+		if from < 0 {
+			from = firstOther(shown, func(j int) bool { return j != i && j != to })
+		}
+		if to < 0 {
+			to = lastOther(shown, func(j int) bool { return j != i && j != from })
+		}
+		t := transfer{
+			at: k.end.At, from: from, to: to, consult: i, typ: call.Attended,
+			transferor: k.From.Value.Raw, inferred: true,
+		}
+		if to >= 0 {
+			t.result = call.Completed
+			if t.at == 0 {
+				t.at = shown[to].Started.At
+			}
+			if k.rangOn(&shown[to].peer) {
+				t.typ = call.Blonde
+			}
+			shown[to].takeOver(k.end, t.at)
+		}
+		found = append(found, t)
+	}
+	return found
+}
+
+// rangOn reports whether the consultation was given up while the one to be
+// consulted was still rung, and answered later, on leg to. An answer at the moment
+// of the transfer says nothing: that of the consultation may be lost.
+func (m *peer) rangOn(to *peer) bool {
+	return !m.Answered() && m.Saw(leg.Initiated) && m.end.Known() && to.Answer.Known() && to.Answer.At > m.end.At+switchTolerance
+}
+
+// firstOther is the first leg that fits and is no consultation, -1 for none.
+func firstOther(shown []part, fits func(int) bool) int {
+	for i := range shown {
+		if !shown[i].consult && fits(i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// lastOther is the last leg that fits and is no consultation, -1 for none.
+func lastOther(shown []part, fits func(int) bool) int {
+	for i := range slices.Backward(shown) {
+		if !shown[i].consult && fits(i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// takeOver connects a person to a leg that an attended transfer made, from the
+// moment of the transfer; its own answer, if there is one, is better.
+func (m *part) takeOver(at call.Instant, fallback int64) {
+	m.reached = true
+	if at.Known() {
+		m.takenOver = at
+	} else if fallback != 0 {
+		m.takenOver = call.Instant{At: fallback, Src: call.Derived, Precision: 1}
+	}
+}
+
+// fromFlows finds blind transfers by a new leg of the far party in the same flow,
+// made after an answered one.
+//
+//	from     C ├··├──────── A ────────┤
+//	to                              C ├·····├──── B ────┤
+func (c *course) fromFlows(found []transfer) []transfer {
+	shown := c.shown()
+	for j := range shown {
+		if isTarget(found, j) || shown[j].consult {
+			continue
+		}
+		for i := range slices.Backward(shown) { // of several, the one that was called last passed it on
+			if i != j && !shown[i].consult && continues(&shown[i], &shown[j]) {
+				found = c.passOn(found, i, j, shown[i].end.At)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// continues reports whether b goes on where a ended: it has a's far party, who can
+// be in one call only, and began when a was answered. What Kafka's timestamp
+// tells may be late, so b's own answer counts as well.
+func continues(a, b *part) bool {
+	_, far := a.sides()
+	switch {
+	case !a.reached || !shareTie(&a.peer, &b.peer) || !sameParty(*far, b.From.Value) && !sameParty(*far, b.To.Value):
+		return false
+	case b.start == a.start:
+		return b.reached && endsBefore(&a.peer, &b.peer)
+	default:
+		return b.start > a.start && (b.reached || b.Started.At+int64(b.Started.Precision) > a.Answer.At)
+	}
+}
+
+func shareTie(a, b *peer) bool {
+	return slices.ContainsFunc(a.Ties, func(t leg.Tie) bool { return slices.Contains(b.Ties, t) })
+}
+
+// fromRedials finds blind transfers by a dial made after an earlier one of the
+// same call was answered and ended: the caller was passed on. A dial by itself is
+// none.
+//
+//	caller   C ├──────────────────────────────────────┤
+//	from          ├··├───── A ─────┤
+//	to                                ├···├──── B ────┤
+func (c *course) fromRedials(found []transfer) []transfer {
+	shown := c.shown()
+	for j := range shown {
+		if !shown[j].child() {
+			continue
+		}
+		for i := j - 1; i >= 0; i-- {
+			a := &shown[i]
+			if a.child() && a.reached && a.ParentCallID.Value == shown[j].ParentCallID.Value &&
+				a.end.Known() && shown[j].Started.Known() && a.end.At <= shown[j].Started.At {
+				found = c.passOn(found, i, j, shown[j].Started.At)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// fromCauses finds a leg of which the platform says that a transfer ended it, and
+// how. The next leg, made when it ended, is the target.
+//
+//	caller   C ├──────────────────────────────────────┤
+//	from          ├··├───── A ─────┤ transferred
+//	to                             ├···├──── B ───────┤
+func (c *course) fromCauses(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		m := &shown[i]
+		why := m.Ending()
+		if why.HangupCause != call.CauseTransferred || m.dialect.words[why.ProviderCause] == bowedOut {
+			continue
+		}
+		t := transfer{
+			at: m.end.At, from: i, to: c.successor(i), consult: -1,
+			typ: m.passing(why.ProviderCause), result: call.Completed, transferor: m.farEnd(),
+		}
+		if t.to >= 0 {
+			if isTarget(found, t.to) {
+				continue // both sides of one transfer say so
+			}
+			t.result = c.arrived(t.to)
+		}
+		found = append(found, t)
+	}
+	return found
+}
+
+// farEnd is the party whom the platform reaches through the leg.
+func (m *peer) farEnd() string {
+	if m.Direction.Value == call.Inbound {
+		return m.From.Value.Raw
+	}
+	return m.To.Value.Raw
+}
+
+// fromAgents finds blind transfers inside one call id: it rings at another agent
+// after one has answered. In an outbound call a number that rings later is the
+// customer whom the agent calls.
+//
+//	leg      C ├··········├──── A ──────────┤··········├──── B ────┤
+//	moments     A is rung, A answers,    B is rung, B answers
+func (c *course) fromAgents(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		m := &shown[i]
+		holder, open := "", -1
+		for k := range m.Moments {
+			e := &m.Moments[k]
+			if e.Callee == "" || e.Type == call.ChannelEnded || m.platform && (!m.agent.Known() || e.At < m.agent.At) {
+				continue // the platform passes nobody on: it offers the call
+			}
+			switch {
+			case holder == "":
+				if e.Type == call.CallAnswered {
+					holder = e.Callee
+				}
+				continue
+			case e.Callee == holder, m.Direction.Value == call.Outbound && e.Kind == call.PSTN:
+				continue
+			case open < 0:
+				open = len(found)
+				found = append(found, transfer{
+					at: e.At, from: i, to: i, consult: -1, typ: call.Blind, transferor: holder, inferred: true,
+				})
+			}
+			if e.Type == call.CallAnswered {
+				found[open].result = call.Completed
+				holder, open = e.Callee, -1
+			}
+		}
+		if open >= 0 && (m.Ended() || c.final) {
+			found[open].result = call.TransferNotCompleted
+		}
+	}
+	return found
+}
+
+// fromEvents finds what a platform's own transfer events say. Such an event
+// confirms a transfer that was inferred from the same leg, and says when it was. In
+// raw files without a clock it leaves no moment, but still its word.
+//
+//	from     C ├··├──────── A ──────────┤
+//	moments               started, completed or failed
+//	to                                C ├···├──── B ────┤ if one is seen
+func (c *course) fromEvents(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		m := &shown[i]
+		if !m.tellsTransfer() {
+			if m.TransferType.Known() {
+				found = c.confirm(found, i, call.Instant{}, call.Completed)
+			}
+			continue
+		}
+		for k := range m.Moments {
+			e := &m.Moments[k]
+			at := call.Instant{At: e.At, Src: e.Src, Precision: 1}
+			switch e.Type {
+			case call.TransferCompleted:
+				found = c.confirm(found, i, at, call.Completed)
+			case call.TransferFailed:
+				found = c.confirm(found, i, at, call.TransferNotCompleted)
+			case call.TransferStarted:
+				found = c.confirm(found, i, at, call.ResultUnknown)
+			}
+		}
+	}
+	return found
+}
+
+// tellsTransfer reports whether the leg's events speak of a transfer.
+func (m *peer) tellsTransfer() bool {
+	return slices.ContainsFunc(m.Moments, func(e leg.Moment) bool {
+		return e.Type == call.TransferStarted || e.Type == call.TransferCompleted || e.Type == call.TransferFailed
+	})
+}
+
+func (c *course) confirm(found []transfer, i int, at call.Instant, result call.TransferResult) []transfer {
+	if k := transferOf(found, i); k >= 0 {
+		t := &found[k]
+		t.inferred = false
+		if at.Known() {
+			t.at = at.At
+			if t.consult >= 0 && t.to >= 0 {
+				c.parts[t.to].takenOver = at
+			}
+		}
+		if result != call.ResultUnknown {
+			t.result = result
+		}
+		return found
+	}
+	return append(found, transfer{
+		at: at.At, from: i, to: c.successor(i), consult: -1,
+		typ: c.parts[i].passing(""), result: result,
+	})
+}
+
+// transferOf is the transfer that an event of leg i speaks of: one that the leg made,
+// else the one by which it came; -1 for none. A leg in a chain has both.
+func transferOf(found []transfer, i int) int {
+	made := slices.IndexFunc(found, func(t transfer) bool { return t.from == i || t.consult == i })
+	if made >= 0 {
+		return made
+	}
+	return slices.IndexFunc(found, func(t transfer) bool { return t.to == i })
+}
+
+// isTarget reports whether a transfer already leads to leg j.
+func isTarget(found []transfer, j int) bool {
+	return slices.ContainsFunc(found, func(t transfer) bool { return t.to == j })
+}
+
+// passOn adds an inferred blind transfer from leg i to leg j.
+func (c *course) passOn(found []transfer, i, j int, at int64) []transfer {
+	if at == 0 {
+		at = c.parts[j].Started.At
+	}
+	near, _ := c.parts[i].sides()
+	if c.parts[i].child() {
+		near = &c.parts[i].To.Value // the one who was dialled
+	}
+	return append(found, transfer{
+		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: c.arrived(j),
+		transferor: near.Raw, inferred: true,
+	})
+}
+
+// arrived is whether a transfer to leg j went through.
+func (c *course) arrived(j int) call.TransferResult {
+	switch m := &c.parts[j]; {
+	case m.reached:
+		return call.Completed
+	case m.mayHaveTalked(), !m.Ended() && !c.final:
+		return call.ResultUnknown
+	default:
+		return call.TransferNotCompleted
+	}
+}
+
+// passing is the kind of transfer that a leg's events name, or else its cause.
+func (m *peer) passing(cause string) call.TransferType {
+	if m.TransferType.Known() {
+		return m.TransferType.Value
+	}
+	switch m.dialect.words[cause] {
+	case passedBlind:
+		return call.Blind
+	case passedAsked:
+		return call.Attended
+	default:
+		return call.TransferUnknown
+	}
+}
+
+// successor is the first leg made when leg i ended, -1 where there is none.
+func (c *course) successor(i int) int {
+	shown := c.shown()
+	m := &shown[i]
+	for j := range shown {
+		if j != i && j != c.origin && m.end.Known() && shown[j].Started.Known() &&
+			shown[j].Started.At > m.start && shown[j].Started.At >= m.end.At-switchTolerance {
+			return j
+		}
+	}
+	return -1
+}
