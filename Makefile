@@ -11,6 +11,9 @@ LOCAL := $(GO) run ./deploy/localkafka/cmd/localkafka
 FUZZTIME ?= 30s
 # TESTFLAGS go to the tests; CI says -count=1, so that nothing comes from a cache.
 TESTFLAGS ?=
+# CONTROLS are the tests that take away rules of the protocol: the faults are planted
+# behind a build tag, so that no program has them.
+CONTROLS = $(shell cd topology && grep -l '^//go:build controls' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
 # VIRTUAL are the tests of topology/kafka that run in virtual time: franz-go's locks
 # count as waiting there only with its own build tag, so they are built with it.
 VIRTUAL = $(shell cd topology/kafka && grep -l '^//go:build synctests' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
@@ -32,6 +35,7 @@ test: lint ## everything: lint, then all tests, Apache Kafka included (needs Jav
 	$(LOCAL) -fetch
 	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics
 	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
+	$(GO) test -tags controls -run "$(CONTROLS)" $(TESTFLAGS) ./topology
 	$(GO) test -tags synctests -run "$(VIRTUAL)" $(TESTFLAGS) ./topology/kafka
 	$(GO) test -timeout 20m $(TESTFLAGS) ./...
 
@@ -47,7 +51,7 @@ faults: ## instances killed, frozen, started and stopped under 5,000 calls on Ap
 lint: ## formatting, vet, staticcheck
 	@unformatted=$$($(TOOL) gofumpt -l .); \
 	test -z "$$unformatted" || { echo "not formatted; type: make fmt"; echo "$$unformatted"; exit 1; }
-	$(GO) vet ./...
+	$(GO) vet -tags controls,synctests ./...
 	$(TOOL) staticcheck ./...
 
 .PHONY: fmt

@@ -10,7 +10,7 @@ import (
 
 // AppendAvro appends the value in Avro binary, without framing, under the
 // schema of its subject. The only error is a value that has no subject.
-func AppendAvro(dst []byte, value any) ([]byte, error) {
+func AppendAvro(dst []byte, value call.Output) ([]byte, error) {
 	w := avroWriters.Get().(*avroWriter)
 	w.buf = dst
 	err := describe(w, value)

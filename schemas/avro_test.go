@@ -116,7 +116,7 @@ func TestIntOutOfRangeIsNull(t *testing.T) {
 }
 
 func TestAppendAvroRefusesOthers(t *testing.T) {
-	for _, value := range []any{nil, &call.Reject{}, call.Audit{}, "text"} {
+	for _, value := range []call.Output{nil, &call.Reject{}} {
 		if got, err := AppendAvro([]byte("head"), value); err == nil || string(got) != "head" {
 			t.Errorf("%T: got %q, %v", value, got, err)
 		}
@@ -137,10 +137,10 @@ func TestAppendAvroAllocatesNothing(t *testing.T) {
 }
 
 // withoutFlags is the sample with no remark, as most records are.
-func withoutFlags(s Subject) any {
+func withoutFlags(s Subject) call.Output {
 	value := s.sample()
 	switch v := value.(type) {
-	case *call.Event:
+	case *call.EventRecord:
 		v.Flags = 0
 	case *call.Session:
 		v.Flags = 0

@@ -2,7 +2,7 @@ package schemas
 
 import "callstitch/processor/call"
 
-func describeEvent(w writer, e *call.Event) {
+func describeEvent(w writer, e *call.EventRecord) {
 	w.hex("event_id", e.ID[:])
 	w.text("tenant_id", e.Tenant)
 	w.text("provider", e.Provider.String())
@@ -46,7 +46,7 @@ func describeEvent(w writer, e *call.Event) {
 	w.optText("transfer_target_raw", e.TransferTarget)
 	w.boolean("late", e.Late)
 	w.integer("lateness_ms", longType, e.LatenessMS)
-	flags(w, "flags", e.Flags)
+	flags(w, "flags", e.Flags|e.Remarks)
 	w.text("src_topic", e.Source.Topic)
 	w.integer("src_partition", intType, int64(e.Source.Partition))
 	w.integer("src_offset", longType, e.Source.Offset)

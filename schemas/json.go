@@ -12,7 +12,7 @@ import (
 // AppendJSON appends the value as one JSON object with the field names of its
 // schema, in that order: instants as epoch milliseconds, null for null. A value
 // that has no subject is an error of the caller and becomes null.
-func AppendJSON(dst []byte, value any) []byte {
+func AppendJSON(dst []byte, value call.Output) []byte {
 	if _, ok := Of(value); !ok {
 		return append(dst, "null"...)
 	}

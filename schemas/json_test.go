@@ -55,11 +55,11 @@ func TestAppendJSONEmpty(t *testing.T) {
 // What was not observed is null, and nothing else is.
 func TestNulls(t *testing.T) {
 	for _, c := range []struct {
-		value       any
+		value       call.Output
 		null, known []string
 	}{
 		{
-			&call.Event{},
+			&call.EventRecord{Event: &call.Event{}},
 			[]string{
 				"scope", "event_time", "event_time_src", "event_time_precision_ms", "reported_at", "ingested_at",
 				"from_raw", "from_e164", "from_kind", "q850_cause", "q850_src", "provider_duration_s", "recording_status", "transfer_type",
@@ -67,10 +67,10 @@ func TestNulls(t *testing.T) {
 			[]string{"tenant_id", "event_type", "direction", "answered_by", "lateness_ms", "link_keys", "attributes", "processed_at"},
 		},
 		{
-			&call.Event{
+			&call.EventRecord{Event: &call.Event{
 				Time: call.Instant{Src: call.Ingest}, ReportedAt: -1, From: call.Party{Kind: call.App}, To: call.Party{Raw: "7"},
 				Ending: call.Ending{Q850: call.Code{Src: call.CodeMapped}}, ProviderDuration: call.Some(0),
-			},
+			}},
 			[]string{"from_raw", "to_e164", "started_at"},
 			[]string{"event_time", "event_time_precision_ms", "reported_at", "from_kind", "to_raw", "to_kind", "q850_cause", "provider_duration_s"},
 		},

@@ -10,7 +10,7 @@ import (
 )
 
 // native is the value as goavro encodes it: a map by field name.
-func native(value any) (map[string]any, error) {
+func native(value call.Output) (map[string]any, error) {
 	w := &nativeWriter{fields: map[string]any{}}
 	err := describe(w, value)
 	return w.fields, err

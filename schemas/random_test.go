@@ -15,10 +15,13 @@ import (
 // random draws a value of a subject. Any field may be empty; strings may hold
 // anything, invalid UTF-8 too. Attributes are sorted and their keys unique, as
 // decoders make them, and no more than attributesMax.
-func random(t *rapid.T, s Subject, attributesMax int) any {
+func random(t *rapid.T, s Subject, attributesMax int) call.Output {
 	value := s.empty()
 	v := reflect.ValueOf(value).Elem()
 	fill(t, v)
+	if r, ok := value.(*call.EventRecord); ok && r.Event == nil {
+		r.Event = new(call.Event)
+	}
 	if f := v.FieldByName("Attributes"); f.IsValid() {
 		attributes := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) call.Attribute {
 			return call.Attribute{Key: rapid.String().Draw(t, "key"), Value: text().Draw(t, "value")}

@@ -4,8 +4,8 @@ import "callstitch/processor/call"
 
 // sample is a fixed record of which every field is known, with one attribute:
 // the order of goavro's maps is not fixed. Numbers are fictional.
-func (s Subject) sample() any {
-	return [...]func() any{sampleEvent, sampleSession, sampleLeg, sampleAudit}[s]()
+func (s Subject) sample() call.Output {
+	return [...]func() call.Output{sampleEvent, sampleSession, sampleLeg, sampleAudit}[s]()
 }
 
 const sampleTime = 1767225600000 // 2026-01-01T00:00:00Z
@@ -25,8 +25,8 @@ var (
 	sampleSIP       = call.Code{N: 487, Src: call.CodeMapped}
 )
 
-func sampleEvent() any {
-	return &call.Event{
+func sampleEvent() call.Output {
+	return &call.EventRecord{Event: &call.Event{
 		ID: call.NewEventID(sampleB, "event-1"), IDKind: call.ExactID,
 		Tenant: "acme", Provider: sampleProvider, Scope: "eu-1", CallID: "call-b", Leg: sampleB,
 		Type: call.CallEnded, ProviderType: "call.hangup", ProviderState: "finished", ProviderID: "event-1",
@@ -50,11 +50,10 @@ func sampleEvent() any {
 		Links:      []call.Link{{Kind: call.Parent, Value: "call-a"}, {Kind: call.Tag, Value: "t"}},
 		Attributes: sampleAttribute, Flags: call.ClockSkew | call.ZonelessTime,
 		Source: call.Source{Topic: "call.raw", Partition: 3, Offset: 70_000}, SHA256: [32]byte{1, 2, 254, 255},
-		ProcessedAt: sampleTime + 61_200, Late: true, LatenessMS: 200,
-	}
+	}, ProcessedAt: sampleTime + 61_200, Late: true, LatenessMS: 200}
 }
 
-func sampleSession() any {
+func sampleSession() call.Output {
 	return &call.Session{
 		ID: sampleA, Tenant: "acme", Provider: sampleProvider, Account: "account-7",
 		State: call.Superseded, Revision: 3, Generation: 2, ChangeReason: call.ReasonSuperseded, Amended: true,
@@ -100,7 +99,7 @@ func sampleSession() any {
 	}
 }
 
-func sampleLeg() any {
+func sampleLeg() call.Output {
 	return &call.Leg{
 		ID: sampleB, SessionID: sampleA, Tenant: "acme", Provider: sampleProvider, Account: "account-7",
 		CallID: "call-b", ParentCallID: "call-a", ParentLeg: &sampleA, Role: call.TransferTarget,
@@ -120,7 +119,7 @@ func sampleLeg() any {
 	}
 }
 
-func sampleAudit() any {
+func sampleAudit() call.Output {
 	return &call.Audit{
 		Topic: "call.raw", Partition: 3, NextOffset: 70_001, Read: 1_000, Decoded: 900, Ignored: 60, Rejected: 40,
 		Events: 1_100, Accepted: 950, Duplicate: 120, Conflicting: 10, Late: 20, ClosedAt: sampleTime,

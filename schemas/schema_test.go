@@ -106,14 +106,15 @@ func unknown(v any, path string) (paths []string) {
 
 // unpublished are the facts that stay inside the program.
 var unpublished = map[string]string{
-	"Event.IDKind":             "a matter of dedup, not of the call",
-	"Event.Content":            "a hash for dedup",
-	"Event.Snapshot":           "evidence for another leg, which is published there",
-	"Event.QueuedAt":           "a session's queue_ms tells it",
-	"Event.Started.Precision":  "told for the event's own time only",
-	"Event.Ringing.Precision":  "as above",
-	"Event.Answered.Precision": "as above",
-	"Event.Ended.Precision":    "as above",
+	"EventRecord.Remarks":                  "one with the flags of the event, of which the sample has the one that is altered",
+	"EventRecord.Event.IDKind":             "a matter of dedup, not of the call",
+	"EventRecord.Event.Content":            "a hash for dedup",
+	"EventRecord.Event.Snapshot":           "evidence for another leg, which is published there",
+	"EventRecord.Event.QueuedAt":           "a session's queue_ms tells it",
+	"EventRecord.Event.Started.Precision":  "told for the event's own time only",
+	"EventRecord.Event.Ringing.Precision":  "as above",
+	"EventRecord.Event.Answered.Precision": "as above",
+	"EventRecord.Event.Ended.Precision":    "as above",
 
 	"Session.Started.Precision":          "as above",
 	"Session.Ringing.Precision":          "as above",

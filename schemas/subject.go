@@ -13,7 +13,7 @@ type Subject uint8
 
 // The subjects.
 const (
-	Events   Subject = iota // *call.Event
+	Events   Subject = iota // *call.EventRecord
 	Sessions                // *call.Session
 	Legs                    // *call.Leg
 	Audit                   // *call.Audit
@@ -29,9 +29,9 @@ func (s Subject) String() string { return subjectNames[s] }
 
 // Of says which subject a value of an output belongs to; a *call.Reject and
 // whatever else has none.
-func Of(value any) (Subject, bool) {
+func Of(value call.Output) (Subject, bool) {
 	switch value.(type) {
-	case *call.Event:
+	case *call.EventRecord:
 		return Events, true
 	case *call.Session:
 		return Sessions, true
@@ -64,9 +64,9 @@ func (s Subject) Schema() string {
 // SubjectName is the registry's name for the schema of a topic's values.
 func SubjectName(topic string) string { return topic + "-value" }
 
-func describe(w writer, value any) error {
+func describe(w writer, value call.Output) error {
 	switch v := value.(type) {
-	case *call.Event:
+	case *call.EventRecord:
 		describeEvent(w, v)
 	case *call.Session:
 		describeSession(w, v)

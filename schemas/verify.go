@@ -30,7 +30,7 @@ func (s Subject) verify() error {
 	if err != nil {
 		return err
 	}
-	for _, value := range []any{s.sample(), s.empty()} {
+	for _, value := range []call.Output{s.sample(), s.empty()} {
 		if err := compare(codec, value); err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (s Subject) verify() error {
 }
 
 // compare encodes the value with goavro and with AppendAvro.
-func compare(codec *goavro.Codec, value any) error {
+func compare(codec *goavro.Codec, value call.Output) error {
 	fields, err := native(value)
 	if err != nil {
 		return err
@@ -69,6 +69,6 @@ func difference(a, b []byte) int {
 }
 
 // empty is a record of which nothing is known: every optional field is null.
-func (s Subject) empty() any {
-	return [...]any{&call.Event{}, &call.Session{}, &call.Leg{}, &call.Audit{}}[s]
+func (s Subject) empty() call.Output {
+	return [...]call.Output{&call.EventRecord{Event: new(call.Event)}, &call.Session{}, &call.Leg{}, &call.Audit{}}[s]
 }

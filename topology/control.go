@@ -1,8 +1,8 @@
 package topology
 
 // control plants faults in tasks: each takes away one rule of the protocol, so
-// that the tests can show that the rule's absence does not go unnoticed. No
-// configuration reaches it; only the tests of this package do.
+// that the tests can show that the rule's absence does not go unnoticed. Only builds
+// with the tag controls look at it.
 type control struct {
 	ignoreFlight    bool // the relay does not hold its clock back for messages in flight
 	ignoreEnds      bool // a take-over does not wait for what the last owner had sent

@@ -176,7 +176,7 @@ func (t *DecodeTask) envelope(e *call.Event) Envelope {
 }
 
 func rejected(r Record, why *decode.Rejection) Output {
-	return Output{Sink: Rejects, Key: r.Key, Value: &call.Reject{
+	return Output{Key: r.Key, Value: &call.Reject{
 		Reason: why.Reason, Detail: why.Detail,
 		Source:    call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
 		Timestamp: r.Timestamp, Key: r.Key, Value: r.Value, Headers: r.Headers,
@@ -199,7 +199,7 @@ func (t *DecodeTask) Progress(idle bool, heard int64) Progress {
 	}
 	if p.Arrival != unheard {
 		p.Time = p.Arrival - 1
-		if t.control.vouchForLatest {
+		if controls && t.control.vouchForLatest {
 			p.Time = p.Arrival
 		}
 	}

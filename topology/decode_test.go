@@ -175,7 +175,7 @@ func TestReject(t *testing.T) {
 	var fx Effects
 	r := rawRecord(3, 77, []byte("{"))
 	task.Process(r, &fx)
-	if len(fx.Outputs) != 1 || fx.Outputs[0].Sink != Rejects {
+	if len(fx.Outputs) != 1 || fx.Outputs[0].Sink() != Rejects {
 		t.Fatalf("outputs %+v", fx.Outputs)
 	}
 	got := fx.Outputs[0].Value.(*call.Reject)

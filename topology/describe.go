@@ -25,12 +25,13 @@ type Node struct {
 	To     []string // names of the nodes that follow
 }
 
-// Description is the application's topology: its sub-topologies in order, each
+// Description is a drawing of the application's topology: its sub-topologies in order, each
 // with its nodes. Within a sub-topology records pass by function call, between
 // them through a topic.
 type Description [][]Node
 
-// Describe is the topology that the runtimes run.
+// Describe draws the topology. The runtimes do not read the drawing; a test holds it
+// against the topics that they write.
 func Describe(cfg *Config) Description {
 	var d Description
 	decode := []Node{
@@ -51,13 +52,13 @@ func Describe(cfg *Config) Description {
 		stitch = append(stitch, Node{Kind: SinkNode, Name: name, Topics: []string{topic}})
 	}
 	sink("messages-sink", cfg.ExchangeTopic())
-	sink("events-sink", cfg.Topics.Events)
-	sink("sessions-sink", cfg.Topics.Sessions)
-	if cfg.Stitch.Legs {
-		sink("legs-sink", cfg.Topics.Legs)
+	for _, s := range cfg.Sinks() {
+		name := s.String() + "-sink"
+		if s == Rejects {
+			name = "stitch-" + name // decode has one too
+		}
+		sink(name, cfg.Topics.Topic(s))
 	}
-	sink("audit-sink", cfg.Topics.Audit)
-	sink("stitch-rejects-sink", cfg.Topics.Rejects)
 	return append(d, decode, stitch)
 }
 

@@ -1,3 +1,5 @@
+//go:build controls
+
 package topology
 
 // The faults that the tests plant.

@@ -1,3 +1,5 @@
+//go:build controls
+
 package topology_test
 
 import (

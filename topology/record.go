@@ -14,25 +14,14 @@ type Record struct {
 	Headers   []call.Header
 }
 
-// Sink is an output topic.
-type Sink uint8
-
-// The sinks.
-const (
-	Events Sink = iota
-	Sessions
-	Legs
-	Rejects
-	Audit
-)
-
-// Output is one record for an output topic. Value is a *call.Event,
-// *call.Session, *call.Leg, *call.Reject or *call.Audit, as the sink says.
+// Output is one record for an output topic.
 type Output struct {
-	Sink  Sink
 	Key   []byte
-	Value any
+	Value call.Output
 }
+
+// Sink is where the record goes.
+func (o Output) Sink() Sink { return SinkOf(o.Value) }
 
 // Envelope is one record for the exchange.
 type Envelope struct {

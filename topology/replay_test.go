@@ -62,10 +62,10 @@ func TestReplay(t *testing.T) {
 }
 
 // published lists what was published of each event.
-func published(events []*call.Event) (list []string) {
+func published(events []*call.EventRecord) (list []string) {
 	for _, e := range events {
 		late := ""
-		if e.Flags.Has(call.LateAfterRetention) {
+		if e.Remarks.Has(call.LateAfterRetention) {
 			late = " late"
 		}
 		list = append(list, e.ID.String()+late)

@@ -270,17 +270,17 @@ func (t *StitchTask) process(r Record, fx *Effects) error {
 // its trig lies beyond the clock.
 func (t *StitchTask) event(e *call.Event, arrival int64) error {
 	trig := arrival
-	if t.clocks.leg != unheard && !t.control.trigFromArrival {
+	if t.clocks.leg != unheard && !(controls && t.control.trigFromArrival) {
 		trig = max(trig, t.clocks.leg+1)
 	}
 	source := TopicPartition{e.Source.Topic, e.Source.Partition}
-	outcome, err := t.machine.Event(e, arrival, trig)
+	r, outcome, err := t.machine.Event(e, arrival, trig)
 	if err != nil {
 		return err
 	}
 	t.account(source).count(outcome)
 	if t.trace != nil {
-		t.trace(Step{e, arrival, outcome})
+		t.trace(Step{r, outcome})
 	}
 	return nil
 }
@@ -312,7 +312,7 @@ func (t *StitchTask) tick(k *Tick, fx *Effects) error {
 // the largest: a clock goes back where a new message holds it.
 func (t *StitchTask) hear(c Clock) {
 	told := &t.clocks.tasks[c.Task]
-	if t.control.largestClock {
+	if controls && t.control.largestClock {
 		c.Time = max(c.Time, told.time)
 	}
 	*told = taskClock{c.Time, c.Position}
@@ -325,7 +325,7 @@ func (t *StitchTask) enter(a Answer, fx *Effects) {
 	closed := b.answer(a, t.cfg.ExchangePartitions)
 	t.store.Put(sourceKey(bookKey, a.Source), codec.Append(nil, b))
 	if closed != nil {
-		fx.Outputs = append(fx.Outputs, Output{Sink: Audit, Key: []byte(a.Source.String()), Value: audit(a.Source, closed)})
+		fx.Outputs = append(fx.Outputs, Output{Key: []byte(a.Source.String()), Value: audit(a.Source, closed)})
 	}
 }
 
@@ -379,13 +379,13 @@ func (t *StitchTask) emit(of stitch.Effects, fx *Effects) {
 		t.send(m, fx)
 	}
 	for _, e := range of.Events {
-		fx.Outputs = append(fx.Outputs, Output{Events, t.hexKey(e.Leg), e})
+		fx.Outputs = append(fx.Outputs, Output{t.hexKey(e.Leg), e})
 	}
 	for _, s := range of.Sessions {
-		fx.Outputs = append(fx.Outputs, Output{Sessions, t.hexKey(s.ID), s})
+		fx.Outputs = append(fx.Outputs, Output{t.hexKey(s.ID), s})
 	}
 	for _, l := range of.Legs {
-		fx.Outputs = append(fx.Outputs, Output{Legs, t.hexKey(l.ID), l})
+		fx.Outputs = append(fx.Outputs, Output{t.hexKey(l.ID), l})
 	}
 	for _, e := range of.Conflicts {
 		fx.Outputs = append(fx.Outputs, conflicting(e))
@@ -447,10 +447,10 @@ func (t *StitchTask) dirtyAccounts() (dirty []TopicPartition) {
 // where a new message holds it.
 func (t *StitchTask) reached() int64 {
 	r := t.clocks.leg
-	if least := t.flight.earliest(); least != math.MaxInt64 && !t.control.ignoreFlight {
+	if least := t.flight.earliest(); least != math.MaxInt64 && !(controls && t.control.ignoreFlight) {
 		r = min(r, least-1)
 	}
-	if !t.settled() && !t.control.ignoreEnds {
+	if !t.settled() && !(controls && t.control.ignoreEnds) {
 		r = min(r, t.held)
 	}
 	return r
@@ -560,9 +560,9 @@ func (t *StitchTask) Counts() (sum Counts) {
 
 // conflicting is the reject of an event whose id came before with other
 // content. Its raw bytes are in the source topic still.
-func conflicting(e *call.Event) Output {
+func conflicting(e *call.EventRecord) Output {
 	key := []byte(e.Leg.String())
-	return Output{Sink: Rejects, Key: key, Value: &call.Reject{
+	return Output{Key: key, Value: &call.Reject{
 		Reason: call.ConflictingID,
 		Detail: "an event with this id was accepted before with other content",
 		Source: e.Source, Timestamp: e.IngestedAt, Key: key, Value: schemas.AppendJSON(nil, e),

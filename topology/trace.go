@@ -7,8 +7,7 @@ import (
 
 // Step is what became of one event: what a run tells whoever explains it.
 type Step struct {
-	Event   *call.Event
-	Arrival int64 // epoch ms
+	*call.EventRecord
 	Outcome stitch.Outcome
 }
 

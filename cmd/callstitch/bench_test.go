@@ -70,7 +70,7 @@ func BenchmarkRetained(b *testing.B) {
 		legs := map[call.LegID]bool{}
 		before := heap()
 		rt := memory.New(memory.Config{Config: benchTopology}, func(o topology.Output) {
-			if e, ok := o.Value.(*call.Event); ok {
+			if e, ok := o.Value.(*call.EventRecord); ok {
 				legs[e.Leg] = true
 			}
 		})

@@ -11,7 +11,6 @@ import (
 	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/schemas"
-	"callstitch/topology"
 	"callstitch/topology/kafka"
 )
 
@@ -122,18 +121,12 @@ type subjectTopic struct {
 }
 
 // subjects are the schemas that a start needs, with their topics.
-func subjects(cfg *config.Config) []subjectTopic {
+func subjects(cfg *config.Config) (all []subjectTopic) {
 	t := cfg.Topology()
-	sinks := map[schemas.Subject]topology.Sink{
-		schemas.Events: topology.Events, schemas.Sessions: topology.Sessions,
-		schemas.Legs: topology.Legs, schemas.Audit: topology.Audit,
-	}
-	var all []subjectTopic
-	for _, s := range schemas.Subjects() {
-		if s == schemas.Legs && !cfg.Emit.Legs {
-			continue
+	for _, sink := range t.Sinks() {
+		if subject, avro := sink.Subject(); avro {
+			all = append(all, subjectTopic{subject, t.Topics.Topic(sink)})
 		}
-		all = append(all, subjectTopic{s, topicOf(t.Topics, sinks[s])})
 	}
 	return all
 }

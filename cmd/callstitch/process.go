@@ -132,7 +132,7 @@ func (p *printer) print(o topology.Output) {
 	if s, ok := o.Value.(*call.Session); ok && s.State == call.Final && !s.Amended {
 		p.sessions++
 	}
-	if p.err != nil || p.emit != "all" && p.emit != emits[emitOf[o.Sink]] {
+	if p.err != nil || p.emit != "all" && p.emit != o.Sink().String() {
 		return
 	}
 	p.line = p.line[:0]
@@ -141,16 +141,13 @@ func (p *printer) print(o topology.Output) {
 			Topic: p.topics.Rejects, Key: o.Key, Headers: slices.Concat(reject.Headers, topology.RejectHeaders(reject)), Value: reject.Value,
 		}, nil)
 	} else if p.emit == "all" {
-		p.line = appendWrapped(p.line, topicOf(p.topics, o.Sink), o)
+		p.line = appendWrapped(p.line, p.topics.Topic(o.Sink()), o)
 	} else {
 		p.line = schemas.AppendJSON(p.line, o.Value)
 	}
 	_, err := p.out.Write(append(p.line, '\n'))
 	p.note(err)
 }
-
-// emitOf is the index in emits of each sink.
-var emitOf = [...]int{topology.Sessions: 0, topology.Events: 1, topology.Legs: 2, topology.Rejects: 3, topology.Audit: 4}
 
 func (p *printer) flush() {
 	if p.err == nil {
@@ -162,13 +159,6 @@ func (p *printer) note(err error) {
 	if err != nil {
 		p.err = fmt.Errorf("write records: %w", err)
 	}
-}
-
-func topicOf(t topology.Topics, s topology.Sink) string {
-	return [...]string{
-		topology.Events: t.Events, topology.Sessions: t.Sessions, topology.Legs: t.Legs,
-		topology.Rejects: t.Rejects, topology.Audit: t.Audit,
-	}[s]
 }
 
 func appendWrapped(b []byte, topic string, o topology.Output) []byte {

@@ -3,6 +3,7 @@ package arch
 import (
 	"fmt"
 	"go/ast"
+	"go/build/constraint"
 	"go/importer"
 	"go/parser"
 	"go/token"
@@ -48,6 +49,18 @@ func (f *file) linesWith(mark string) map[int]bool {
 		}
 	}
 	return lines
+}
+
+// built reports whether the file is part of a build without tags of its own.
+func (f *file) built() bool {
+	for _, group := range f.syntax.Comments {
+		for _, c := range group.List {
+			if expr, err := constraint.Parse(c.Text); err == nil && c.Pos() < f.syntax.Package {
+				return expr.Eval(func(string) bool { return false })
+			}
+		}
+	}
+	return true
 }
 
 func parse(fset *token.FileSet, name string, src []byte) (*file, error) {
@@ -106,7 +119,7 @@ func typesOf(fset *token.FileSet, pkg string, files []*file, exports map[string]
 	}
 	var syntax []*ast.File
 	for _, f := range files {
-		if f.pkg == pkg && !f.test {
+		if f.pkg == pkg && !f.test && f.built() {
 			syntax = append(syntax, f.syntax)
 		}
 	}

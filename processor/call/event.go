@@ -118,11 +118,15 @@ type Event struct {
 
 	Source Source
 	SHA256 [32]byte // of the raw record's value
+}
 
-	// Set by the stitcher when it accepts the event.
-	ProcessedAt int64 // the arrival time that caused the output
+// EventRecord is an event as records show it: with what its arrival told.
+type EventRecord struct {
+	*Event
+	ProcessedAt int64 // its arrival time, which caused the output
 	Late        bool  // arrived after its session was FINAL, or after its leg's retention
 	LatenessMS  int64 // arrival minus event time; 0 where the event time is the arrival
+	Remarks     Flags // beside the event's own
 }
 
 // DecoderVersion is raised when a decoder's output changes for an input that

@@ -59,7 +59,6 @@ func fill(rng *rand.Rand, v reflect.Value) {
 func randomEvent(rng *rand.Rand) *Event {
 	e := new(Event)
 	fill(rng, reflect.ValueOf(e).Elem())
-	e.ProcessedAt, e.Late, e.LatenessMS = 0, false, 0
 	for _, i := range []*Instant{&e.Time, &e.Started, &e.Ringing, &e.Answered, &e.Ended} {
 		if rng.IntN(3) == 0 {
 			*i = Instant{}

@@ -10,11 +10,11 @@ import (
 )
 
 // Fold merges an accepted event. arrival is in epoch milliseconds.
-func (l *Leg) Fold(e *call.Event, arrival int64) {
+func (l *Leg) Fold(e *call.Event, arrival int64, late bool) {
 	if t := e.Time; t.Known() && t.Src != call.Ingest && t.At+max(1, int64(t.Precision)) <= l.newest {
 		l.OutOfOrder++
 	}
-	if e.Late {
+	if late {
 		l.Late++
 	}
 	l.mergePosition(e)

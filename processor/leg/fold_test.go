@@ -152,9 +152,9 @@ func TestHangupsKeepTheSmallestTimeOfEachContent(t *testing.T) {
 func TestKeypadInputDoesNotPushOutTheAnswer(t *testing.T) {
 	var l Leg
 	for i := range momentsMax + 20 {
-		l.Fold(happened(call.Bandwidth, "c", call.DTMF, float64(i)), 0)
+		l.Fold(happened(call.Bandwidth, "c", call.DTMF, float64(i)), 0, false)
 	}
-	l.Fold(happened(call.Bandwidth, "c", call.CallAnswered, 1000), 0)
+	l.Fold(happened(call.Bandwidth, "c", call.CallAnswered, 1000), 0, false)
 	if !slices.ContainsFunc(l.Moments, func(m Moment) bool { return m.Type == call.CallAnswered }) {
 		t.Error("the answer is not in the timeline")
 	}
@@ -165,8 +165,8 @@ func TestKeypadInputDoesNotPushOutTheAnswer(t *testing.T) {
 
 func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Opentact, "c", call.CallRinging, 1, func(e *call.Event) { e.Started = instant(call.Derived, 0) }), 0)
-	l.Fold(happened(call.Opentact, "c", call.CallInitiated, 2), 0)
+	l.Fold(happened(call.Opentact, "c", call.CallRinging, 1, func(e *call.Event) { e.Started = instant(call.Derived, 0) }), 0, false)
+	l.Fold(happened(call.Opentact, "c", call.CallInitiated, 2), 0, false)
 	if l.Started != instant(call.Reported, 2) {
 		t.Errorf("started %+v, want the reported instant", l.Started)
 	}
@@ -177,11 +177,11 @@ func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
 
 func TestDestroyedDoesNotMoveTheEnd(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Opentact, "c", call.CallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EventTime, 9) }), 0)
+	l.Fold(happened(call.Opentact, "c", call.CallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EventTime, 9) }), 0, false)
 	if l.End() != instant(call.EventTime, 9) {
 		t.Errorf("end %+v: destroyed alone must end the leg", l.End())
 	}
-	l.Fold(happened(call.Opentact, "c", call.CallEnded, 5), 0)
+	l.Fold(happened(call.Opentact, "c", call.CallEnded, 5), 0, false)
 	if l.End() != instant(call.Reported, 5) {
 		t.Errorf("end %+v, want the hang-up's", l.End())
 	}
@@ -189,15 +189,15 @@ func TestDestroyedDoesNotMoveTheEnd(t *testing.T) {
 
 func TestAMissedCallThatAnotherUserAnsweredGoesOn(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Sonetel, "c", call.CallMissed, 5), 0)
+	l.Fold(happened(call.Sonetel, "c", call.CallMissed, 5), 0, false)
 	if !l.Ended() || l.End() != instant(call.Reported, 5) {
 		t.Errorf("ended %v at %+v: a miss alone ends the call", l.Ended(), l.End())
 	}
-	l.Fold(happened(call.Sonetel, "c", call.CallAnswered, 7), 0)
+	l.Fold(happened(call.Sonetel, "c", call.CallAnswered, 7), 0, false)
 	if l.Ended() {
 		t.Error("ended, although another user answered")
 	}
-	l.Fold(happened(call.Sonetel, "c", call.CallEnded, 9), 0)
+	l.Fold(happened(call.Sonetel, "c", call.CallEnded, 9), 0, false)
 	if l.End() != instant(call.Reported, 9) {
 		t.Errorf("end %+v, want the hang-up's", l.End())
 	}
@@ -209,7 +209,7 @@ func TestTheCauseWithMoreFactsWins(t *testing.T) {
 	for _, order := range [][]*call.Event{{poor, rich}, {rich, poor}} {
 		var l Leg
 		for _, e := range order {
-			l.Fold(e, 0)
+			l.Fold(e, 0, false)
 		}
 		if why := l.Ending(); why.HangupCause != call.CauseBusy || why.Q850.N != 17 {
 			t.Errorf("cause %v, Q.850 %v", why.HangupCause, why.Q850)
@@ -226,7 +226,7 @@ func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
 	if l.ID != call.NewLegID("default", call.Opentact, "", "p") {
 		t.Error("a leg known only from a copy has no id")
 	}
-	l.Fold(happened(call.Opentact, "p", call.CallInitiated, 3, called("+15550100001", "+15550100002")), 0)
+	l.Fold(happened(call.Opentact, "p", call.CallInitiated, 3, called("+15550100001", "+15550100002")), 0, false)
 	if l.From.Value.Raw != "+15550100001" || l.Started.Src != call.Reported {
 		t.Errorf("from %q, started %+v: want the leg's own", l.From.Value.Raw, l.Started)
 	}
@@ -255,7 +255,7 @@ func TestTheCauseOfACopyYieldsToTheLegsOwn(t *testing.T) {
 		if why := l.Ending(); why.HangupCause != call.CauseNormal || why.Q850.N != 16 {
 			t.Errorf("copies tell %v, Q.850 %v", why.HangupCause, why.Q850)
 		}
-		l.Fold(own, 0)
+		l.Fold(own, 0, false)
 		l.Witness(copies[0], 0)
 		if why := l.Ending(); why.HangupCause != call.CauseUnknown || why.Q850.Known() {
 			t.Errorf("the leg's own event tells %v, Q.850 %v", why.HangupCause, why.Q850)
@@ -284,7 +284,7 @@ func TestHoldsUntil(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var l Leg
 			for i, typ := range tt.typ {
-				l.Fold(happened(call.Stringee, "c", typ, float64(i)), arrival)
+				l.Fold(happened(call.Stringee, "c", typ, float64(i)), arrival, false)
 			}
 			if got := l.HoldsUntil(storyTimeouts); got != tt.want {
 				t.Errorf("%d, want %d", got, tt.want)
@@ -296,7 +296,7 @@ func TestHoldsUntil(t *testing.T) {
 func TestOutOfOrderIsCounted(t *testing.T) {
 	var l Leg
 	for _, s := range []float64{1, 5, 3, 5, 4} {
-		l.Fold(happened(call.Opentact, "c", call.DTMF, s), 0)
+		l.Fold(happened(call.Opentact, "c", call.DTMF, s), 0, false)
 	}
 	if l.OutOfOrder != 2 {
 		t.Errorf("%d out of order, want the two that are older than the newest", l.OutOfOrder)
@@ -316,7 +316,7 @@ func BenchmarkFold(b *testing.B) {
 		if i == len(events) {
 			i, l = 0, Leg{}
 		}
-		l.Fold(events[i], 1)
+		l.Fold(events[i], 1, false)
 		i++
 	}
 }

@@ -26,7 +26,7 @@ func reload(t interface{ Fatalf(string, ...any) }, l *Leg) *Leg {
 
 func TestACorruptLegIsAnError(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
+	l.Fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5, false)
 	w := codec.NewWriter(nil)
 	l.Visit(w)
 	for n := range w.Buf {
@@ -40,7 +40,7 @@ func TestACorruptLegIsAnError(t *testing.T) {
 
 func FuzzLegCodec(f *testing.F) {
 	var l Leg
-	l.Fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5)
+	l.Fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5, false)
 	w := codec.NewWriter(nil)
 	l.Visit(w)
 	f.Add(w.Buf)
@@ -67,7 +67,7 @@ func typicalLeg() *Leg {
 		if e.Type == call.CallEnded {
 			e.ProviderCause = "NORMAL_CLEARING"
 		}
-		l.Fold(e, e.IngestedAt)
+		l.Fold(e, e.IngestedAt, false)
 	}
 	return l
 }

@@ -44,7 +44,7 @@ func (b *legBook) take(e *call.Event) {
 	switch content, known := b.seen[e.ID]; {
 	case !known:
 		b.seen[e.ID] = e.Content
-		l.Fold(e, e.IngestedAt)
+		l.Fold(e, e.IngestedAt, false)
 		b.arrived(e.Leg, e)
 	case content == e.Content:
 		l.Repeat(e)

@@ -45,7 +45,7 @@ func (b *legBook) take(e *call.Event) {
 	switch content, known := b.seen[e.ID]; {
 	case !known:
 		b.seen[e.ID] = e.Content
-		l.Fold(e, e.IngestedAt)
+		l.Fold(e, e.IngestedAt, false)
 	case content == e.Content:
 		l.Repeat(e)
 	case e.IDKind == call.SemanticID:

@@ -3,8 +3,8 @@ package stitch
 import "callstitch/processor/call"
 
 // Control plants faults: each takes away one rule of the protocol, so that the
-// tests of package topology can show that its absence does not go unnoticed. No
-// configuration reaches it.
+// tests of package topology can show that its absence does not go unnoticed. Only
+// builds with the tag controls look at it: see the constant.
 type Control struct {
 	ForgetPublished bool // ABSORB does not say what was published
 	FirstEvent      bool // a leg's first instant is that of the event that came first, not the smallest

@@ -30,7 +30,7 @@ func TestLongCall(t *testing.T) {
 		state := mapState{}
 		m := New(testConfig, state)
 		outcome := func(n int) Outcome {
-			o, _ := m.Event(legEvent("c", n), 1_700_000_000_000, 1_700_000_000_000)
+			_, o, _ := m.Event(legEvent("c", n), 1_700_000_000_000, 1_700_000_000_000)
 			if n%batch == 0 {
 				m.Settle(Clocks{math.MinInt64, math.MinInt64}, 1)
 				m.Flush()
@@ -160,15 +160,15 @@ func TestLateIsByArrival(t *testing.T) {
 	const start, ahead = int64(1_700_000_000_000), int64(2 * 60 * 60 * 1000)
 	m.Event(legEvent("c", 0), start, start)
 	e := legEvent("c", 1)
-	if _, err := m.Event(e, start+1000, start+ahead); err != nil || e.Late {
+	if r, _, err := m.Event(e, start+1000, start+ahead); err != nil || r.Late {
 		t.Error("an event in its leg's time is late because its trig is not")
 	}
 	expires := start + 1000 + m.keep()
-	if o, err := m.Event(legEvent("c", 2), expires, expires+ahead); err != nil || o != Accepted {
+	if _, o, err := m.Event(legEvent("c", 2), expires, expires+ahead); err != nil || o != Accepted {
 		t.Errorf("outcome %d at the end of the retention, want accepted", o)
 	}
 	expires += m.keep()
-	if o, err := m.Event(legEvent("c", 3), expires+1, expires+1); err != nil || o != Late {
+	if _, o, err := m.Event(legEvent("c", 3), expires+1, expires+1); err != nil || o != Late {
 		t.Errorf("outcome %d after the retention, want late", o)
 	}
 }
@@ -191,17 +191,17 @@ func TestLate(t *testing.T) {
 		t.Fatalf("got %d sessions at the time-out, want one", len(fx.Sessions))
 	}
 	late := legEvent("c", 1)
-	if o, err := m.Event(late, start+2*day, start+2*day); err != nil || o != Late {
+	if _, o, err := m.Event(late, start+2*day, start+2*day); err != nil || o != Late {
 		t.Fatalf("outcome %d, want late", o)
 	}
-	if fx := settle(start + 2*day); len(fx.Events) != 1 || !late.Flags.Has(call.LateAfterRetention) || len(fx.Sessions) != 0 {
+	if fx := settle(start + 2*day); len(fx.Events) != 1 || !fx.Events[0].Remarks.Has(call.LateAfterRetention) || len(fx.Sessions) != 0 {
 		t.Errorf("late event: %d events, flags %v, %d sessions", len(fx.Events), late.Flags.Words(), len(fx.Sessions))
 	}
 	settle(start + 10*day)
 	if len(state) != 0 {
 		t.Fatalf("the stub is still there: %d keys", len(state))
 	}
-	if o, err := m.Event(legEvent("c", 2), start+10*day, start+10*day); err != nil || o != Accepted {
+	if _, o, err := m.Event(legEvent("c", 2), start+10*day, start+10*day); err != nil || o != Accepted {
 		t.Errorf("outcome %d, want accepted: nothing is remembered", o)
 	}
 }

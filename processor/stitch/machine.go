@@ -48,25 +48,27 @@ func New(cfg Config, state State) *Machine {
 	return &Machine{cfg: cfg, state: state, nodes: make(map[call.NodeID]*node)}
 }
 
-// Event takes an event at the leg that it names. Arrival is its arrival time;
-// trig is max(arrival, leg clock + 1 ms), for every message that it causes.
-func (m *Machine) Event(e *call.Event, arrival, trig int64) (Outcome, error) {
-	outcome := m.event(e, arrival, trig)
-	return outcome, m.unreadable
+// Event takes an event at the leg that it names, and returns its record with what
+// became of it. Arrival is its arrival time; trig is max(arrival, leg clock + 1 ms),
+// for every message that it causes.
+func (m *Machine) Event(e *call.Event, arrival, trig int64) (*call.EventRecord, Outcome, error) {
+	r := &call.EventRecord{Event: e, ProcessedAt: arrival}
+	if e.Time.Known() && e.Time.Src != call.Ingest {
+		r.LatenessMS = max(arrival-e.Time.At, 0)
+	}
+	outcome := m.event(r, trig)
+	return r, outcome, m.unreadable
 }
 
-func (m *Machine) event(e *call.Event, arrival, trig int64) Outcome {
+func (m *Machine) event(r *call.EventRecord, trig int64) Outcome {
+	e, arrival := r.Event, r.ProcessedAt
 	n := m.node(call.LegNode(e.Leg))
-	e.ProcessedAt = arrival
-	if e.Time.Known() && e.Time.Src != call.Ingest {
-		e.LatenessMS = max(arrival-e.Time.At, 0)
-	}
 	late := n.exp != 0 && arrival > n.exp
-	if m.control.LateByTimer {
+	if controls && m.control.LateByTimer {
 		late = n.stub
 	}
 	if late {
-		return m.late(e)
+		return m.late(r)
 	}
 	if n.leg == nil {
 		n.leg = new(leg.Leg)
@@ -74,16 +76,16 @@ func (m *Machine) event(e *call.Event, arrival, trig int64) Outcome {
 	m.loadIDs(n)
 	id := newKnownID(e)
 	if known, ok := n.ids.find(id.id); ok {
-		return m.again(n, e, known.content == id.content, arrival, trig)
+		return m.again(n, r, known.content == id.content, trig)
 	}
-	e.Late = n.leg.Events > 0 && arrival > n.leg.HoldsUntil(m.cfg.timeouts())
+	r.Late = n.leg.Events > 0 && arrival > n.leg.HoldsUntil(m.cfg.timeouts())
 	m.remember(n, id)
 	earliest := n.leg.Earliest
-	n.leg.Fold(e, arrival)
-	if m.control.FirstEvent && earliest != 0 {
+	n.leg.Fold(e, arrival, r.Late)
+	if controls && m.control.FirstEvent && earliest != 0 {
 		n.leg.Earliest = earliest
 	}
-	m.effects.Events = append(m.effects.Events, e)
+	m.effects.Events = append(m.effects.Events, r)
 	n.exp = max(n.exp, arrival+m.keep())
 	m.learned(n, e, arrival, trig)
 	return Accepted
@@ -91,10 +93,9 @@ func (m *Machine) event(e *call.Event, arrival, trig int64) Outcome {
 
 // late publishes an event whose leg is past its retention; it changes no
 // session and keeps nothing alive.
-func (m *Machine) late(e *call.Event) Outcome {
-	e.Late = true
-	e.Flags |= call.LateAfterRetention
-	m.effects.Events = append(m.effects.Events, e)
+func (m *Machine) late(r *call.EventRecord) Outcome {
+	r.Late, r.Remarks = true, call.LateAfterRetention
+	m.effects.Events = append(m.effects.Events, r)
 	return Late
 }
 
@@ -102,7 +103,8 @@ func (m *Machine) late(e *call.Event) Outcome {
 // something new only where the Kafka timestamp is the only clock, a variant may
 // say anything, and a conflict leaves its mark on the record. None of them
 // keeps the leg alive: only accepted events do.
-func (m *Machine) again(n *node, e *call.Event, same bool, arrival, trig int64) Outcome {
+func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig int64) Outcome {
+	e, arrival := r.Event, r.ProcessedAt
 	switch {
 	case same:
 		n.leg.Repeat(e)
@@ -119,7 +121,7 @@ func (m *Machine) again(n *node, e *call.Event, same bool, arrival, trig int64) 
 		return Duplicate
 	default:
 		n.leg.Conflict()
-		m.effects.Conflicts = append(m.effects.Conflicts, e)
+		m.effects.Conflicts = append(m.effects.Conflicts, r)
 		n.gate = max(n.gate, trig)
 		m.grown(n, trig)
 		return Conflicting
@@ -218,7 +220,7 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig int64) {
 		members = append([]member{{id: n.id.Leg(), v: n.v, leg: n.leg, row: n.row}}, members...)
 	}
 	published, dropped := n.published, n.members.dropped
-	if m.control.ForgetPublished {
+	if controls && m.control.ForgetPublished {
 		published = nil
 	}
 	m.dropMembers(n)
@@ -255,7 +257,7 @@ func (m *Machine) Receive(msg Message) error {
 		m.onFull(n, msg.Trig)
 	case witnessMessage:
 		m.onWitness(n, b, msg.Trig)
-	case shortCutMessage:
+	default:
 		n.onShortCut(b)
 	}
 	return m.unreadable
@@ -305,7 +307,7 @@ func (m *Machine) onAbsorb(n *node, b *body, trig int64) {
 	m.loadMembers(n)
 	for _, l := range b.members {
 		m.absorbMember(n, l)
-		if m.control.ShortCut && b.kind == absorbMessage {
+		if controls && m.control.ShortCut && b.kind == absorbMessage {
 			m.sendShortCut(n, l, trig)
 		}
 	}

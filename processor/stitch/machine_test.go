@@ -365,7 +365,7 @@ func TestConflictWaitsForMessages(t *testing.T) {
 	if fx := settled(m, start, start); len(fx.Sessions) != 1 {
 		t.Fatalf("%d records of the event, want 1", len(fx.Sessions))
 	}
-	if o, err := m.Event(event(2), start+500, start+500); err != nil || o != Conflicting {
+	if _, o, err := m.Event(event(2), start+500, start+500); err != nil || o != Conflicting {
 		t.Fatalf("outcome %d, want conflicting", o)
 	}
 	if fx := settled(m, start+499, start+499); len(fx.Sessions) != 0 {
@@ -396,7 +396,7 @@ func TestAbsorbedAfterItsMember(t *testing.T) {
 	m.Event(root, start, start)
 	settled(m, start, start)
 	joined := member{id: other.Leg, v: 1, leg: new(leg.Leg)}
-	joined.leg.Fold(other, start)
+	joined.leg.Fold(other, start, false)
 	if fx := receive(&body{kind: summaryMessage, members: []member{joined}}); len(fx.Sessions) != 1 || fx.Sessions[0].LegCount != 2 {
 		t.Fatalf("%d records of the member, want one of two legs", len(fx.Sessions))
 	}

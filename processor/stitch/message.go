@@ -45,7 +45,7 @@ func (b *body) Visit(c *codec.Codec) {
 	c.Int64(&b.exp)
 	c.Int64(&b.gate)
 	switch b.kind {
-	case unionMessage, shortCutMessage:
+	case unionMessage:
 		c.Raw(b.root[:])
 		c.Raw(b.asker[:])
 	case summaryMessage:
@@ -64,7 +64,11 @@ func (b *body) Visit(c *codec.Codec) {
 	case 0:
 		c.Fail(codec.ErrCorrupt)
 	default:
-		c.Fail(codec.ErrNewerState)
+		if !controls || b.kind != shortCutMessage {
+			c.Fail(codec.ErrNewerState)
+			return
+		}
+		c.Raw(b.root[:])
 	}
 }
 

@@ -64,7 +64,7 @@ func (m *Machine) freeStub(n *node, session int64) {
 // and sets the timer for what must wait.
 func (m *Machine) review(n *node, now Clocks) {
 	sole := n.sole()
-	if !sole && now.Session < n.gate && !m.control.NoGate {
+	if !sole && now.Session < n.gate && !(controls && m.control.NoGate) {
 		// A message caused at or before the gate may be in flight and move the
 		// session under another root: no record may appear under this id yet.
 		n.wait(timer{at: n.gate})

@@ -68,10 +68,10 @@ const (
 // Effects is what a machine asks of its task, in order.
 type Effects struct {
 	Messages  []Message
-	Events    []*call.Event // accepted and late ones
+	Events    []*call.EventRecord // accepted and late ones
 	Sessions  []*call.Session
 	Legs      []*call.Leg
-	Conflicts []*call.Event // to be rejected with ID_CONFLICT
+	Conflicts []*call.EventRecord // to be rejected with ID_CONFLICT
 }
 
 // Clocks are the two clocks of a task, in epoch milliseconds of arrival time;

@@ -154,7 +154,7 @@ func (m *meter) committed(outputs []topology.Output, status *kafka.Status) {
 	defer m.mu.Unlock()
 	for i := range outputs {
 		switch v := outputs[i].Value.(type) {
-		case *call.Event:
+		case *call.EventRecord:
 			m.now.Done++
 		case *call.Audit:
 			book := fmt.Sprint(v.Topic, v.Partition)

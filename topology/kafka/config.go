@@ -145,20 +145,3 @@ func (c *Config) rawTopics() []string {
 	}
 	return topics
 }
-
-// sinkTopics lists the output topics that are written.
-func (c *Config) sinkTopics() []string {
-	topics := []string{c.Topics.Events, c.Topics.Sessions, c.Topics.Rejects, c.Topics.Audit}
-	if c.Stitch.Legs {
-		topics = append(topics, c.Topics.Legs)
-	}
-	return topics
-}
-
-// sinkTopic is the topic of a sink.
-func (c *Config) sinkTopic(s topology.Sink) string {
-	return [...]string{
-		topology.Events: c.Topics.Events, topology.Sessions: c.Topics.Sessions, topology.Legs: c.Topics.Legs,
-		topology.Rejects: c.Topics.Rejects, topology.Audit: c.Topics.Audit,
-	}[s]
-}

@@ -166,16 +166,23 @@ func resource(t *testing.T, cfg *Config, named string) *kadm.ACLBuilder {
 	case strings.HasPrefix(named, "topic `<application_id>-stitch-changelog`"):
 		return acl.Topics(cfg.ChangelogTopic())
 	case strings.HasPrefix(named, "each output topic"):
-		return acl.Topics(cfg.sinkTopics()...)
+		return acl.Topics(sinkTopics(cfg)...)
 	case strings.HasPrefix(named, "group `<application_id>`"):
 		return acl.Groups(testApp)
 	case strings.HasPrefix(named, "transactional id, prefix"):
 		return acl.TransactionalIDs(testApp + "-").ResourcePatternType(kadm.ACLPatternPrefixed)
 	case strings.HasPrefix(named, "these topics"):
-		return acl.Topics(append(cfg.sinkTopics(), cfg.ExchangeTopic(), cfg.ChangelogTopic())...)
+		return acl.Topics(append(sinkTopics(cfg), cfg.ExchangeTopic(), cfg.ChangelogTopic())...)
 	case strings.HasPrefix(named, "readers"):
-		return kadm.NewACLs().Allow("User:reader").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral).Topics(cfg.sinkTopics()...)
+		return kadm.NewACLs().Allow("User:reader").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral).Topics(sinkTopics(cfg)...)
 	}
 	t.Fatalf("the table of rights names an unknown resource: %s", named)
 	return nil
+}
+
+func sinkTopics(cfg *Config) (topics []string) {
+	for _, s := range cfg.Sinks() {
+		topics = append(topics, cfg.Topics.Topic(s))
+	}
+	return topics
 }

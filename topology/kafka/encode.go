@@ -19,7 +19,7 @@ import (
 // a registry that is down later changes nothing. Each worker has its own.
 type encoder struct {
 	cfg         *Config
-	ids         map[schemas.Subject]int
+	ids         [topology.SinkCount]int
 	rejectLimit int
 	chunk       []byte       // what is left of the memory that values are cut from
 	records     []kgo.Record // what is left of those to be handed out
@@ -27,27 +27,23 @@ type encoder struct {
 
 // newEncoder fetches the schema ids of all output topics.
 func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry, rejectLimit int) (*encoder, error) {
-	e := &encoder{cfg: cfg, ids: make(map[schemas.Subject]int), rejectLimit: rejectLimit}
-	for _, s := range schemas.Subjects() {
-		if s == schemas.Legs && !cfg.Stitch.Legs {
+	e := &encoder{cfg: cfg, rejectLimit: rejectLimit}
+	fetch := registry.Lookup
+	if cfg.Registry.AutoRegister {
+		fetch = registry.Register
+	}
+	for _, sink := range cfg.Sinks() {
+		subject, avro := sink.Subject()
+		if !avro {
 			continue
 		}
-		fetch := registry.Lookup
-		if cfg.Registry.AutoRegister {
-			fetch = registry.Register
-		}
-		id, err := fetch(ctx, s, cfg.sinkTopic(subjectSinks[s]))
+		id, err := fetch(ctx, subject, cfg.Topics.Topic(sink))
 		if err != nil {
 			return nil, err
 		}
-		e.ids[s] = id
+		e.ids[sink] = id
 	}
 	return e, nil
-}
-
-var subjectSinks = map[schemas.Subject]topology.Sink{
-	schemas.Events: topology.Events, schemas.Sessions: topology.Sessions,
-	schemas.Legs: topology.Legs, schemas.Audit: topology.Audit,
 }
 
 // schemaRegistry is what the runtime needs of a schema registry.
@@ -72,19 +68,17 @@ func (e *encoder) record(o topology.Output) (*kgo.Record, error) {
 	if r, ok := o.Value.(*call.Reject); ok {
 		return e.reject(r), nil
 	}
-	subject, ok := schemas.Of(o.Value)
-	if !ok {
-		return nil, fmt.Errorf("encode %T for %s: it has no schema", o.Value, e.cfg.sinkTopic(o.Sink))
-	}
-	value, err := e.avro(e.ids[subject], o.Value)
+	sink := o.Sink()
+	topic := e.cfg.Topics.Topic(sink)
+	value, err := e.avro(e.ids[sink], o.Value)
 	if err != nil {
-		return nil, fmt.Errorf("encode %T for %s: %w", o.Value, e.cfg.sinkTopic(o.Sink), err)
+		return nil, fmt.Errorf("encode a record for %s: %w", topic, err)
 	}
-	return e.next(e.cfg.sinkTopic(o.Sink), 0, o.Key, value), nil
+	return e.next(topic, 0, o.Key, value), nil
 }
 
 // avro is the value of an output in Confluent's wire format.
-func (e *encoder) avro(id int, value any) ([]byte, error) {
+func (e *encoder) avro(id int, value call.Output) ([]byte, error) {
 	if cap(e.chunk) < valueChunk/16 {
 		e.chunk = make([]byte, 0, valueChunk)
 	}

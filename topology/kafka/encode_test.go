@@ -28,7 +28,7 @@ func headersOf(rec *kgo.Record) map[string]string {
 }
 
 func TestRejectKeepsTheRecord(t *testing.T) {
-	rec, err := rejectEncoder(rejectsMaxBytes).record(topology.Output{Sink: topology.Rejects, Value: &call.Reject{
+	rec, err := rejectEncoder(rejectsMaxBytes).record(topology.Output{Value: &call.Reject{
 		Reason: call.MalformedJSON, Detail: "unexpected end at byte 3",
 		Source:    call.Source{Topic: "call.raw", Partition: 2, Offset: 17},
 		Timestamp: 1_772_442_000_123, Key: []byte("key"), Value: []byte(`{"x`),
@@ -63,7 +63,7 @@ func TestRejectAlwaysFits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			const limit = 1 << 20
-			rec, err := rejectEncoder(limit).record(topology.Output{Sink: topology.Rejects, Value: &c.reject})
+			rec, err := rejectEncoder(limit).record(topology.Output{Value: &c.reject})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -84,8 +84,8 @@ func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Fi
 	for _, t := range cfg.rawTopics() {
 		need[t] = []int{3}
 	}
-	for _, t := range cfg.sinkTopics() {
-		need[t] = []int{4}
+	for _, s := range cfg.Sinks() {
+		need[cfg.Topics.Topic(s)] = []int{4}
 	}
 	req := kmsg.NewPtrMetadataRequest()
 	req.IncludeTopicAuthorizedOperations = true

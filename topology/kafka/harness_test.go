@@ -215,7 +215,7 @@ func (c *collector) take(outputs []topology.Output) {
 			}
 			c.revision[key] = true
 			c.sessions.Put(v)
-		case *call.Event:
+		case *call.EventRecord:
 			c.events++
 		case *call.Reject:
 			c.rejects++

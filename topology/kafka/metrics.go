@@ -86,11 +86,6 @@ func (m *metrics) hooks() []kgo.Hook {
 	return []kgo.Hook{kprom.NewMetrics("callstitch", kprom.Subsystem("kafka"), kprom.Registerer(m.registerer), kprom.WithClientLabel())}
 }
 
-var sinkNames = [...]string{
-	topology.Events: "events", topology.Sessions: "sessions", topology.Legs: "legs",
-	topology.Rejects: "rejects", topology.Audit: "audit",
-}
-
 // committed counts a transaction that committed, by the partitions that it
 // touched and its outputs; nothing else is counted.
 func (m *metrics) committed(touched []*partition, outputs []topology.Output) {
@@ -103,9 +98,9 @@ func (m *metrics) committed(touched []*partition, outputs []topology.Output) {
 		p.duplicates = r.Counts.Duplicate
 	}
 	for _, o := range outputs {
-		m.outputs.WithLabelValues(sinkNames[o.Sink]).Inc()
+		m.outputs.WithLabelValues(o.Sink().String()).Inc()
 		switch v := o.Value.(type) {
-		case *call.Event:
+		case *call.EventRecord:
 			if v.IngestedAt > 0 {
 				m.endToEnd.Observe(float64(now-v.IngestedAt) / 1000)
 			}

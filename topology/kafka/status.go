@@ -70,7 +70,7 @@ type Snapshot struct {
 
 	Commits    int64
 	LastCommit time.Time // zero before the first
-	Outputs    [len(sinkNames)]int64
+	Outputs    [topology.SinkCount]int64
 }
 
 func (s Snapshot) count(node string, restoring bool) (n int) {
@@ -105,7 +105,7 @@ type Status struct {
 
 	commits    int64
 	lastCommit time.Time
-	outputs    [len(sinkNames)]int64
+	outputs    [topology.SinkCount]int64
 }
 
 type workerStatus struct {
@@ -221,7 +221,7 @@ func (s *Status) committed(outputs []topology.Output) {
 	s.commits++
 	s.lastCommit = time.Now()
 	for _, o := range outputs {
-		s.outputs[o.Sink]++
+		s.outputs[o.Sink()]++
 	}
 }
 

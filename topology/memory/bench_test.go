@@ -30,7 +30,7 @@ func BenchmarkProcess(b *testing.B) {
 	for b.Loop() {
 		r := memory.New(memory.Config{Config: topology.Config{ExchangePartitions: 8, Stitch: production}},
 			func(o topology.Output) {
-				if o.Sink == topology.Sessions {
+				if o.Sink() == topology.Sessions {
 					line = schemas.AppendJSON(line[:0], o.Value)
 				}
 			})

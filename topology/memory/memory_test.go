@@ -22,7 +22,7 @@ import (
 func run(t *testing.T, cfg memory.Config, records []topologytest.Raw) (lines []string, runtime *memory.Runtime) {
 	t.Helper()
 	r := memory.New(cfg, func(o topology.Output) {
-		lines = append(lines, fmt.Sprintf("%d %s %s", o.Sink, o.Key, text(o.Value)))
+		lines = append(lines, fmt.Sprintf("%d %s %s", o.Sink(), o.Key, text(o.Value)))
 	})
 	for i, rec := range records {
 		rec.Offset = int64(i)
@@ -36,7 +36,7 @@ func run(t *testing.T, cfg memory.Config, records []topologytest.Raw) (lines []s
 	return lines, r
 }
 
-func text(v any) string {
+func text(v call.Output) string {
 	if r, ok := v.(*call.Reject); ok {
 		return fmt.Sprintf("%s %s %s %v", r.Reason, r.Key, r.Value, r.Headers)
 	}

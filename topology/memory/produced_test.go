@@ -155,7 +155,7 @@ func stories(t *testing.T) map[string]string {
 			if r, ok := o.Value.(*call.Reject); ok {
 				note("reject_reason = " + r.Reason.String())
 			}
-			if e, ok := o.Value.(*call.Event); ok {
+			if e, ok := o.Value.(*call.EventRecord); ok {
 				note(e.Provider.String() + " sends " + e.ProviderType)
 				note(e.Provider.String() + " sends " + e.ProviderState)
 			}

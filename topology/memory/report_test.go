@@ -19,7 +19,7 @@ import (
 type report struct {
 	*story
 	names     map[call.LegID]string
-	events    []*call.Event
+	events    []*call.EventRecord
 	revisions []*call.Session
 	last      map[call.LegID]*call.Session
 	rows      map[call.LegID]*call.Leg
@@ -37,7 +37,7 @@ func newReport(s *story) *report {
 // take keeps an output.
 func (r *report) take(o topology.Output) {
 	switch v := o.Value.(type) {
-	case *call.Event:
+	case *call.EventRecord:
 		r.events = append(r.events, v)
 		r.names[v.Leg] = v.CallID
 	case *call.Session:
@@ -90,9 +90,9 @@ func (r *report) listEvents() {
 	if r.hides("events") {
 		return
 	}
-	slices.SortStableFunc(r.events, func(a, b *call.Event) int { return cmp.Compare(a.Source.Offset, b.Source.Offset) })
+	slices.SortStableFunc(r.events, func(a, b *call.EventRecord) int { return cmp.Compare(a.Source.Offset, b.Source.Offset) })
 	for _, e := range r.events {
-		remarks := words(e.Flags)
+		remarks := words(e.Flags | e.Remarks)
 		if e.Late {
 			remarks = fmt.Sprintf(" late by %d ms", e.LatenessMS) + remarks
 		}

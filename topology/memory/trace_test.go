@@ -36,7 +36,7 @@ func TestLookingChangesNothing(t *testing.T) {
 			legs[s.Event.Leg] = true
 		}
 		runtime = memory.New(cfg, func(o topology.Output) {
-			got = append(got, fmt.Sprintf("%d %s %s", o.Sink, o.Key, text(o.Value)))
+			got = append(got, fmt.Sprintf("%d %s %s", o.Sink(), o.Key, text(o.Value)))
 		})
 		for i, rec := range records {
 			rec.Offset = int64(i)

@@ -145,7 +145,7 @@ func (of *Result) hold(sum call.Audit, all [kinds]int64) error {
 	}
 	accepted := map[call.EventID]bool{}
 	for _, e := range of.Events {
-		if e.Flags.Has(call.LateAfterRetention) {
+		if e.Remarks.Has(call.LateAfterRetention) {
 			continue
 		}
 		if accepted[e.ID] {

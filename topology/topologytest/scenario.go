@@ -87,7 +87,7 @@ var Short = stitch.Config{
 type Result struct {
 	Sessions Last
 	Rows     map[call.LegID]int32 // last revision of each leg's row
-	Events   []*call.Event
+	Events   []*call.EventRecord
 	Rejects  []*call.Reject
 	Books    map[topology.TopicPartition]*call.Audit
 	Stats    Stats
@@ -345,7 +345,7 @@ func (res *Result) take(o topology.Output) error {
 			return fmt.Errorf("row of leg %s: revision %d does not follow %d", v.ID, v.Revision, last)
 		}
 		res.Rows[v.ID] = v.Revision
-	case *call.Event:
+	case *call.EventRecord:
 		res.Events = append(res.Events, v)
 	case *call.Reject:
 		res.Rejects = append(res.Rejects, v)

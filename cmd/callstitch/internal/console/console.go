@@ -59,8 +59,6 @@ const (
 	history = 60
 	// rateWindow is how many seconds a rate is averaged over.
 	rateWindow = 5
-
-	sinks = int(topology.Audit) + 1
 )
 
 // Console keeps the latest sessions and the rates of one instance.
@@ -71,7 +69,7 @@ type Console struct {
 	mu       sync.Mutex // guards what follows
 	sessions map[call.LegID]*list.Element
 	latest   *list.List // of *call.Session, the last changed first
-	outputs  [sinks]int64
+	outputs  [topology.SinkCount]int64
 	closed   int64     // sessions that became FINAL
 	samples  []counter // one a second, the newest last
 }
@@ -79,7 +77,7 @@ type Console struct {
 // counter are the running totals at one second.
 type counter struct {
 	read    int64
-	outputs [sinks]int64
+	outputs [topology.SinkCount]int64
 }
 
 // New is a console that has seen nothing yet.
@@ -96,7 +94,7 @@ func (c *Console) Observe(outputs []topology.Output) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, o := range outputs {
-		c.outputs[o.Sink]++
+		c.outputs[o.Sink()]++
 		if s, ok := o.Value.(*call.Session); ok {
 			c.keep(s)
 		}

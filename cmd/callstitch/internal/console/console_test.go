@@ -47,7 +47,7 @@ func session(callID string, state call.RecordState) *call.Session {
 
 func observe(c *Console, sessions ...*call.Session) {
 	for _, s := range sessions {
-		c.Observe([]topology.Output{{Sink: topology.Sessions, Value: s}})
+		c.Observe([]topology.Output{{Value: s}})
 	}
 }
 
@@ -177,7 +177,7 @@ func TestSessionsAreBounded(t *testing.T) {
 func TestRates(t *testing.T) {
 	c := testConsole(&Status{})
 	for i := range history + 20 {
-		c.Observe([]topology.Output{{Sink: topology.Events}, {Sink: topology.Events}})
+		c.Observe([]topology.Output{{Value: &call.EventRecord{}}, {Value: &call.EventRecord{}}})
 		c.sample(Status{Sources: []Source{{Topic: "a", Read: int64(3 * i)}, {Topic: "b", Read: int64(i)}}})
 	}
 	v := c.view(Status{})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -153,10 +154,10 @@ func (c *Console) view(s Status) statusView {
 	defer c.mu.Unlock()
 	read := func(n counter) int64 { return n.read }
 	v.SourceRate, v.ReadHistory, v.Closed = c.rate(read), c.series(read), c.closed
-	for _, sink := range sinkTopics(t) {
+	for _, sink := range drawn(t) {
 		v.Sinks = append(v.Sinks, sinkView{
-			Name: sink.name, Topic: sink.topic, Total: c.outputs[sink.sink],
-			Rate: c.rate(func(n counter) int64 { return n.outputs[sink.sink] }),
+			Name: sink.String(), Topic: t.Topics.Topic(sink), Total: c.outputs[sink],
+			Rate: c.rate(func(n counter) int64 { return n.outputs[sink] }),
 		})
 	}
 	for e := c.latest.Front(); e != nil && len(v.Sessions) < listed; e = e.Next() {
@@ -165,25 +166,9 @@ func (c *Console) view(s Status) statusView {
 	return v
 }
 
-type sinkTopic struct {
-	name, topic string
-	sink        topology.Sink
-}
-
-// sinkTopics are the outputs in the order in which the page draws them; legs only
-// where they are published.
-func sinkTopics(t *topology.Config) []sinkTopic {
-	all := []sinkTopic{
-		{"sessions", t.Topics.Sessions, topology.Sessions},
-		{"events", t.Topics.Events, topology.Events},
-		{"legs", t.Topics.Legs, topology.Legs},
-		{"audit", t.Topics.Audit, topology.Audit},
-		{"rejects", t.Topics.Rejects, topology.Rejects},
-	}
-	if !t.Stitch.Legs {
-		all = append(all[:2], all[3:]...)
-	}
-	return all
+// drawn are the outputs in the order in which the page draws them: sessions first.
+func drawn(t *topology.Config) []topology.Sink {
+	return append([]topology.Sink{topology.Sessions}, slices.DeleteFunc(t.Sinks(), func(s topology.Sink) bool { return s == topology.Sessions })...)
 }
 
 func viewTotals(a call.Audit) totalsView {

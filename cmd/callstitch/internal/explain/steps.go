@@ -60,8 +60,8 @@ func sessionBefore(before map[call.LegID]*call.Session, is *call.Session, leg ca
 
 func (x *story) printStep(s topology.Step) {
 	e := s.Event
-	x.printDay(s.Arrival)
-	x.printf("%s  %s  %s → %s  %s: %s%s", x.Paint(terminal.Dim, x.clock(s.Arrival)), x.Paint(terminal.Cyan, position(e.Source)),
+	x.printDay(s.ProcessedAt)
+	x.printf("%s  %s  %s → %s  %s: %s%s", x.Paint(terminal.Dim, x.clock(s.ProcessedAt)), x.Paint(terminal.Cyan, position(e.Source)),
 		printable(strings.TrimSpace(e.ProviderType+" "+e.ProviderState)), e.Type, x.leg(e.Leg), x.outcome(s),
 		x.mark(x.q.isAbout(e.Source)))
 	if s.Outcome == stitch.Accepted {
@@ -79,7 +79,7 @@ func (x *story) outcome(s topology.Step) string {
 		return x.Paint(terminal.Red, "rejected as ID_CONFLICT") + ", its id is that of " + x.earlier(e) + " and its content is not"
 	case s.Outcome == stitch.Late:
 		return x.Paint(terminal.Red, "late") + ", its leg was past its retention: published with LATE_AFTER_RETENTION, and in no session"
-	case e.Late:
+	case s.Late:
 		return x.Paint(terminal.Green, "accepted") + ", late: the wait for its leg was over"
 	}
 	return x.Paint(terminal.Green, "accepted")

@@ -1,0 +1,5 @@
+//go:build controls
+
+package stitch
+
+const controls = true

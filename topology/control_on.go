@@ -1,0 +1,5 @@
+//go:build controls
+
+package topology
+
+const controls = true
