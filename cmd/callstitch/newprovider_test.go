@@ -19,7 +19,7 @@ import (
 const newProviderFolder = "testdata/newprovider"
 
 var newProviderFiles = map[string]string{
-	"processor/decode/halloo.go":                  "decode.go",
+	"processor/decode/halloo.go":   "decode.go",
 	"internal/simulator/halloo.go": "simulator.go",
 }
 
