@@ -103,6 +103,12 @@ func TestDomainIsPure(t *testing.T) {
 	}
 }
 
+func TestOneLoopDrivesTheTasks(t *testing.T) {
+	for _, f := range sources(t) {
+		report(t, checkOneLoop(f))
+	}
+}
+
 func TestNoMapOrderReachesAResult(t *testing.T) {
 	files := sources(t)
 	var names []string
@@ -260,6 +266,10 @@ func TestRulesFire(t *testing.T) {
 		{"the clock in the runtime", "topology/kafka/a.go", "import \"time\"\nvar t = time.Now()", ""},
 		{"the clock in a test", "processor/call/a_test.go", "import \"time\"\nvar t = time.Now()", ""},
 
+		{"a runtime tells offsets itself", "topology/kafka/a.go", `func f(t interface{ Sent(int) }) { t.Sent(1) }`, "is topology.Worker's"},
+		{"a runtime ticks itself", "topology/memory/a.go", `func f(k interface{ Envelopes() }) { k.Envelopes() }`, "is topology.Worker's"},
+		{"the worker ticks", "topology/a.go", `func f(k interface{ Envelopes() }) { k.Envelopes() }`, ""},
+
 		{"a loop over a map", "processor/call/a.go", `func f(m map[int]int) { for range m {} }`, "loops over a map"},
 		{"a loop over a named map", "topology/a.go", "type set map[int]bool\nfunc f(m set) { for range m {} }", "loops over a map"},
 		{"a loop over a slice", "processor/call/a.go", `func f(m []int) { for range m {} }`, ""},
@@ -279,7 +289,7 @@ func TestRulesFire(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found := slices.Concat(checkImports(f), checkPure(f))
+			found := slices.Concat(checkImports(f), checkPure(f), checkOneLoop(f))
 			if len(found) == 0 && !slices.ContainsFunc(f.syntax.Imports, func(s *ast.ImportSpec) bool { return exports[importPath(s)] == "" }) {
 				info, err := typesOf(f.fset, f.pkg, []*file{f}, exports)
 				if err != nil {

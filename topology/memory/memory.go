@@ -180,13 +180,13 @@ func (r *Runtime) transact(tick topology.Seen) error {
 	if err := r.worker.Finish(tick); err != nil {
 		return err
 	}
-	fx := r.worker.Effects()
+	fx, exchange := r.worker.Effects(), r.cfg.ExchangeTopic()
 	sent := make([]int64, len(fx.Exchange))
 	for i, e := range fx.Exchange {
 		q := &r.queues[e.Partition]
 		sent[i] = q.next
 		q.records = append(q.records, topology.Record{
-			Topic: r.cfg.ExchangeTopic(), Partition: e.Partition, Offset: q.next, Key: e.Key, Value: e.Value,
+			Topic: exchange, Partition: e.Partition, Offset: q.next, Key: e.Key, Value: e.Value,
 		})
 		q.next++
 	}
