@@ -68,7 +68,7 @@ func TestNulls(t *testing.T) {
 		},
 		{
 			&call.EventRecord{Event: &call.Event{
-				Time: call.Instant{Src: call.Ingest}, ReportedAt: -1, From: call.Party{Kind: call.App}, To: call.Party{Raw: "7"},
+				Time: call.Instant{Src: call.EvidenceIngest}, ReportedAt: -1, From: call.Party{Kind: call.PartyApp}, To: call.Party{Raw: "7"},
 				Ending: call.Ending{Q850: call.Code{Src: call.CodeMapped}}, ProviderDuration: call.Some(0),
 			}},
 			[]string{"from_raw", "to_e164", "started_at"},

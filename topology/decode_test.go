@@ -180,7 +180,7 @@ func TestReject(t *testing.T) {
 	}
 	got := fx.Outputs[0].Value.(*call.Reject)
 	want := &call.Reject{
-		Reason: call.MalformedJSON, Detail: got.Detail, Source: call.Source{Topic: "call.raw", Partition: 2, Offset: 3},
+		Reason: call.RejectMalformedJSON, Detail: got.Detail, Source: call.Source{Topic: "call.raw", Partition: 2, Offset: 3},
 		Timestamp: 77, Key: r.Key, Value: r.Value, Headers: r.Headers,
 	}
 	if d := cmp.Diff(want, got); d != "" || string(fx.Outputs[0].Key) != "key" {

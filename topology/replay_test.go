@@ -65,7 +65,7 @@ func TestReplay(t *testing.T) {
 func published(events []*call.EventRecord) (list []string) {
 	for _, e := range events {
 		late := ""
-		if e.Remarks.Has(call.LateAfterRetention) {
+		if e.Remarks.Has(call.FlagLateAfterRetention) {
 			late = " late"
 		}
 		list = append(list, e.ID.String()+late)
@@ -119,7 +119,7 @@ func checkRejects(t *testing.T, records []topologytest.Raw, rejects []*call.Reje
 		}
 	}
 	for _, r := range rejects {
-		if r.Reason == call.ConflictingID {
+		if r.Reason == call.RejectIDConflict {
 			if !bytes.Contains(r.Value, []byte(`"event_id":`)) {
 				t.Errorf("conflict without its event: %s", r.Value)
 			}

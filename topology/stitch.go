@@ -456,7 +456,7 @@ func (t *StitchTask) reached() int64 {
 	return r
 }
 
-// settled says whether every task is past what a last owner may have sent it.
+// settled reports whether every task is past what a last owner may have sent it.
 func (t *StitchTask) settled() bool {
 	for i, end := range t.ends {
 		if t.clocks.tasks[i].position < end {
@@ -563,7 +563,7 @@ func (t *StitchTask) Counts() (sum Counts) {
 func conflicting(e *call.EventRecord) Output {
 	key := []byte(e.Leg.String())
 	return Output{Key: key, Value: &call.Reject{
-		Reason: call.ConflictingID,
+		Reason: call.RejectIDConflict,
 		Detail: "an event with this id was accepted before with other content",
 		Source: e.Source, Timestamp: e.IngestedAt, Key: key, Value: schemas.AppendJSON(nil, e),
 	}}

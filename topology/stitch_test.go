@@ -82,14 +82,14 @@ func (f *feed) restored(ends []int64) *feed {
 func linked(n int) (key, value []byte) {
 	for i := n; ; i++ {
 		e := &call.Event{
-			Tenant: "t", Provider: call.Sonetel, CallID: string(rune('a' + i)), Type: call.CallInitiated,
-			Time: call.Instant{At: 1000, Src: call.Reported, Precision: 1}, Source: call.Source{Topic: "call.raw"},
-			Links: []call.Link{{Kind: call.Flow, Value: string(rune('A' + i))}},
+			Tenant: "t", Provider: call.Sonetel, CallID: string(rune('a' + i)), Type: call.EventCallInitiated,
+			Time: call.Instant{At: 1000, Src: call.EvidenceReported, Precision: 1}, Source: call.Source{Topic: "call.raw"},
+			Links: []call.Link{{Kind: call.LinkFlow, Value: string(rune('A' + i))}},
 		}
 		e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
 		e.ID = call.NewEventID(e.Leg, "x")
 		from := call.LegNode(e.Leg)
-		to := call.LinkNode(e.Tenant, e.Provider, e.Scope, call.Flow, e.Links[0].Value)
+		to := call.LinkNode(e.Tenant, e.Provider, e.Scope, call.LinkFlow, e.Links[0].Value)
 		if Partition(from[:], 2) == 0 && Partition(to[:], 2) == 1 {
 			return from[:], appendEvent(nil, e, 1000)
 		}

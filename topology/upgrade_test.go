@@ -145,10 +145,10 @@ func TestUpgrade(t *testing.T) {
 	}
 	var got []string
 	for _, s := range h.last {
-		if s.State == call.Superseded {
+		if s.State == call.StateSuperseded {
 			continue
 		}
-		if s.State != call.Final {
+		if s.State != call.StateFinal {
 			t.Errorf("session %s is %s at the end", s.ID, s.State)
 		}
 		got = append(got, topologytest.Canonical(s))

@@ -222,7 +222,7 @@ func (d *demo) committed(outputs []topology.Output) {
 	for _, o := range outputs {
 		d.books.take(o)
 		s, ok := o.Value.(*call.Session)
-		if !ok || s.State != call.Final {
+		if !ok || s.State != call.StateFinal {
 			continue
 		}
 		select {
@@ -273,7 +273,7 @@ func (b *demoBook) take(o topology.Output) {
 		}
 		b.latest[v.Partition] = *v
 	case *call.Session:
-		if v.State == call.Final && !v.Amended {
+		if v.State == call.StateFinal && !v.Amended {
 			b.sessions++
 		}
 	}

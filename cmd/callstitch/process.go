@@ -129,7 +129,7 @@ type printer struct {
 }
 
 func (p *printer) print(o topology.Output) {
-	if s, ok := o.Value.(*call.Session); ok && s.State == call.Final && !s.Amended {
+	if s, ok := o.Value.(*call.Session); ok && s.State == call.StateFinal && !s.Amended {
 		p.sessions++
 	}
 	if p.err != nil || p.emit != "all" && p.emit != o.Sink().String() {

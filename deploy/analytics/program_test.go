@@ -97,7 +97,7 @@ func (p *program) process(t *testing.T) {
 	}
 }
 
-// settled says whether every record is in the books, and every accepted event in
+// settled reports whether every record is in the books, and every accepted event in
 // a session that is closed. Topics that are not there yet are not settled.
 func (p *program) settled(t *testing.T) bool {
 	t.Helper()

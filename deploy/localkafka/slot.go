@@ -52,7 +52,7 @@ func takeSlot() (*slot, error) {
 	return nil, fmt.Errorf("local Kafka: no free ports from %d to %d", firstPort, firstPort+slots*slotPorts-1)
 }
 
-// free says whether no other program uses a port of the slot.
+// free reports whether no other program uses a port of the slot.
 func (s *slot) free() bool {
 	for i := range slotPorts {
 		if checkPort(s.base+i) != nil {

@@ -168,7 +168,7 @@ func moduleOf(imported string, decided []string) (longest string) {
 	return longest
 }
 
-// isForeign says whether a package is another site's: its path begins with a host.
+// isForeign reports whether a package is another site's: its path begins with a host.
 func isForeign(imported string) bool {
 	host, _, _ := strings.Cut(imported, "/")
 	return strings.Contains(host, ".")

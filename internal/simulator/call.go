@@ -201,7 +201,7 @@ func (c *call) tell() {
 	c.tellLoss()
 }
 
-// endedByMiss says whether that a user missed the call is all that is told of its
+// endedByMiss reports whether that a user missed the call is all that is told of its
 // end.
 func (l *leg) endedByMiss() bool {
 	return l.missed.known() && !l.answered.known() && !l.ended.known()

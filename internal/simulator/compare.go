@@ -23,7 +23,7 @@ type Report struct {
 	Examples []string       // the first few differences of each sort
 }
 
-// OK says whether everything came out as it must.
+// OK reports whether everything came out as it must.
 func (r *Report) OK() bool { return r.Missing == 0 && r.Extra == 0 && len(r.Wrong) == 0 }
 
 // String is the report in lines.
@@ -173,7 +173,7 @@ func (r *Report) compare(t *Truth, sessions, legs map[string]*session) {
 	}
 }
 
-// fields compares the named fields one by one and says whether all are equal.
+// fields compares the named fields one by one and reports whether all are equal.
 func (r *Report) fields(t *Truth, s *session) bool {
 	equal := true
 	for i := range fields {

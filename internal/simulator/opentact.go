@@ -47,7 +47,7 @@ var (
 	opentactAttended = failure{code: 801, word: "ATTENDED_TRANSFER", cause: "TRANSFERRED"}
 )
 
-// rings says whether the callee's phone rings before the dial fails so.
+// rings reports whether the callee's phone rings before the dial fails so.
 func (f failure) rings() bool {
 	switch f.code {
 	case 17, 19, 21, 816:

@@ -149,7 +149,7 @@ var fields = [...]struct {
 	{"legs", func(t *Truth, b []byte, k string) []byte { return ids(b, k, "provider_call_id", t.CallIDs) }},
 }
 
-// Names says whether the truth names all the fields of f.
+// Names reports whether the truth names all the fields of f.
 func (t *Truth) Names(f Fields) bool { return t.named&f == f }
 
 // AppendJSON appends the truth as one JSON object.

@@ -17,7 +17,7 @@ type Audit struct {
 	ClosedAt int64 // epoch ms, in arrival time
 }
 
-// Balanced says whether both equations of the book hold.
+// Balanced reports whether both equations of the book hold.
 func (a Audit) Balanced() bool {
 	return a.Read == a.Decoded+a.Ignored+a.Rejected &&
 		a.Events == a.Accepted+a.Duplicate+a.Conflicting+a.Late

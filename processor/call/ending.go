@@ -29,7 +29,7 @@ func (e *Ending) Facts() int {
 	if e.HangupCause != NoCause && e.HangupCause != CauseUnknown {
 		n++
 	}
-	if e.HangupParty != NoParty && e.HangupParty != ByUnknown {
+	if e.HangupParty != NoHangupParty && e.HangupParty != HangupByUnknown {
 		n++
 	}
 	return n

@@ -8,9 +8,9 @@ type IDKind uint8
 // a conflict. With a Semantic id it is a second once-only transition of the
 // leg: a duplicate whose content is merged.
 const (
-	ExactID    IDKind = iota + 1 // the provider's own event id
-	ContentID                    // a key composed from the event, per provider
-	SemanticID                   // leg and once-only transition
+	IDExact    IDKind = iota + 1 // the provider's own event id
+	IDContent                    // a key composed from the event, per provider
+	IDSemantic                   // leg and once-only transition
 )
 
 // Party is one end of a call as the provider wrote it.

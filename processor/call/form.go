@@ -160,7 +160,7 @@ const eventForm = 1
 func (e *Event) Visit(c *codec.Codec) {
 	c.Form(eventForm)
 	c.Raw(e.ID[:])
-	codec.Enum(c, &e.IDKind, int(SemanticID)+1)
+	codec.Enum(c, &e.IDKind, int(IDSemantic)+1)
 	c.Uint64(&e.Content)
 	c.String(&e.Tenant)
 	e.Provider.Visit(c)

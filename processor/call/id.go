@@ -68,7 +68,7 @@ func LinkNode(tenant string, p Provider, scope string, kind LinkKind, value stri
 	return n
 }
 
-// IsLeg says whether n is a leg rather than a link.
+// IsLeg reports whether n is a leg rather than a link.
 func (n NodeID) IsLeg() bool { return n[0] == legNode }
 
 // Leg is the leg that n stands for; only for nodes where IsLeg holds.
@@ -77,7 +77,7 @@ func (n NodeID) Leg() LegID { return LegID(n[1:]) }
 // Compare orders nodes: legs before links, then by id.
 func (n NodeID) Compare(o NodeID) int { return bytes.Compare(n[:], o[:]) }
 
-// Less says whether n comes before o.
+// Less reports whether n comes before o.
 func (n NodeID) Less(o NodeID) bool { return n.Compare(o) < 0 }
 
 // String is the kind and the id, for tests and explanations.

@@ -6,13 +6,13 @@ type Evidence uint8
 // The evidence classes. A stronger class beats a weaker one, however the
 // instants compare.
 const (
-	NoEvidence Evidence = iota // absent
-	Reported                   // the provider names this instant in a field of its own
-	EventTime                  // the time of the event that tells it
-	Snapshot                   // seen in a copy of the leg inside another leg's event
-	Derived                    // computed from a reported duration
-	Ingest                     // only the Kafka timestamp tells it
-	Timeout                    // last evidence of life of a leg whose end was lost
+	NoEvidence       Evidence = iota // absent
+	EvidenceReported                 // the provider names this instant in a field of its own
+	EvidenceEvent                    // the time of the event that tells it
+	EvidenceSnapshot                 // seen in a copy of the leg inside another leg's event
+	EvidenceDerived                  // computed from a reported duration
+	EvidenceIngest                   // only the Kafka timestamp tells it
+	EvidenceTimeout                  // last evidence of life of a leg whose end was lost
 )
 
 var evidenceNames = [...]string{"", "REPORTED", "EVENT", "SNAPSHOT", "DERIVED", "INGEST", "TIMEOUT"}
@@ -28,7 +28,7 @@ type Instant struct {
 	Precision int32 // milliseconds: 1 for a millisecond clock, 1000 for whole seconds
 }
 
-// Known says whether the instant was observed at all.
+// Known reports whether the instant was observed at all.
 func (i Instant) Known() bool { return i.Src != NoEvidence }
 
 // Before orders instants by what a fold prefers: stronger evidence, then the

@@ -6,39 +6,43 @@ import "slices"
 // a test holds them against the schemas. The zero value of each type is the
 // word for "not known" or, where a field is optional, the empty word that is
 // null in records.
+//
+// A constant is named by its vocabulary and then its word, so that ANSWERED of a
+// disposition and of a change reason are two names: DispositionAnswered,
+// ChangeAnswered. The zero value of an optional field is No and the vocabulary.
 
 // EventType is what happened, in one vocabulary for all providers.
 type EventType uint8
 
 // The event types, in the order of the lifecycle.
 const (
-	Unknown EventType = iota
-	CallInitiated
-	CallQueued
-	CallRinging
-	EarlyMedia
-	CallAnswered
-	CallBridged
-	CallUnbridged
-	CallHeld
-	CallResumed
-	TransferStarted
-	TransferAnswered
-	TransferCompleted
-	TransferFailed
-	ConferenceJoined
-	ConferenceLeft
-	ChannelEnded
-	CallMissed
-	CallEnded
-	CallDestroyed
-	RecordingStarted
-	RecordingCompleted
-	RecordingAvailable
-	TranscriptionAvailable
-	MachineDetected
-	DTMF
-	CallUpdated
+	EventUnknown EventType = iota
+	EventCallInitiated
+	EventCallQueued
+	EventCallRinging
+	EventEarlyMedia
+	EventCallAnswered
+	EventCallBridged
+	EventCallUnbridged
+	EventCallHeld
+	EventCallResumed
+	EventTransferStarted
+	EventTransferAnswered
+	EventTransferCompleted
+	EventTransferFailed
+	EventConferenceJoined
+	EventConferenceLeft
+	EventChannelEnded
+	EventCallMissed
+	EventCallEnded
+	EventCallDestroyed
+	EventRecordingStarted
+	EventRecordingCompleted
+	EventRecordingAvailable
+	EventTranscriptionAvailable
+	EventMachineDetected
+	EventDTMF
+	EventCallUpdated
 )
 
 var eventTypeNames = [...]string{
@@ -51,15 +55,15 @@ var eventTypeNames = [...]string{
 
 func (t EventType) String() string { return eventTypeNames[t] }
 
-// Terminal says whether the event ends its leg. A channel that ended, an agent
+// Terminal reports whether the event ends its leg. A channel that ended, an agent
 // who left, a finished transfer or bridge do not.
 func (t EventType) Terminal() bool {
-	return t == CallMissed || t == CallEnded || t == CallDestroyed
+	return t == EventCallMissed || t == EventCallEnded || t == EventCallDestroyed
 }
 
 // Rank orders event types by the lifecycle; an unknown one tells least.
 func (t EventType) Rank() uint8 {
-	if t == Unknown {
+	if t == EventUnknown {
 		return 255
 	}
 	return uint8(t)
@@ -70,11 +74,11 @@ type LinkKind uint8
 
 // The links that are followed. Conference ids are an attribute, not a link.
 const (
-	NoLink LinkKind = iota
-	Parent          // the provider names the leg that made this one
-	Flow            // an id that the provider gives to each end of a call, and keeps when that end is passed on
-	Tag             // a text of the customer's own, where a source is configured so
-	SameID          // the legs are one: see Traits.OneCallID
+	NoLink     LinkKind = iota
+	LinkParent          // the provider names the leg that made this one
+	LinkFlow            // an id that the provider gives to each end of a call, and keeps when that end is passed on
+	LinkTag             // a text of the customer's own, where a source is configured so
+	LinkSameID          // the legs are one: see Traits.OneCallID
 )
 
 var linkKindNames = [...]string{"", "PARENT", "FLOW", "TAG", "SESSION"}
@@ -87,9 +91,9 @@ type Direction uint8
 // The directions.
 const (
 	DirectionUnknown Direction = iota
-	Inbound
-	Outbound
-	Internal
+	DirectionInbound
+	DirectionOutbound
+	DirectionInternal
 )
 
 var directionNames = [...]string{"UNKNOWN", "INBOUND", "OUTBOUND", "INTERNAL"}
@@ -102,11 +106,11 @@ type PartyKind uint8
 // The kinds of address.
 const (
 	PartyUnknown PartyKind = iota
-	PSTN                   // a telephone number
-	SIP                    // a SIP URI
-	User                   // a user id of the provider
-	Client                 // a browser or app client
-	App                    // an application of the platform
+	PartyPSTN              // a telephone number
+	PartySIP               // a SIP URI
+	PartyUser              // a user id of the provider
+	PartyClient            // a browser or app client
+	PartyApp               // an application of the platform
 )
 
 var partyKindNames = [...]string{"UNKNOWN", "PSTN", "SIP", "USER", "CLIENT", "APP"}
@@ -118,14 +122,14 @@ type HangupParty uint8
 
 // Who may end a leg.
 const (
-	NoParty HangupParty = iota
-	ByCaller
-	ByCallee
-	ByPlatform
-	ByNetwork
-	ByTransfer
-	ByTimeout
-	ByUnknown
+	NoHangupParty HangupParty = iota
+	HangupByCaller
+	HangupByCallee
+	HangupByPlatform
+	HangupByNetwork
+	HangupByTransfer
+	HangupByTimeout
+	HangupByUnknown
 )
 
 var hangupPartyNames = [...]string{"", "CALLER", "CALLEE", "PLATFORM", "NETWORK", "TRANSFER", "TIMEOUT", "UNKNOWN"}
@@ -166,15 +170,15 @@ func (c HangupCause) String() string { return hangupCauseNames[c] }
 func (c HangupCause) Unanswered() Disposition {
 	switch c {
 	case CauseNormal, CauseCanceled:
-		return Canceled
+		return DispositionCanceled
 	case CauseBusy:
-		return Busy
+		return DispositionBusy
 	case CauseNoAnswer, CauseUnreachable, CauseMaxDuration:
-		return NoAnswer
+		return DispositionNoAnswer
 	case CauseRejected:
-		return Rejected
+		return DispositionRejected
 	case CauseInvalidNumber, CauseCongestion, CauseMediaTimeout, CauseFailed:
-		return Failed
+		return DispositionFailed
 	default: // NoCause, CauseTransferred, CauseUnknown
 		return DispositionUnknown
 	}
@@ -202,23 +206,23 @@ type Code struct {
 	Src CodeSource
 }
 
-// Known says whether there is a code.
+// Known reports whether there is a code.
 func (c Code) Known() bool { return c.Src != NoCode }
 
 // Disposition is the outcome of a leg or session towards the called party.
 type Disposition uint8
 
-// The dispositions. A platform's answer alone is never Answered.
+// The dispositions. A platform's answer alone is never DispositionAnswered.
 const (
 	DispositionUnknown Disposition = iota
-	InProgress
-	Answered
-	Voicemail
-	NoAnswer
-	Busy
-	Rejected
-	Canceled
-	Failed
+	DispositionInProgress
+	DispositionAnswered
+	DispositionVoicemail
+	DispositionNoAnswer
+	DispositionBusy
+	DispositionRejected
+	DispositionCanceled
+	DispositionFailed
 )
 
 var dispositionNames = [...]string{
@@ -233,9 +237,9 @@ type Answerer uint8
 // The answerers.
 const (
 	AnswererUnknown Answerer = iota
-	Human
-	Machine
-	System
+	AnswererHuman
+	AnswererMachine
+	AnswererSystem
 )
 
 var answererNames = [...]string{"UNKNOWN", "HUMAN", "MACHINE", "SYSTEM"}
@@ -247,9 +251,9 @@ type RecordState uint8
 
 // The record states.
 const (
-	Partial RecordState = iota + 1
-	Final
-	Superseded
+	StatePartial RecordState = iota + 1
+	StateFinal
+	StateSuperseded
 )
 
 var recordStateNames = [...]string{"", "PARTIAL", "FINAL", "SUPERSEDED"}
@@ -261,17 +265,17 @@ type ChangeReason uint8
 
 // The change reasons.
 const (
-	Opened ChangeReason = iota + 1
-	ReasonAnswered
-	ReasonTransferred
-	ReasonEnded
-	Finalized
-	LateEvent
-	ReasonRecording
-	Merged
-	ReasonSuperseded
-	TimeoutClosed
-	Reprocessed
+	ChangeOpened ChangeReason = iota + 1
+	ChangeAnswered
+	ChangeTransferred
+	ChangeEnded
+	ChangeFinalized
+	ChangeLateEvent
+	ChangeRecording
+	ChangeMerged
+	ChangeSuperseded
+	ChangeTimeoutClosed
+	ChangeReprocessed
 )
 
 var changeReasonNames = [...]string{
@@ -302,12 +306,12 @@ type Role uint8
 // The roles.
 const (
 	NoRole Role = iota
-	Origin
-	Destination
-	Consult
-	TransferTarget
-	ConferenceMember
-	RecordingLeg
+	RoleOrigin
+	RoleDestination
+	RoleConsult
+	RoleTransferTarget
+	RoleConference
+	RoleRecording
 )
 
 var roleNames = [...]string{"", "ORIGIN", "DESTINATION", "CONSULT", "TRANSFER_TARGET", "CONFERENCE", "RECORDING"}
@@ -320,9 +324,9 @@ type TransferType uint8
 // The transfer types.
 const (
 	NoTransfer TransferType = iota
-	Blind
-	Attended
-	Blonde
+	TransferBlind
+	TransferAttended
+	TransferBlonde
 	TransferUnknown
 )
 
@@ -336,8 +340,8 @@ type TransferResult uint8
 // The results of a transfer.
 const (
 	ResultUnknown TransferResult = iota
-	Completed
-	TransferNotCompleted
+	ResultCompleted
+	ResultFailed
 )
 
 var transferResultNames = [...]string{"UNKNOWN", "COMPLETED", "FAILED"}
@@ -354,7 +358,7 @@ const (
 	RecordingPending
 	RecordingPartial
 	RecordingFailed
-	RecordingIsAvailable
+	RecordingAvailable
 )
 
 var recordingStatusNames = [...]string{"", "PENDING", "PARTIAL", "FAILED", "AVAILABLE"}
@@ -366,21 +370,21 @@ type Flags uint32
 
 // The flags, in the alphabetical order in which records list them.
 const (
-	ClockSkew Flags = 1 << iota
-	CorrelationWeak
-	DurationMismatch
-	IDConflict
-	LateAfterRetention
-	LateEvents
-	LegsTruncated
-	LinkOverflow
-	NegativeClamped
-	NoEventTime
-	OutOfOrder
-	TimesInferred
-	UnknownType
-	ZonelessTime
-	BadInstant
+	FlagClockSkew Flags = 1 << iota
+	FlagCorrelationWeak
+	FlagDurationMismatch
+	FlagIDConflict
+	FlagLateAfterRetention
+	FlagLateEvents
+	FlagLegsTruncated
+	FlagLinkOverflow
+	FlagNegativeClamped
+	FlagNoEventTime
+	FlagOutOfOrder
+	FlagTimesInferred
+	FlagUnknownType
+	FlagZonelessTime
+	FlagBadInstant
 )
 
 var flagNames = [...]string{
@@ -389,7 +393,7 @@ var flagNames = [...]string{
 	"UNKNOWN_TYPE", "ZONELESS_TIME", "BAD_INSTANT",
 }
 
-// Has says whether all of g are set in f.
+// Has reports whether all of g are set in f.
 func (f Flags) Has(g Flags) bool { return f&g == g }
 
 // Words lists the flags that are set, sorted; nil for none.
@@ -409,16 +413,16 @@ type RejectReason uint8
 
 // The reject reasons, each described in docs/operations.md.
 const (
-	MalformedJSON RejectReason = iota + 1
-	TooLarge
-	TooDeep
-	UnknownProvider
-	AmbiguousProvider
-	MissingCallID
-	BadField
-	BadTimestamp
-	BadHeader
-	ConflictingID
+	RejectMalformedJSON RejectReason = iota + 1
+	RejectTooLarge
+	RejectTooDeep
+	RejectUnknownProvider
+	RejectAmbiguousProvider
+	RejectMissingCallID
+	RejectBadField
+	RejectBadTimestamp
+	RejectBadHeader
+	RejectIDConflict
 )
 
 var rejectReasonNames = [...]string{

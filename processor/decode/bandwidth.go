@@ -34,35 +34,35 @@ type bandwidthEvent struct {
 }
 
 var bandwidthEvents = map[string]bandwidthEvent{
-	"initiate":                       {event: call.CallInitiated, once: true},
-	"answer":                         {event: call.CallAnswered, once: true},
-	"disconnect":                     {event: call.CallEnded, once: true},
-	"transferAnswer":                 {event: call.CallAnswered},
-	"transferComplete":               {event: call.TransferCompleted},
-	"transferDisconnect":             {event: call.CallEnded, once: true},
-	"bridgeComplete":                 {event: call.CallUnbridged},
-	"bridgeTargetComplete":           {event: call.CallUnbridged},
-	"conferenceCreated":              {event: call.CallUpdated, once: true},
-	"conferenceRedirect":             {event: call.CallUpdated},
-	"conferenceMemberJoin":           {event: call.ConferenceJoined},
-	"conferenceMemberExit":           {event: call.ConferenceLeft},
-	"conferenceCompleted":            {event: call.CallUpdated, once: true},
-	"conferenceRecordingAvailable":   {event: call.RecordingAvailable, recording: true},
-	"recordComplete":                 {event: call.RecordingCompleted, recording: true}, // as sent
-	"recordingComplete":              {event: call.RecordingCompleted, recording: true}, // as the SDK says
-	"recordingAvailable":             {event: call.RecordingAvailable, recording: true},
-	"transcriptionAvailable":         {event: call.TranscriptionAvailable, recording: true},
-	"machineDetectionComplete":       {event: call.MachineDetected},
-	"dtmf":                           {event: call.DTMF},
-	"gather":                         {event: call.DTMF},
-	"redirect":                       {event: call.CallUpdated},
-	"mediaStreamStarted":             {event: call.CallUpdated},
-	"mediaStreamRejected":            {event: call.CallUpdated},
-	"mediaStreamStopped":             {event: call.CallUpdated},
-	"realTimeTranscriptionStarted":   {event: call.CallUpdated, recording: true},
-	"realTimeTranscriptionAvailable": {event: call.TranscriptionAvailable, recording: true},
-	"realTimeTranscriptionRejected":  {event: call.CallUpdated, recording: true},
-	"realTimeTranscriptionStopped":   {event: call.CallUpdated, recording: true},
+	"initiate":                       {event: call.EventCallInitiated, once: true},
+	"answer":                         {event: call.EventCallAnswered, once: true},
+	"disconnect":                     {event: call.EventCallEnded, once: true},
+	"transferAnswer":                 {event: call.EventCallAnswered},
+	"transferComplete":               {event: call.EventTransferCompleted},
+	"transferDisconnect":             {event: call.EventCallEnded, once: true},
+	"bridgeComplete":                 {event: call.EventCallUnbridged},
+	"bridgeTargetComplete":           {event: call.EventCallUnbridged},
+	"conferenceCreated":              {event: call.EventCallUpdated, once: true},
+	"conferenceRedirect":             {event: call.EventCallUpdated},
+	"conferenceMemberJoin":           {event: call.EventConferenceJoined},
+	"conferenceMemberExit":           {event: call.EventConferenceLeft},
+	"conferenceCompleted":            {event: call.EventCallUpdated, once: true},
+	"conferenceRecordingAvailable":   {event: call.EventRecordingAvailable, recording: true},
+	"recordComplete":                 {event: call.EventRecordingCompleted, recording: true}, // as sent
+	"recordingComplete":              {event: call.EventRecordingCompleted, recording: true}, // as the SDK says
+	"recordingAvailable":             {event: call.EventRecordingAvailable, recording: true},
+	"transcriptionAvailable":         {event: call.EventTranscriptionAvailable, recording: true},
+	"machineDetectionComplete":       {event: call.EventMachineDetected},
+	"dtmf":                           {event: call.EventDTMF},
+	"gather":                         {event: call.EventDTMF},
+	"redirect":                       {event: call.EventCallUpdated},
+	"mediaStreamStarted":             {event: call.EventCallUpdated},
+	"mediaStreamRejected":            {event: call.EventCallUpdated},
+	"mediaStreamStopped":             {event: call.EventCallUpdated},
+	"realTimeTranscriptionStarted":   {event: call.EventCallUpdated, recording: true},
+	"realTimeTranscriptionAvailable": {event: call.EventTranscriptionAvailable, recording: true},
+	"realTimeTranscriptionRejected":  {event: call.EventCallUpdated, recording: true},
+	"realTimeTranscriptionStopped":   {event: call.EventCallUpdated, recording: true},
 }
 
 const (
@@ -72,18 +72,18 @@ const (
 
 // bandwidthCauses are the documented words of cause; the list is open.
 var bandwidthCauses = []CauseRow{
-	keyword(bandwidthScheme, "hangup", call.CauseNormal, call.NoParty, bandwidthDocs),
-	keyword(bandwidthScheme, "busy", call.CauseBusy, call.NoParty, bandwidthDocs),
-	keyword(bandwidthScheme, "timeout", call.CauseNoAnswer, call.ByTimeout, bandwidthDocs),
-	keyword(bandwidthScheme, "cancel", call.CauseCanceled, call.NoParty, bandwidthDocs),
-	keyword(bandwidthScheme, "rejected", call.CauseRejected, call.NoParty, bandwidthDocs),
-	keyword(bandwidthScheme, "callback-error", call.CauseFailed, call.ByPlatform, bandwidthDocs),
-	keyword(bandwidthScheme, "invalid-bxml", call.CauseFailed, call.ByPlatform, bandwidthDocs),
-	keyword(bandwidthScheme, "application-error", call.CauseFailed, call.ByPlatform, bandwidthDocs),
-	keyword(bandwidthScheme, "account-limit", call.CauseFailed, call.ByPlatform, bandwidthDocs),
-	keyword(bandwidthScheme, "node-capacity-exceeded", call.CauseCongestion, call.ByPlatform, bandwidthDocs),
-	keyword(bandwidthScheme, "error", call.CauseFailed, call.ByPlatform, bandwidthDocs),
-	keyword(bandwidthScheme, "unknown", call.CauseFailed, call.NoParty, bandwidthDocs),
+	keyword(bandwidthScheme, "hangup", call.CauseNormal, call.NoHangupParty, bandwidthDocs),
+	keyword(bandwidthScheme, "busy", call.CauseBusy, call.NoHangupParty, bandwidthDocs),
+	keyword(bandwidthScheme, "timeout", call.CauseNoAnswer, call.HangupByTimeout, bandwidthDocs),
+	keyword(bandwidthScheme, "cancel", call.CauseCanceled, call.NoHangupParty, bandwidthDocs),
+	keyword(bandwidthScheme, "rejected", call.CauseRejected, call.NoHangupParty, bandwidthDocs),
+	keyword(bandwidthScheme, "callback-error", call.CauseFailed, call.HangupByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "invalid-bxml", call.CauseFailed, call.HangupByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "application-error", call.CauseFailed, call.HangupByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "account-limit", call.CauseFailed, call.HangupByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "node-capacity-exceeded", call.CauseCongestion, call.HangupByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "error", call.CauseFailed, call.HangupByPlatform, bandwidthDocs),
+	keyword(bandwidthScheme, "unknown", call.CauseFailed, call.NoHangupParty, bandwidthDocs),
 }
 
 var bandwidthByWord = byCode(bandwidthCauses)
@@ -112,7 +112,7 @@ func (d *draft) bandwidth(root value) (ignored string) {
 	}
 	e := d.event
 	if !isKnown {
-		e.Flags |= call.UnknownType
+		e.Flags |= call.FlagUnknownType
 	}
 	e.Type, e.ProviderType = known.event, typ
 	d.bandwidthCall(root, known)
@@ -129,24 +129,24 @@ func isConference(root value, typ string) bool {
 // bandwidthCall reads what all events say of their call.
 func (d *draft) bandwidthCall(root value, known bandwidthEvent) {
 	e := d.event
-	e.Time = d.clock(root.either("eventTime", "event_time"), "eventTime", value.moment, call.EventTime)
+	e.Time = d.clock(root.either("eventTime", "event_time"), "eventTime", value.moment, call.EvidenceEvent)
 	e.ReportedAt = e.Time.At
 	d.settle()
 	e.Direction = bandwidthDirection(root)
 	if !known.recording {
-		e.Started = d.instant(root.either("startTime", "start_time"), value.moment, call.Reported)
+		e.Started = d.instant(root.either("startTime", "start_time"), value.moment, call.EvidenceReported)
 	}
-	if e.Direction == call.Outbound { // no other calls are queued
-		e.QueuedAt = d.instant(root.either("enqueuedTime", "enqueued_time"), value.moment, call.Reported).At
+	if e.Direction == call.DirectionOutbound { // no other calls are queued
+		e.QueuedAt = d.instant(root.either("enqueuedTime", "enqueued_time"), value.moment, call.EvidenceReported).At
 	}
-	e.Answered = d.instant(root.either("answerTime", "answer_time"), value.moment, call.Reported)
+	e.Answered = d.instant(root.either("answerTime", "answer_time"), value.moment, call.EvidenceReported)
 	e.Account = d.bandwidthAccount(root)
 	e.ConferenceID = d.id(root.either("conferenceId", "conference_id"))
 	d.parent(d.id(root.get("parentCallId")))
 	if injected := d.id(root.get("parent_call_id")); e.ParentCallID == "" {
 		d.parent(injected)
 	} else {
-		d.link(call.Parent, injected)
+		d.link(call.LinkParent, injected)
 	}
 	d.bandwidthParties(root)
 	d.attribute("sip_call_id", d.id(root.either("sipCallId", "sip_call_id")))
@@ -156,9 +156,9 @@ func (d *draft) bandwidthCall(root value, known bandwidthEvent) {
 func bandwidthDirection(root value) call.Direction {
 	switch direction := root.get("direction"); {
 	case direction.is("inbound"):
-		return call.Inbound
+		return call.DirectionInbound
 	case direction.is("outbound"):
-		return call.Outbound
+		return call.DirectionOutbound
 	}
 	return call.DirectionUnknown
 }
@@ -184,7 +184,7 @@ func (d *draft) bandwidthParties(root value) {
 	from, to := root.get("from"), root.get("to")
 	target := root.either("transferTo", "transfer_to")
 	switch {
-	case e.Type == call.TransferCompleted:
+	case e.Type == call.EventTransferCompleted:
 		e.TransferType = call.TransferUnknown
 		e.TransferTarget = d.id(target)
 	case target.given() && e.ParentCallID != "":
@@ -200,23 +200,23 @@ func (d *draft) bandwidthParties(root value) {
 func (d *draft) bandwidthType(root value, typ string) {
 	e := d.event
 	switch e.Type {
-	case call.CallInitiated:
+	case call.EventCallInitiated:
 		e.Started = or(e.Started, e.Time)
-	case call.CallAnswered:
+	case call.EventCallAnswered:
 		e.Answered = or(e.Answered, e.Time)
 		d.bandwidthMachine(root)
-	case call.MachineDetected:
+	case call.EventMachineDetected:
 		d.bandwidthMachine(root)
-	case call.CallEnded:
-		e.Ended = or(d.instant(root.either("endTime", "end_time"), value.moment, call.Reported), e.Time)
+	case call.EventCallEnded:
+		e.Ended = or(d.instant(root.either("endTime", "end_time"), value.moment, call.EvidenceReported), e.Time)
 		d.bandwidthCause(root)
-	case call.TransferCompleted, call.CallUnbridged:
+	case call.EventTransferCompleted, call.EventCallUnbridged:
 		d.bandwidthCause(root)
-	case call.RecordingCompleted, call.RecordingAvailable, call.TranscriptionAvailable:
+	case call.EventRecordingCompleted, call.EventRecordingAvailable, call.EventTranscriptionAvailable:
 		d.bandwidthRecording(root, typ)
 	}
 	// An inbound call counts as answered as soon as the application speaks.
-	e.PlatformAnswer = e.Direction == call.Inbound && e.Answered.Known()
+	e.PlatformAnswer = e.Direction == call.DirectionInbound && e.Answered.Known()
 }
 
 // bandwidthCause reads why a call ended: the word decides, the SIP status of
@@ -239,9 +239,9 @@ func (d *draft) bandwidthMachine(root value) {
 	e.ProviderState = d.id(found)
 	switch {
 	case found.is("human"):
-		e.AnsweredBy = call.Human
+		e.AnsweredBy = call.AnswererHuman
 	case found.is("answering-machine"):
-		e.AnsweredBy, e.Voicemail = call.Machine, true
+		e.AnsweredBy, e.Voicemail = call.AnswererMachine, true
 	}
 }
 
@@ -252,7 +252,7 @@ func (d *draft) bandwidthRecording(root value, typ string) {
 	r := call.RecordingFact{
 		ID:         d.id(root.either("recordingId", "recording_id")),
 		URL:        d.exact(root.either("mediaUrl", "media_url"), maxText),
-		StartedAt:  d.instant(root.either("startTime", "start_time"), value.moment, call.Reported).At,
+		StartedAt:  d.instant(root.either("startTime", "start_time"), value.moment, call.EvidenceReported).At,
 		DurationMS: root.get("duration").period(),
 		Format:     d.id(root.either("fileFormat", "file_format")),
 	}
@@ -260,9 +260,9 @@ func (d *draft) bandwidthRecording(root value, typ string) {
 		r.Channels = call.Some(n)
 	}
 	switch e.Type {
-	case call.TranscriptionAvailable:
+	case call.EventTranscriptionAvailable:
 		r.Transcribed = true
-	case call.RecordingCompleted:
+	case call.EventRecordingCompleted:
 		r.Status = call.RecordingPending
 	default:
 		r.Status = bandwidthRecordingStatus(root.get("status"))
@@ -285,7 +285,7 @@ func bandwidthRecordingStatus(status value) call.RecordingStatus {
 	case status.is("error"):
 		return call.RecordingFailed
 	}
-	return call.RecordingIsAvailable
+	return call.RecordingAvailable
 }
 
 // bandwidthID names the event. Which key was pressed is no part of the name,

@@ -113,39 +113,39 @@ var q850Causes = []CauseRow{
 
 // freeSwitchCauses are the codes of FreeSWITCH that are no Q.850.
 var freeSwitchCauses = []CauseRow{
-	freeSwitchRow(0, "NONE", call.CauseUnknown, 0, call.NoParty),
-	freeSwitchRow(142, "SUCCESS", call.CauseNormal, 0, call.NoParty),
-	freeSwitchRow(487, "ORIGINATOR_CANCEL", call.CauseCanceled, 487, call.ByCaller),
-	freeSwitchRow(700, "CRASH", call.CauseFailed, 0, call.ByPlatform),
-	freeSwitchRow(701, "SYSTEM_SHUTDOWN", call.CauseFailed, 0, call.ByPlatform),
-	freeSwitchRow(702, "LOSE_RACE", call.CauseCanceled, 0, call.ByPlatform),
-	freeSwitchRow(703, "MANAGER_REQUEST", call.CauseCanceled, 0, call.ByPlatform),
-	freeSwitchRow(800, "BLIND_TRANSFER", call.CauseTransferred, 0, call.ByTransfer),
-	freeSwitchRow(801, "ATTENDED_TRANSFER", call.CauseTransferred, 0, call.ByTransfer),
-	freeSwitchRow(802, "ALLOTTED_TIMEOUT", call.CauseMaxDuration, 0, call.ByTimeout),
-	freeSwitchRow(803, "USER_CHALLENGE", call.CauseUnknown, 0, call.NoParty),
-	freeSwitchRow(804, "MEDIA_TIMEOUT", call.CauseMediaTimeout, 0, call.ByTimeout),
-	freeSwitchRow(805, "PICKED_OFF", call.CauseCanceled, 0, call.NoParty),
-	freeSwitchRow(806, "USER_NOT_REGISTERED", call.CauseUnreachable, 0, call.NoParty),
-	freeSwitchRow(807, "PROGRESS_TIMEOUT", call.CauseNoAnswer, 0, call.ByTimeout),
-	freeSwitchRow(808, "INVALID_GATEWAY", call.CauseFailed, 484, call.NoParty),
-	freeSwitchRow(809, "GATEWAY_DOWN", call.CauseFailed, 503, call.NoParty),
-	freeSwitchRow(810, "INVALID_URL", call.CauseFailed, 484, call.NoParty),
-	freeSwitchRow(811, "INVALID_PROFILE", call.CauseFailed, 502, call.NoParty),
-	freeSwitchRow(812, "NO_PICKUP", call.CauseNoAnswer, 0, call.NoParty),
-	freeSwitchRow(813, "SRTP_READ_ERROR", call.CauseFailed, 0, call.NoParty),
-	freeSwitchRow(814, "BOWOUT", call.CauseTransferred, 0, call.ByTransfer),
-	freeSwitchRow(815, "BUSY_EVERYWHERE", call.CauseBusy, 600, call.NoParty),
-	freeSwitchRow(816, "DECLINE", call.CauseRejected, 603, call.NoParty),
-	freeSwitchRow(817, "DOES_NOT_EXIST_ANYWHERE", call.CauseInvalidNumber, 604, call.NoParty),
-	freeSwitchRow(818, "NOT_ACCEPTABLE", call.CauseFailed, 606, call.NoParty),
-	freeSwitchRow(819, "UNWANTED", call.CauseRejected, 607, call.NoParty),
-	freeSwitchRow(820, "NO_IDENTITY", call.CauseFailed, 428, call.NoParty),
-	freeSwitchRow(821, "BAD_IDENTITY_INFO", call.CauseFailed, 429, call.NoParty),
-	freeSwitchRow(822, "UNSUPPORTED_CERTIFICATE", call.CauseFailed, 437, call.NoParty),
-	freeSwitchRow(823, "INVALID_IDENTITY", call.CauseFailed, 438, call.NoParty),
-	freeSwitchRow(824, "STALE_DATE", call.CauseFailed, 403, call.NoParty),
-	freeSwitchRow(825, "REJECT_ALL", call.CauseRejected, 603, call.NoParty),
+	freeSwitchRow(0, "NONE", call.CauseUnknown, 0, call.NoHangupParty),
+	freeSwitchRow(142, "SUCCESS", call.CauseNormal, 0, call.NoHangupParty),
+	freeSwitchRow(487, "ORIGINATOR_CANCEL", call.CauseCanceled, 487, call.HangupByCaller),
+	freeSwitchRow(700, "CRASH", call.CauseFailed, 0, call.HangupByPlatform),
+	freeSwitchRow(701, "SYSTEM_SHUTDOWN", call.CauseFailed, 0, call.HangupByPlatform),
+	freeSwitchRow(702, "LOSE_RACE", call.CauseCanceled, 0, call.HangupByPlatform),
+	freeSwitchRow(703, "MANAGER_REQUEST", call.CauseCanceled, 0, call.HangupByPlatform),
+	freeSwitchRow(800, "BLIND_TRANSFER", call.CauseTransferred, 0, call.HangupByTransfer),
+	freeSwitchRow(801, "ATTENDED_TRANSFER", call.CauseTransferred, 0, call.HangupByTransfer),
+	freeSwitchRow(802, "ALLOTTED_TIMEOUT", call.CauseMaxDuration, 0, call.HangupByTimeout),
+	freeSwitchRow(803, "USER_CHALLENGE", call.CauseUnknown, 0, call.NoHangupParty),
+	freeSwitchRow(804, "MEDIA_TIMEOUT", call.CauseMediaTimeout, 0, call.HangupByTimeout),
+	freeSwitchRow(805, "PICKED_OFF", call.CauseCanceled, 0, call.NoHangupParty),
+	freeSwitchRow(806, "USER_NOT_REGISTERED", call.CauseUnreachable, 0, call.NoHangupParty),
+	freeSwitchRow(807, "PROGRESS_TIMEOUT", call.CauseNoAnswer, 0, call.HangupByTimeout),
+	freeSwitchRow(808, "INVALID_GATEWAY", call.CauseFailed, 484, call.NoHangupParty),
+	freeSwitchRow(809, "GATEWAY_DOWN", call.CauseFailed, 503, call.NoHangupParty),
+	freeSwitchRow(810, "INVALID_URL", call.CauseFailed, 484, call.NoHangupParty),
+	freeSwitchRow(811, "INVALID_PROFILE", call.CauseFailed, 502, call.NoHangupParty),
+	freeSwitchRow(812, "NO_PICKUP", call.CauseNoAnswer, 0, call.NoHangupParty),
+	freeSwitchRow(813, "SRTP_READ_ERROR", call.CauseFailed, 0, call.NoHangupParty),
+	freeSwitchRow(814, "BOWOUT", call.CauseTransferred, 0, call.HangupByTransfer),
+	freeSwitchRow(815, "BUSY_EVERYWHERE", call.CauseBusy, 600, call.NoHangupParty),
+	freeSwitchRow(816, "DECLINE", call.CauseRejected, 603, call.NoHangupParty),
+	freeSwitchRow(817, "DOES_NOT_EXIST_ANYWHERE", call.CauseInvalidNumber, 604, call.NoHangupParty),
+	freeSwitchRow(818, "NOT_ACCEPTABLE", call.CauseFailed, 606, call.NoHangupParty),
+	freeSwitchRow(819, "UNWANTED", call.CauseRejected, 607, call.NoHangupParty),
+	freeSwitchRow(820, "NO_IDENTITY", call.CauseFailed, 428, call.NoHangupParty),
+	freeSwitchRow(821, "BAD_IDENTITY_INFO", call.CauseFailed, 429, call.NoHangupParty),
+	freeSwitchRow(822, "UNSUPPORTED_CERTIFICATE", call.CauseFailed, 437, call.NoHangupParty),
+	freeSwitchRow(823, "INVALID_IDENTITY", call.CauseFailed, 438, call.NoHangupParty),
+	freeSwitchRow(824, "STALE_DATE", call.CauseFailed, 403, call.NoHangupParty),
+	freeSwitchRow(825, "REJECT_ALL", call.CauseRejected, 603, call.NoHangupParty),
 }
 
 // sipCauses are final SIP statuses with the Q.850 cause of RFC 3398. A failure
@@ -245,7 +245,7 @@ func byName(rows []CauseRow) map[string]CauseRow {
 // ends fills in what a cause row says. Codes that the provider reported stay.
 func ends(e *call.Ending, r CauseRow) {
 	e.HangupCause = r.Cause
-	if e.HangupParty == call.NoParty {
+	if e.HangupParty == call.NoHangupParty {
 		e.HangupParty = r.Party
 	}
 	if !e.Q850.Known() {

@@ -53,7 +53,7 @@ func btoi(b bool) int {
 
 func checkRejection(t testing.TB, r *Rejection) {
 	t.Helper()
-	if r.Reason < call.MalformedJSON || r.Reason >= call.ConflictingID || r.Detail == "" {
+	if r.Reason < call.RejectMalformedJSON || r.Reason >= call.RejectIDConflict || r.Detail == "" {
 		t.Fatalf("rejected for %d: %q", r.Reason, r.Detail)
 	}
 	for _, c := range r.Detail {
@@ -80,7 +80,7 @@ func checkEvent(t testing.TB, s Settings, in Input, e *call.Event) {
 	if e.Ended.Known() && !e.Type.Terminal() {
 		t.Fatalf("a %s ends its leg", e.Type)
 	}
-	if e.Type == call.Unknown && !e.Flags.Has(call.UnknownType) {
+	if e.Type == call.EventUnknown && !e.Flags.Has(call.FlagUnknownType) {
 		t.Fatal("UNKNOWN without its flag")
 	}
 	if in.Timestamp > 0 && !e.Time.Known() {
@@ -109,7 +109,7 @@ func checkInstants(t testing.TB, in Input, e *call.Event) {
 			if i != (call.Instant{}) {
 				t.Fatalf("absent, but not zero: %+v", i)
 			}
-		case i.Src == call.Ingest:
+		case i.Src == call.EvidenceIngest:
 			if i.At != in.Timestamp || in.Timestamp <= 0 {
 				t.Fatalf("ingested at %d, want %d", i.At, in.Timestamp)
 			}
@@ -129,7 +129,7 @@ func checkStrings(t testing.TB, e *call.Event) {
 	}
 	for _, l := range e.Links {
 		all = append(all, l.Value)
-		if !links(l.Value) || l.Kind == call.NoLink || l.Kind == call.Parent && l.Value == e.CallID {
+		if !links(l.Value) || l.Kind == call.NoLink || l.Kind == call.LinkParent && l.Value == e.CallID {
 			t.Fatalf("link %s %q", l.Kind, l.Value)
 		}
 	}

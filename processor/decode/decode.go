@@ -83,7 +83,7 @@ func (d *Decoder) Decode(in Input) Result {
 	}
 	o, rejected := d.settings.origin(in.Headers)
 	if rejected == nil && len(in.Value) > MaxBytes {
-		rejected = reject(call.TooLarge, strconv.Itoa(len(in.Value))+" bytes, at most "+strconv.Itoa(MaxBytes)+" are taken")
+		rejected = reject(call.RejectTooLarge, strconv.Itoa(len(in.Value))+" bytes, at most "+strconv.Itoa(MaxBytes)+" are taken")
 	}
 	if rejected == nil {
 		rejected = d.doc.parse(in.Value)
@@ -138,7 +138,7 @@ func (d *Decoder) element(v value, o origin, timestamp int64) Result {
 	case v.kind() == 'n':
 		return Result{Ignored: ignoredNull}
 	case !v.isObject():
-		return Result{Reject: reject(call.BadField, "the event is "+kindName(v.kind())+", want an object")}
+		return Result{Reject: reject(call.RejectBadField, "the event is "+kindName(v.kind())+", want an object")}
 	}
 	if o.provider == call.NoProvider {
 		var rejected *Rejection
@@ -162,7 +162,7 @@ func (d *Decoder) element(v value, o origin, timestamp int64) Result {
 func (d *Decoder) events(p *provider, v value) []*call.Event {
 	events := append([]*call.Event{d.draft.event}, d.draft.more...)
 	for _, e := range events {
-		if p.onceContent != nil && e.IDKind == call.SemanticID {
+		if p.onceContent != nil && e.IDKind == call.IDSemantic {
 			e.Content = p.onceContent(v)
 		} else {
 			e.Content = d.draft.content(e)
@@ -191,18 +191,18 @@ func (s Settings) origin(headers []call.Header) (o origin, rejected *Rejection) 
 	o = origin{s.Provider, s.Tenant, s.Scope}
 	if h, ok := header(headers, "provider"); ok {
 		if o.provider, ok = call.ParseProvider(string(h)); !ok {
-			return o, reject(call.UnknownProvider, "the provider header names none of "+strings.Join(providerWords(), ", "))
+			return o, reject(call.RejectUnknownProvider, "the provider header names none of "+strings.Join(providerWords(), ", "))
 		}
 	}
 	if h, ok := header(headers, "tenant"); ok {
 		if len(h) == 0 || !isName(h) {
-			return o, reject(call.BadHeader, "the tenant header is not 1 to 128 bytes of UTF-8 without control characters")
+			return o, reject(call.RejectBadHeader, "the tenant header is not 1 to 128 bytes of UTF-8 without control characters")
 		}
 		o.tenant = string(h)
 	}
 	if h, ok := header(headers, "scope"); ok {
 		if !isName(h) {
-			return o, reject(call.BadHeader, "the scope header is not up to 128 bytes of UTF-8 without control characters")
+			return o, reject(call.RejectBadHeader, "the scope header is not up to 128 bytes of UTF-8 without control characters")
 		}
 		o.scope = string(h)
 	}
@@ -260,7 +260,7 @@ func LatestInstant(events []*call.Event) int64 {
 
 // named is an instant's moment where a provider named it.
 func named(i call.Instant) int64 {
-	if i.Src == call.Ingest {
+	if i.Src == call.EvidenceIngest {
 		return 0
 	}
 	return i.At

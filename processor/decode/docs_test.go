@@ -64,7 +64,7 @@ func causeTables() string {
 }
 
 func partyOrNone(p call.HangupParty) string {
-	if p == call.NoParty {
+	if p == call.NoHangupParty {
 		return ""
 	}
 	return "`" + p.String() + "`"

@@ -109,10 +109,10 @@ func (d *draft) word(v value, field string) string {
 	case !v.given():
 		return ""
 	case !v.isString():
-		d.fail(call.BadField, field+" is "+kindName(v.kind())+", want a string")
+		d.fail(call.RejectBadField, field+" is "+kindName(v.kind())+", want a string")
 		return ""
 	case len(v.bytes()) > maxID:
-		d.fail(call.BadField, field+" is too long")
+		d.fail(call.RejectBadField, field+" is too long")
 		return ""
 	}
 	return d.copy(v.bytes())
@@ -122,7 +122,7 @@ func (d *draft) word(v value, field string) string {
 func (d *draft) callID(v value, field string) {
 	id := d.word(v, field)
 	if d.rejected == nil && isBlank(id) {
-		d.fail(call.MissingCallID, field+" is absent or empty")
+		d.fail(call.RejectMissingCallID, field+" is absent or empty")
 	}
 	d.event.CallID = id
 	d.event.Leg = call.NewLegID(d.event.Tenant, d.event.Provider, d.event.Scope, id)
@@ -138,7 +138,7 @@ func (d *draft) attribute(key, text string) {
 // link joins the event's leg to others by a value, once, and only by one that
 // tells calls apart.
 func (d *draft) link(kind call.LinkKind, text string) {
-	if !links(text) || (kind == call.Parent && text == d.event.CallID) {
+	if !links(text) || (kind == call.LinkParent && text == d.event.CallID) {
 		return
 	}
 	for _, l := range d.event.Links {
@@ -154,7 +154,7 @@ func (d *draft) link(kind call.LinkKind, text string) {
 func (d *draft) linkBy(attribute string) {
 	for _, a := range d.event.Attributes {
 		if a.Key == attribute {
-			d.link(call.Tag, a.Value)
+			d.link(call.LinkTag, a.Value)
 		}
 	}
 }
@@ -163,15 +163,15 @@ func (d *draft) linkBy(attribute string) {
 func (d *draft) parent(id string) {
 	if links(id) && id != d.event.CallID {
 		d.event.ParentCallID = id
-		d.link(call.Parent, id)
+		d.link(call.LinkParent, id)
 	}
 }
 
-// isBlank says whether an id is no id: empty, or nothing but zeros and hyphens
+// isBlank reports whether an id is no id: empty, or nothing but zeros and hyphens
 // as in the nil UUID.
 func isBlank(id string) bool { return strings.Trim(id, "0-") == "" }
 
-// links says whether a value tells calls apart. Placeholders are shared by
+// links reports whether a value tells calls apart. Placeholders are shared by
 // calls that have nothing in common.
 func links(text string) bool {
 	switch strings.ToLower(text) {

@@ -69,7 +69,7 @@ func TestTruncated(t *testing.T) {
 		raw := bytes.TrimSpace(fixture(t, fixtures(t, p.String())[0]))
 		for n := range len(raw) {
 			r := decodeChecked(t, Settings{Provider: p}, Input{Value: raw[:n:n]})
-			if r.Reject == nil || r.Reject.Reason != call.MalformedJSON {
+			if r.Reject == nil || r.Reject.Reason != call.RejectMalformedJSON {
 				t.Fatalf("%d bytes of %s: %+v", n, p, r)
 			}
 		}

@@ -9,13 +9,13 @@ import (
 // named gives the event the provider's own id.
 func (d *draft) named(id string) {
 	d.event.ProviderID = id
-	d.identify(call.ExactID, "exact", id)
+	d.identify(call.IDExact, "exact", id)
 }
 
 // once gives the event the id of a transition that a leg makes only once, so
 // that a second telling of it, whatever its bytes, has the same id.
 func (d *draft) once(transition string) {
-	d.identify(call.SemanticID, "once", transition)
+	d.identify(call.IDSemantic, "once", transition)
 }
 
 // keyed gives the event an id made of the parts that tell it from the leg's
@@ -25,7 +25,7 @@ func (d *draft) keyed(at string, parts ...string) {
 	if at == "" {
 		at = "content " + strconv.FormatUint(d.content(d.event), 16)
 	}
-	d.identify(call.ContentID, append([]string{"content", at}, parts...)...)
+	d.identify(call.IDContent, append([]string{"content", at}, parts...)...)
 }
 
 func (d *draft) identify(kind call.IDKind, parts ...string) {
@@ -42,7 +42,7 @@ func (d *draft) content(e *call.Event) uint64 {
 	c.ID, c.IDKind, c.Content = call.EventID{}, 0, 0
 	c.IngestedAt, c.Source, c.SHA256 = 0, call.Source{}, [32]byte{}
 	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
-		if i.Src == call.Ingest {
+		if i.Src == call.EvidenceIngest {
 			*i = call.Instant{}
 		}
 	}

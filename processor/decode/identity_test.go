@@ -54,56 +54,56 @@ func TestVariants(t *testing.T) {
 		{
 			"one uuid, another end", "opentact/hangup.json",
 			map[string]any{"call.hangup_on": "2024-02-20T16:41:37.099Z"},
-			call.ExactID, true, false,
+			call.IDExact, true, false,
 		},
-		{"another uuid", "opentact/hangup.json", map[string]any{"uuid": "16587a24-492f-4baa-bbd2-bcb73be0302e"}, call.ExactID, false, false},
+		{"another uuid", "opentact/hangup.json", map[string]any{"uuid": "16587a24-492f-4baa-bbd2-bcb73be0302e"}, call.IDExact, false, false},
 		{
 			"the second hang-up after a transfer", "sonetel/hungup.json",
 			map[string]any{"notification.duration": "60"},
-			call.SemanticID, true, false,
+			call.IDSemantic, true, false,
 		},
 		{
 			"another channel", "sonetel/channel_hungup.json",
 			map[string]any{"notification.calleeFlowId": "f-3"},
-			call.ContentID, false, false,
+			call.IDContent, false, false,
 		},
 		{
 			"the next agent rings", "stringee/agent_ended.json",
 			map[string]any{"timestamp_ms": json.Number("1515859276000"), "actor": "agent2"},
-			call.ContentID, false, false,
+			call.IDContent, false, false,
 		},
 		{
 			"the next agent in the same millisecond", "stringee/agent_ended.json",
 			map[string]any{"to.number": "agent2"},
-			call.ContentID, false, false,
+			call.IDContent, false, false,
 		},
 		{
 			"a disconnect with another body", "bandwidth/disconnect.json",
 			map[string]any{"cause": "timeout"},
-			call.SemanticID, true, false,
+			call.IDSemantic, true, false,
 		},
 		{
 			"another recording", "bandwidth/recording_available.json",
 			map[string]any{"recordingId": "r-2"},
-			call.ContentID, false, false,
+			call.IDContent, false, false,
 		},
 		{
 			"a recording with another body", "bandwidth/recording_available.json",
 			map[string]any{"status": "complete"},
-			call.ContentID, true, false,
+			call.IDContent, true, false,
 		},
 		{
 			// Which key was pressed is in neither, or it could be found again.
 			"another key at the same time", "bandwidth/dtmf.json",
 			map[string]any{"digit": "8"},
-			call.ContentID, true, true,
+			call.IDContent, true, true,
 		},
-		{"another key, later", "bandwidth/dtmf.json", map[string]any{"eventTime": "2022-05-04T18:53:11.001Z"}, call.ContentID, false, false},
-		{"a state of the older generation", "opentact/v2022_hangup.json", map[string]any{"timestamp": "2022-07-04T16:45:11.000Z"}, call.SemanticID, true, false},
+		{"another key, later", "bandwidth/dtmf.json", map[string]any{"eventTime": "2022-05-04T18:53:11.001Z"}, call.IDContent, false, false},
+		{"a state of the older generation", "opentact/v2022_hangup.json", map[string]any{"timestamp": "2022-07-04T16:45:11.000Z"}, call.IDSemantic, true, false},
 		{
 			"a step of the older generation", "opentact/v2022_answer.json",
 			map[string]any{"payload.command.path": "Answer[1]"},
-			call.ContentID, false, true,
+			call.IDContent, false, true,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestEventsOfOneCallDiffer(t *testing.T) {
 	seen := map[call.EventID]string{}
 	for _, file := range fixtures(t, "*") {
 		for _, e := range New(Settings{}).Decode(Input{Value: fixture(t, file), Timestamp: kafkaTimestamp}).Events {
-			if other, twice := seen[e.ID]; twice && e.IDKind != call.SemanticID {
+			if other, twice := seen[e.ID]; twice && e.IDKind != call.IDSemantic {
 				t.Errorf("%s and %s share an id", file, other)
 			}
 			seen[e.ID] = file

@@ -66,11 +66,11 @@ func (d *document) parse(src []byte) *Rejection {
 		case top >= 0 && d.nodes[d.open[top]].kind == jsontext.KindBeginObject && !named:
 			name, named = node{nameFrom: from, nameTo: end, escapedName: d.isEscaped(from, end)}, true
 		case top < 0 && len(d.nodes) > 0:
-			return reject(call.MalformedJSON, "more than one JSON value: the second begins at byte "+strconv.Itoa(int(from)))
+			return reject(call.RejectMalformedJSON, "more than one JSON value: the second begins at byte "+strconv.Itoa(int(from)))
 		default:
 			name.from, name.to, name.kind = from, end, kind
 			if !d.add(name) {
-				return reject(call.TooDeep, "nested more than "+strconv.Itoa(MaxDepth)+" levels at byte "+strconv.Itoa(int(from)))
+				return reject(call.RejectTooDeep, "nested more than "+strconv.Itoa(MaxDepth)+" levels at byte "+strconv.Itoa(int(from)))
 			}
 			name, named = node{}, false
 		}
@@ -132,7 +132,7 @@ func malformed(err error, end int32) *Rejection {
 	case errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF:
 		what = "JSON ends early"
 	}
-	return reject(call.MalformedJSON, what+" at byte "+strconv.FormatInt(at, 10))
+	return reject(call.RejectMalformedJSON, what+" at byte "+strconv.FormatInt(at, 10))
 }
 
 // value is one JSON value of a document; the zero value is absent.
@@ -151,7 +151,7 @@ func (v value) kind() jsontext.Kind {
 	return v.node().kind
 }
 
-// given says whether there is a value other than null.
+// given reports whether there is a value other than null.
 func (v value) given() bool { return v.kind() != 0 && v.kind() != jsontext.KindNull }
 
 func (v value) isObject() bool { return v.kind() == jsontext.KindBeginObject }
@@ -245,7 +245,7 @@ func (v value) literal() string {
 	return string(v.bytes())
 }
 
-// is says whether v is that string.
+// is reports whether v is that string.
 func (v value) is(s string) bool { return v.isString() && string(v.bytes()) == s }
 
 func (v value) isTrue() bool { return v.kind() == jsontext.KindTrue }

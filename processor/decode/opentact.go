@@ -34,12 +34,12 @@ var opentactStates = map[string]struct {
 	event call.EventType
 	at    string
 }{
-	"init":      {call.CallInitiated, "init_on"},
-	"ringing":   {call.CallRinging, "ring_on"},
-	"live":      {call.CallAnswered, "answer_on"},
-	"bridged":   {call.CallBridged, ""},
-	"hangup":    {call.CallEnded, "hangup_on"},
-	"destroyed": {call.CallDestroyed, "destroy_on"},
+	"init":      {call.EventCallInitiated, "init_on"},
+	"ringing":   {call.EventCallRinging, "ring_on"},
+	"live":      {call.EventCallAnswered, "answer_on"},
+	"bridged":   {call.EventCallBridged, ""},
+	"hangup":    {call.EventCallEnded, "hangup_on"},
+	"destroyed": {call.EventCallDestroyed, "destroy_on"},
 }
 
 func looksLikeOpentact(v value) bool {
@@ -67,7 +67,7 @@ func (d *draft) opentact(root value) (ignored string) {
 	if d.rejected != nil {
 		return ""
 	}
-	m.clock = d.clock(root.either("created_on", "timestamp"), "created_on", value.moment, call.EventTime)
+	m.clock = d.clock(root.either("created_on", "timestamp"), "created_on", value.moment, call.EvidenceEvent)
 	e := d.event
 	e.ProviderType = m.typ
 	e.Account = d.id(root.get("account").get("uuid"))
@@ -114,7 +114,7 @@ func (m opentactMessage) ignored() (kind string, ignore bool) {
 // opentactLeg reads what every message says of its call.
 func (d *draft) opentactLeg(leg value) {
 	e := d.event
-	e.Started = d.instant(leg.get("created_on"), value.moment, call.Reported)
+	e.Started = d.instant(leg.get("created_on"), value.moment, call.EvidenceReported)
 	e.Direction = opentactDirection(leg)
 	e.From = d.address(leg.get("from"), isNorthAmerican)
 	e.To = d.address(leg.get("to"), isNorthAmerican)
@@ -122,20 +122,20 @@ func (d *draft) opentactLeg(leg value) {
 	d.opentactParent(leg.get("parent"))
 	// Outbound calls name the application that made them with the same
 	// auto_answer, but there it is the other side who answers.
-	e.PlatformAnswer = e.Direction == call.Inbound && leg.get("sip_control_app").get("auto_answer").isTrue()
+	e.PlatformAnswer = e.Direction == call.DirectionInbound && leg.get("sip_control_app").get("auto_answer").isTrue()
 }
 
 func opentactDirection(leg value) call.Direction {
 	switch direction := leg.get("direction"); {
 	case direction.is("in"):
-		return call.Inbound
+		return call.DirectionInbound
 	case direction.is("out"):
-		return call.Outbound
+		return call.DirectionOutbound
 	}
 	return call.DirectionUnknown
 }
 
-// isNorthAmerican says whether bare digits are a number of the North American
+// isNorthAmerican reports whether bare digits are a number of the North American
 // plan with its country code: Opentact writes those with and without a plus,
 // even in one message, and its own inventory (tn) only so.
 func isNorthAmerican(digits string) bool { return len(digits) == 11 && digits[0] == '1' }
@@ -147,7 +147,7 @@ func (d *draft) opentactParent(parent value) {
 		return
 	}
 	snapshot := func(field string) call.Instant {
-		return d.instant(parent.get(field), value.moment, call.Snapshot)
+		return d.instant(parent.get(field), value.moment, call.EvidenceSnapshot)
 	}
 	d.event.Snapshot = &call.LegSnapshot{
 		CallID:    d.event.ParentCallID,
@@ -172,15 +172,15 @@ func (d *draft) opentactType(m opentactMessage) {
 	case "call_flow":
 		d.opentactCommand(m)
 	case "call_record":
-		e.Type = call.RecordingAvailable
+		e.Type = call.EventRecordingAvailable
 		e.Recording = d.opentactRecording(m.root.get("call_record"))
 		if e.Recording.ID != "" {
-			e.Recording.Status, e.Recording.AvailableAt = call.RecordingIsAvailable, e.ReportedAt
+			e.Recording.Status, e.Recording.AvailableAt = call.RecordingAvailable, e.ReportedAt
 		}
 	case "call_asr":
-		e.Type = call.TranscriptionAvailable
+		e.Type = call.EventTranscriptionAvailable
 	default:
-		e.Type, e.Flags = call.Unknown, e.Flags|call.UnknownType
+		e.Type, e.Flags = call.EventUnknown, e.Flags|call.FlagUnknownType
 	}
 	d.settle()
 }
@@ -194,37 +194,37 @@ func (d *draft) opentactState(m opentactMessage) {
 	e.ProviderState = d.word(state, "payload.state")
 	known, ok := opentactStates[e.ProviderState]
 	if !ok {
-		e.Type, e.Flags = call.Unknown, e.Flags|call.UnknownType
+		e.Type, e.Flags = call.EventUnknown, e.Flags|call.FlagUnknownType
 		return
 	}
 	e.Type = known.event
-	e.Time = or(d.clock(m.leg.get(known.at), "call."+known.at, value.moment, call.Reported), m.clock)
+	e.Time = or(d.clock(m.leg.get(known.at), "call."+known.at, value.moment, call.EvidenceReported), m.clock)
 	d.settle()
 	d.opentactInstants(m.leg)
 	switch e.Type {
-	case call.CallInitiated:
+	case call.EventCallInitiated:
 		e.Started = or(e.Started, e.Time)
-	case call.CallRinging:
+	case call.EventCallRinging:
 		e.Ringing = or(e.Ringing, e.Time)
-	case call.CallAnswered:
+	case call.EventCallAnswered:
 		e.Answered = or(e.Answered, e.Time)
-	case call.CallEnded, call.CallDestroyed:
+	case call.EventCallEnded, call.EventCallDestroyed:
 		d.opentactEnd(m)
 	}
 }
 
 // opentactInstants reads the instants of a call up to its answer.
 func (d *draft) opentactInstants(leg value) {
-	d.event.Ringing = d.instant(leg.get("ring_on"), value.moment, call.Reported)
-	d.event.Answered = d.instant(leg.get("answer_on"), value.moment, call.Reported)
+	d.event.Ringing = d.instant(leg.get("ring_on"), value.moment, call.EvidenceReported)
+	d.event.Answered = d.instant(leg.get("answer_on"), value.moment, call.EvidenceReported)
 }
 
 // opentactEnd reads what hangup and destroyed say.
 func (d *draft) opentactEnd(m opentactMessage) {
 	e := d.event
 	e.Ended = call.Earliest(
-		d.instant(m.leg.get("hangup_on"), value.moment, call.Reported),
-		d.instant(m.leg.get("destroy_on"), value.moment, call.Reported),
+		d.instant(m.leg.get("hangup_on"), value.moment, call.EvidenceReported),
+		d.instant(m.leg.get("destroy_on"), value.moment, call.EvidenceReported),
 	)
 	e.Ended = or(e.Ended, e.Time)
 	if m.root.get("uuid").given() || m.root.get("call").isObject() {
@@ -267,7 +267,7 @@ func (d *draft) opentactRecording(record value) call.RecordingFact {
 	case r.URL == "":
 		r.Status = call.RecordingPending
 	default:
-		r.Status = call.RecordingIsAvailable
+		r.Status = call.RecordingAvailable
 	}
 	return r
 }
@@ -281,9 +281,9 @@ func (d *draft) opentactFurtherRecording(m opentactMessage, record value) {
 	}
 	e := d.event
 	d.more = append(d.more, &call.Event{
-		ID: call.NewEventID(e.Leg, "record", string(m.root.get("uuid").bytes()), fact.ID), IDKind: call.ContentID,
+		ID: call.NewEventID(e.Leg, "record", string(m.root.get("uuid").bytes()), fact.ID), IDKind: call.IDContent,
 		Tenant: e.Tenant, Provider: e.Provider, Scope: e.Scope, CallID: e.CallID, Leg: e.Leg, Account: e.Account,
-		Type: call.RecordingAvailable, ProviderType: e.ProviderType, ProviderState: e.ProviderState,
+		Type: call.EventRecordingAvailable, ProviderType: e.ProviderType, ProviderState: e.ProviderState,
 		Time: or(m.clock, e.Time), ReportedAt: e.ReportedAt, IngestedAt: e.IngestedAt, Recording: fact,
 	})
 }
@@ -299,11 +299,11 @@ func (d *draft) opentactCommand(m opentactMessage) {
 	if e.ProviderState == "" {
 		e.ProviderState = d.id(m.root.get("command"))
 	}
-	e.Type = call.CallUpdated
+	e.Type = call.EventCallUpdated
 	d.settle()
 	d.opentactInstants(m.leg)
 	if e.ProviderState == "Answer" && step.get("success").kind() != 'f' {
-		e.Type, e.PlatformAnswer = call.CallAnswered, true
+		e.Type, e.PlatformAnswer = call.EventCallAnswered, true
 		e.Answered = or(e.Answered, e.Time)
 	}
 }
@@ -315,7 +315,7 @@ func (d *draft) opentactID(m opentactMessage) {
 		d.named(uuid)
 		return
 	}
-	if m.typ == "call_state" && d.event.Type != call.Unknown && d.event.Type != call.CallBridged {
+	if m.typ == "call_state" && d.event.Type != call.EventUnknown && d.event.Type != call.EventCallBridged {
 		d.once(d.event.ProviderState)
 		return
 	}
@@ -323,7 +323,7 @@ func (d *draft) opentactID(m opentactMessage) {
 	d.keyed(m.root.either("created_on", "timestamp").literal(), m.typ, d.event.ProviderState, path.literal())
 }
 
-// tookVoicemail says whether the steps that a call went through include a
+// tookVoicemail reports whether the steps that a call went through include a
 // recording tagged voicemail that ran.
 func tookVoicemail(logs value) bool {
 	connected := false

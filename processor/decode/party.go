@@ -14,7 +14,7 @@ const (
 )
 
 // address reads a caller or callee that is written as one string, or as a JSON
-// number, and tells what it is by its form. certain says whether bare digits are a number in international
+// number, and tells what it is by its form. certain reports whether bare digits are a number in international
 // form at this provider; with a 0 in front they never are, since no country code
 // begins so.
 func (d *draft) address(v value, certain func(digits string) bool) call.Party {
@@ -28,16 +28,16 @@ func (d *draft) address(v value, certain func(digits string) bool) call.Party {
 	}
 	if isNumber(string(b)) && b[0] != '0' && certain(string(b)) {
 		international := d.copyWith("+", b)
-		return call.Party{Raw: international[1:], E164: international, Kind: call.PSTN}
+		return call.Party{Raw: international[1:], E164: international, Kind: call.PartyPSTN}
 	}
 	raw := d.copy(b)
 	if isE164(raw) {
-		return call.Party{Raw: raw, E164: raw, Kind: call.PSTN}
+		return call.Party{Raw: raw, E164: raw, Kind: call.PartyPSTN}
 	}
 	return call.Party{Raw: raw, Kind: kindOf(raw)}
 }
 
-// isE164 says whether s is a plus and 8 to 15 digits, as E.164 has them.
+// isE164 reports whether s is a plus and 8 to 15 digits, as E.164 has them.
 func isE164(s string) bool { return s[0] == '+' && isNumber(s[1:]) && s[1] != '0' }
 
 // kindOf tells what an address is that is no number in international form. What
@@ -48,7 +48,7 @@ func kindOf(raw string) call.PartyKind {
 	switch strings.ToLower(scheme) {
 	case "sip", "sips":
 		if user, _, _ := strings.Cut(rest, "@"); links(user) {
-			return call.SIP
+			return call.PartySIP
 		}
 		return call.PartyUnknown // sip:anonymous@anonymous.invalid, as RFC 3323 has it
 	case "tel":
@@ -56,11 +56,11 @@ func kindOf(raw string) call.PartyKind {
 	}
 	switch n, dialled := dialledDigits(raw); {
 	case dialled && n >= minDigits && n <= maxDigits:
-		return call.PSTN
+		return call.PartyPSTN
 	case dialled, !links(strings.TrimPrefix(raw, "+")):
 		return call.PartyUnknown
 	}
-	return call.User
+	return call.PartyUser
 }
 
 // dialledDigits counts the digits of what can be dialled, however it is spaced, and
@@ -80,7 +80,7 @@ func dialledDigits(s string) (n int, dialled bool) {
 	return n, n > 0
 }
 
-// isExtension says whether s is what follows a number to reach somebody behind it:
+// isExtension reports whether s is what follows a number to reach somebody behind it:
 // parameters of a tel URI, or digits after a comma, x or ext.
 func isExtension(s string) bool {
 	if s[0] == ';' {
@@ -94,7 +94,7 @@ func isExtension(s string) bool {
 	return false
 }
 
-// isNumber says whether s has the digits of a telephone number, and no more.
+// isNumber reports whether s has the digits of a telephone number, and no more.
 func isNumber(s string) bool {
 	return len(s) >= minDigits && len(s) <= maxDigits && allDigits(s)
 }

@@ -40,13 +40,13 @@ func shape(v value) (call.Provider, *Rejection) {
 			continue
 		}
 		if found != call.NoProvider {
-			return found, reject(call.AmbiguousProvider,
+			return found, reject(call.RejectAmbiguousProvider,
 				"the event looks like both "+found.String()+" and "+p.String()+": name its provider in a header or in the source's settings")
 		}
 		found = p
 	}
 	if found == call.NoProvider {
-		return found, reject(call.UnknownProvider,
+		return found, reject(call.RejectUnknownProvider,
 			"the event looks like none of the providers': name its provider in a header or in the source's settings")
 	}
 	return found, nil

@@ -83,31 +83,31 @@ func TestOpentactQuirks(t *testing.T) {
 			name: "hangup without hangup_on", file: "opentact/hangup.json",
 			edits: map[string]any{"call.hangup_on": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "time", e.Time, at(createdOn, call.EventTime, 1))
-				equal(t, "ended", e.Ended, at(createdOn, call.EventTime, 1))
+				equal(t, "time", e.Time, at(createdOn, call.EvidenceEvent, 1))
+				equal(t, "ended", e.Ended, at(createdOn, call.EvidenceEvent, 1))
 			},
 		},
 		{
 			name: "init without the call's creation", file: "opentact/init.json",
 			edits: map[string]any{"call.created_on": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "started", e.Started, at(1_708_447_294_874, call.Reported, 1))
+				equal(t, "started", e.Started, at(1_708_447_294_874, call.EvidenceReported, 1))
 			},
 		},
 		{
 			name: "hangup_on that cannot be read", file: "opentact/hangup.json",
 			edits: map[string]any{"call.hangup_on": "yesterday"},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "ended", e.Ended, at(createdOn, call.EventTime, 1))
-				equal(t, "flags", e.Flags, call.BadInstant)
+				equal(t, "ended", e.Ended, at(createdOn, call.EvidenceEvent, 1))
+				equal(t, "flags", e.Flags, call.FlagBadInstant)
 			},
 		},
 		{
 			name: "no time but Kafka's", file: "opentact/live.json",
 			edits: map[string]any{"call.answer_on": nil, "created_on": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "answered", e.Answered, at(kafkaTimestamp, call.Ingest, 1))
-				equal(t, "flags", e.Flags, call.NoEventTime)
+				equal(t, "answered", e.Answered, at(kafkaTimestamp, call.EvidenceIngest, 1))
+				equal(t, "flags", e.Flags, call.FlagNoEventTime)
 			},
 		},
 		{name: "hangup in 1970", file: "opentact/hangup.json", edits: map[string]any{"call.hangup_on": "1970-01-01T00:00:00.000Z"}, want: "BAD_TIMESTAMP"},
@@ -117,28 +117,28 @@ func TestOpentactQuirks(t *testing.T) {
 			edits: map[string]any{"call.created_on": "1970-01-01T00:00:00.000Z"},
 			check: func(t *testing.T, e *call.Event) {
 				equal(t, "started", e.Started, call.Instant{})
-				equal(t, "flags", e.Flags, call.BadInstant)
+				equal(t, "flags", e.Flags, call.FlagBadInstant)
 			},
 		},
 		{
 			name: "destroyed is the only end", file: "opentact/destroyed.json",
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "ended", e.Ended, at(1_708_447_304_718, call.Reported, 1))
+				equal(t, "ended", e.Ended, at(1_708_447_304_718, call.EvidenceReported, 1))
 			},
 		},
 		{
 			name: "destroyed with the hangup before it", file: "opentact/destroyed.json",
 			edits: map[string]any{"call.hangup_on": "2024-02-20T16:41:44.700Z"},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "ended", e.Ended, at(1_708_447_304_700, call.Reported, 1))
-				equal(t, "time", e.Time, at(1_708_447_304_718, call.Reported, 1))
+				equal(t, "ended", e.Ended, at(1_708_447_304_700, call.EvidenceReported, 1))
+				equal(t, "time", e.Time, at(1_708_447_304_718, call.EvidenceReported, 1))
 			},
 		},
 		{
 			name: "destroyed before it hung up", file: "opentact/destroyed.json",
 			edits: map[string]any{"call.hangup_on": "2024-02-20T16:41:44.800Z"},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "ended", e.Ended, at(1_708_447_304_718, call.Reported, 1))
+				equal(t, "ended", e.Ended, at(1_708_447_304_718, call.EvidenceReported, 1))
 			},
 		},
 		{
@@ -231,7 +231,7 @@ func TestOpentactQuirks(t *testing.T) {
 			name: "a newer message without its uuid", file: "opentact/hangup.json",
 			edits: map[string]any{"uuid": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "kind", e.IDKind, call.SemanticID)
+				equal(t, "kind", e.IDKind, call.IDSemantic)
 				equal(t, "duration", e.ProviderDuration, call.Some(1))
 			},
 		},
@@ -326,20 +326,22 @@ func TestStringeeQuirks(t *testing.T) {
 		{
 			name: "a time in words", file: "stringee/ended.json", edits: map[string]any{"timestamp_ms": "now"},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "ended", e.Ended, at(kafkaTimestamp, call.Ingest, 1))
+				equal(t, "ended", e.Ended, at(kafkaTimestamp, call.EvidenceIngest, 1))
 				equal(t, "started", e.Started, call.Instant{})
-				equal(t, "flags", e.Flags, call.BadInstant|call.NoEventTime)
+				equal(t, "flags", e.Flags, call.FlagBadInstant|call.FlagNoEventTime)
 			},
 		},
 		{
 			name: "the time as a string", file: "stringee/ended.json", edits: map[string]any{"timestamp_ms": "1538369461077"},
-			check: func(t *testing.T, e *call.Event) { equal(t, "time", e.Time, at(1_538_369_461_077, call.EventTime, 1)) },
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "time", e.Time, at(1_538_369_461_077, call.EvidenceEvent, 1))
+			},
 		},
 		{
 			name: "durations as strings", file: "stringee/ended_answered.json",
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "answered", e.Answered, at(1_515_859_270_000, call.Derived, 1000))
-				equal(t, "started", e.Started, at(1_515_859_261_000, call.Derived, 1000))
+				equal(t, "answered", e.Answered, at(1_515_859_270_000, call.EvidenceDerived, 1000))
+				equal(t, "started", e.Started, at(1_515_859_261_000, call.EvidenceDerived, 1000))
 			},
 		},
 		{
@@ -368,7 +370,7 @@ func TestStringeeQuirks(t *testing.T) {
 			name: "too long", file: "stringee/ended_answered.json", edits: map[string]any{"endCallCause": "MAX_CONNECT_TIME"},
 			check: func(t *testing.T, e *call.Event) {
 				equal(t, "cause", e.HangupCause, call.CauseMaxDuration)
-				equal(t, "party", e.HangupParty, call.ByPlatform)
+				equal(t, "party", e.HangupParty, call.HangupByPlatform)
 			},
 		},
 		{
@@ -389,23 +391,23 @@ func TestStringeeQuirks(t *testing.T) {
 			name: "both ends outside", file: "stringee/ended.json", edits: map[string]any{"from.type": "external", "callCreatedReason": nil},
 			check: func(t *testing.T, e *call.Event) {
 				equal(t, "direction", e.Direction, call.DirectionUnknown)
-				equal(t, "party", e.HangupParty, call.ByUnknown)
+				equal(t, "party", e.HangupParty, call.HangupByUnknown)
 			},
 		},
 		{
 			name: "it came from outside", file: "stringee/ended.json",
 			edits: map[string]any{"from.type": "internal", "to.type": "internal", "callCreatedReason": "EXTERNAL_CALL_IN"},
-			check: func(t *testing.T, e *call.Event) { equal(t, "direction", e.Direction, call.Inbound) },
+			check: func(t *testing.T, e *call.Event) { equal(t, "direction", e.Direction, call.DirectionInbound) },
 		},
 		{
 			name: "the server made it", file: "stringee/ended.json",
 			edits: map[string]any{"from.type": nil, "callCreatedReason": "SERVER_CALL_OUT_BY_MAKE_CALL_TO_EXTERNAL_BEFORE"},
-			check: func(t *testing.T, e *call.Event) { equal(t, "direction", e.Direction, call.Outbound) },
+			check: func(t *testing.T, e *call.Event) { equal(t, "direction", e.Direction, call.DirectionOutbound) },
 		},
 		{
 			name: "a national number", file: "stringee/ended.json", edits: map[string]any{"to.number": "0555015668"},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "to", e.To, call.Party{Raw: "0555015668", Kind: call.PSTN})
+				equal(t, "to", e.To, call.Party{Raw: "0555015668", Kind: call.PartyPSTN})
 			},
 		},
 		{
@@ -418,13 +420,15 @@ func TestStringeeQuirks(t *testing.T) {
 		{
 			name: "a recording without an end", file: "stringee/recording.json", edits: map[string]any{"end_time": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "time", e.Time, at(1_515_859_270_000, call.EventTime, 1))
+				equal(t, "time", e.Time, at(1_515_859_270_000, call.EvidenceEvent, 1))
 				equal(t, "duration", e.Recording.DurationMS, call.Int{})
 			},
 		},
 		{
 			name: "a recording without times", file: "stringee/recording.json", edits: map[string]any{"end_time": nil, "start_time": nil},
-			check: func(t *testing.T, e *call.Event) { equal(t, "time", e.Time, at(kafkaTimestamp, call.Ingest, 1)) },
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "time", e.Time, at(kafkaTimestamp, call.EvidenceIngest, 1))
+			},
 		},
 		{name: "a key without a call", file: "stringee/dtmf.json", edits: map[string]any{"call_id": json.Number("1")}, want: "BAD_FIELD"},
 	})
@@ -450,24 +454,24 @@ func TestSonetelQuirks(t *testing.T) {
 		{
 			name: "the date is the start, not the event", file: "sonetel/hungup.json",
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "started", e.Started, at(1_610_035_227_000, call.Reported, 1000))
-				equal(t, "time", e.Time, at(kafkaTimestamp, call.Ingest, 1))
-				equal(t, "ended", e.Ended, at(kafkaTimestamp, call.Ingest, 1))
+				equal(t, "started", e.Started, at(1_610_035_227_000, call.EvidenceReported, 1000))
+				equal(t, "time", e.Time, at(kafkaTimestamp, call.EvidenceIngest, 1))
+				equal(t, "ended", e.Ended, at(kafkaTimestamp, call.EvidenceIngest, 1))
 			},
 		},
 		{
 			name: "a date with a fraction and a zone", file: "sonetel/new.json", edits: map[string]any{"notification.date": "2021-01-07T16:00:27.500Z"},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "started", e.Started, at(1_610_035_227_500, call.Reported, 1))
-				equal(t, "flags", e.Flags, call.NoEventTime)
+				equal(t, "started", e.Started, at(1_610_035_227_500, call.EvidenceReported, 1))
+				equal(t, "flags", e.Flags, call.FlagNoEventTime)
 			},
 		},
 		{
 			name: "a date of 1970", file: "sonetel/new.json", edits: map[string]any{"notification.date": "1970-01-01 00:00:00"},
 			want: "sonetel CALL_INITIATED",
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "started", e.Started, at(kafkaTimestamp, call.Ingest, 1))
-				equal(t, "flags", e.Flags, call.NoEventTime|call.BadInstant)
+				equal(t, "started", e.Started, at(kafkaTimestamp, call.EvidenceIngest, 1))
+				equal(t, "flags", e.Flags, call.FlagNoEventTime|call.FlagBadInstant)
 			},
 		},
 		{
@@ -477,7 +481,7 @@ func TestSonetelQuirks(t *testing.T) {
 		{
 			name: "one flow on both sides", file: "sonetel/new.json", edits: map[string]any{"notification.calleeFlowId": "f-1"},
 			check: func(t *testing.T, e *call.Event) {
-				if diff := cmp.Diff([]call.Link{{Kind: call.Flow, Value: "f-1"}}, e.Links); diff != "" {
+				if diff := cmp.Diff([]call.Link{{Kind: call.LinkFlow, Value: "f-1"}}, e.Links); diff != "" {
 					t.Error(diff)
 				}
 			},
@@ -488,7 +492,9 @@ func TestSonetelQuirks(t *testing.T) {
 		},
 		{
 			name: "a user without a number", file: "sonetel/new.json", edits: map[string]any{"notification.calleePhoneNumber": nil},
-			check: func(t *testing.T, e *call.Event) { equal(t, "to", e.To, call.Party{Raw: "1650938", Kind: call.User}) },
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "to", e.To, call.Party{Raw: "1650938", Kind: call.PartyUser})
+			},
 		},
 		{name: "a test frame", file: "sonetel/new.json", edits: map[string]any{"messageType": "test"}, want: "ignored sonetel/test"},
 		{name: "a subscription", file: "sonetel/new.json", edits: map[string]any{"messageType": "notificationRequest"}, want: "ignored sonetel/subscription"},
@@ -517,7 +523,7 @@ func TestSonetelWithoutType(t *testing.T) {
 // TestSonetelWithoutKafka: in a raw file nothing tells when it happened.
 func TestSonetelWithoutKafka(t *testing.T) {
 	e := decodeChecked(t, Settings{}, Input{Value: fixture(t, "sonetel/hungup.json")}).Events[0]
-	if e.Time.Known() || e.Ended.Known() || e.IngestedAt != 0 || !e.Flags.Has(call.NoEventTime) {
+	if e.Time.Known() || e.Ended.Known() || e.IngestedAt != 0 || !e.Flags.Has(call.FlagNoEventTime) {
 		t.Errorf("time %+v, ended %+v", e.Time, e.Ended)
 	}
 }
@@ -534,7 +540,7 @@ func TestBandwidthQuirks(t *testing.T) {
 		{
 			name: "initiate without a start", file: "bandwidth/initiate.json", edits: map[string]any{"startTime": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "started", e.Started, at(1_651_690_381_832, call.EventTime, 1))
+				equal(t, "started", e.Started, at(1_651_690_381_832, call.EvidenceEvent, 1))
 			},
 		},
 		{
@@ -543,13 +549,15 @@ func TestBandwidthQuirks(t *testing.T) {
 		},
 		{
 			name: "nanoseconds", file: "bandwidth/transcription.json",
-			check: func(t *testing.T, e *call.Event) { equal(t, "time", e.Time, at(1_651_690_480_208, call.EventTime, 1)) },
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "time", e.Time, at(1_651_690_480_208, call.EvidenceEvent, 1))
+			},
 		},
 		{
 			name: "an inbound call counts as answered by the platform", file: "bandwidth/disconnect_inbound.json",
 			check: func(t *testing.T, e *call.Event) {
 				equal(t, "platform answer", e.PlatformAnswer, true)
-				equal(t, "answered", e.Answered, at(1_651_690_385_360, call.Reported, 1))
+				equal(t, "answered", e.Answered, at(1_651_690_385_360, call.EvidenceReported, 1))
 			},
 		},
 		{
@@ -624,21 +632,21 @@ func TestBandwidthQuirks(t *testing.T) {
 		{
 			name: "a disconnect without its end", file: "bandwidth/disconnect.json", edits: map[string]any{"endTime": nil},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "ended", e.Ended, at(1_561_046_155_533, call.EventTime, 1))
+				equal(t, "ended", e.Ended, at(1_561_046_155_533, call.EvidenceEvent, 1))
 			},
 		},
 		{
 			name: "an end of 1970", file: "bandwidth/disconnect.json", edits: map[string]any{"endTime": "1970-01-01T00:00:00Z"},
 			check: func(t *testing.T, e *call.Event) {
-				equal(t, "ended", e.Ended, at(1_561_046_155_533, call.EventTime, 1))
-				equal(t, "flags", e.Flags, call.BadInstant)
+				equal(t, "ended", e.Ended, at(1_561_046_155_533, call.EvidenceEvent, 1))
+				equal(t, "flags", e.Flags, call.FlagBadInstant)
 			},
 		},
 		{name: "an event of 1999", file: "bandwidth/disconnect.json", edits: map[string]any{"eventTime": "1999-12-31T23:59:59.999Z"}, want: "BAD_TIMESTAMP"},
 		{name: "an event of 2000", file: "bandwidth/disconnect.json", edits: map[string]any{"eventTime": "2000-01-01T00:00:00.000Z"}, want: "bandwidth CALL_ENDED"},
 		{
 			name: "no event time", file: "bandwidth/disconnect.json", edits: map[string]any{"eventTime": nil},
-			check: func(t *testing.T, e *call.Event) { equal(t, "flags", e.Flags, call.NoEventTime) },
+			check: func(t *testing.T, e *call.Event) { equal(t, "flags", e.Flags, call.FlagNoEventTime) },
 		},
 		{name: "a conference without a call", file: "bandwidth/conference_created_with_call.json", edits: map[string]any{"callId": nil}, want: "ignored bandwidth/conference"},
 		{name: "a conference's recording", file: "bandwidth/conference_recording_with_call.json", edits: map[string]any{"callId": nil}, want: "ignored bandwidth/conference"},
@@ -663,7 +671,7 @@ func TestLinkByTag(t *testing.T) {
 	in := Input{Value: fixture(t, "bandwidth/answer.json")}
 	without := decodeChecked(t, Settings{}, in).Events[0]
 	with := decodeChecked(t, Settings{LinkByTag: true}, in).Events[0]
-	if diff := cmp.Diff([]call.Link{{Kind: call.Tag, Value: "campaign-7"}}, with.Links); diff != "" || without.Links != nil {
+	if diff := cmp.Diff([]call.Link{{Kind: call.LinkTag, Value: "campaign-7"}}, with.Links); diff != "" || without.Links != nil {
 		t.Errorf("without %v, with: %s", without.Links, diff)
 	}
 	if with.Content != without.Content || with.ID != without.ID {

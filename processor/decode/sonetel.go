@@ -29,14 +29,14 @@ var sonetelEvents = map[string]struct {
 	event call.EventType
 	once  bool
 }{
-	"newCallEvent":         {call.CallInitiated, true},
-	"callConnectedEvent":   {call.CallAnswered, true},
-	"callHungUpEvent":      {call.CallEnded, true},
-	"missedCallEvent":      {call.CallMissed, true},
-	"channelHungUpEvent":   {call.ChannelEnded, false},
-	"callTransferredEvent": {call.TransferCompleted, false},
-	"twinTransferredEvent": {call.CallUpdated, false}, // to the same user's other telephone
-	"activeChannelEvent":   {call.CallUpdated, false},
+	"newCallEvent":         {call.EventCallInitiated, true},
+	"callConnectedEvent":   {call.EventCallAnswered, true},
+	"callHungUpEvent":      {call.EventCallEnded, true},
+	"missedCallEvent":      {call.EventCallMissed, true},
+	"channelHungUpEvent":   {call.EventChannelEnded, false},
+	"callTransferredEvent": {call.EventTransferCompleted, false},
+	"twinTransferredEvent": {call.EventCallUpdated, false}, // to the same user's other telephone
+	"activeChannelEvent":   {call.EventCallUpdated, false},
 }
 
 func looksLikeSonetel(v value) bool {
@@ -58,9 +58,9 @@ func (d *draft) sonetel(root value) (ignored string) {
 	}
 	switch {
 	case body.given() && !body.isObject():
-		d.fail(call.BadField, "notification is "+kindName(body.kind())+", want an object")
+		d.fail(call.RejectBadField, "notification is "+kindName(body.kind())+", want an object")
 	case frame == "" && typ == "" && body.get("callId").given():
-		d.fail(call.BadField, "notificationType is absent")
+		d.fail(call.RejectBadField, "notificationType is absent")
 	}
 	d.callID(body.get("callId"), "callId")
 	if d.rejected != nil {
@@ -80,7 +80,7 @@ func sonetelIgnored(frame, typ string, body value) (kind string, ignore bool) {
 		return kind, true
 	}
 	known, isCall := sonetelEvents[typ]
-	optional := !isCall || known.event == call.TransferCompleted || known.event == call.CallUpdated
+	optional := !isCall || known.event == call.EventTransferCompleted || known.event == call.EventCallUpdated
 	named := frame != "" || typ != ""
 	return sonetelFeeds[""], named && optional && !body.get("callId").given()
 }
@@ -88,11 +88,11 @@ func sonetelIgnored(frame, typ string, body value) (kind string, ignore bool) {
 // sonetelCall reads what every CallEvent says of its call.
 func (d *draft) sonetelCall(body value) {
 	e := d.event
-	e.Started = d.instant(body.get("date"), value.moment, call.Reported)
+	e.Started = d.instant(body.get("date"), value.moment, call.EvidenceReported)
 	e.From = d.sonetelParty(body.get("callerPhoneNumber"), body.get("callerUser"))
 	e.To = d.sonetelParty(body.get("calleePhoneNumber"), body.get("calleeUser"))
 	for _, flow := range []value{body.get("callerFlowId"), body.get("calleeFlowId")} {
-		d.link(call.Flow, d.id(flow))
+		d.link(call.LinkFlow, d.id(flow))
 	}
 }
 
@@ -102,12 +102,12 @@ func (d *draft) sonetelParty(number, user value) call.Party {
 	party := d.address(number, never)
 	switch {
 	case party.Raw == "":
-		party = call.Party{Raw: d.id(user), Kind: call.User}
+		party = call.Party{Raw: d.id(user), Kind: call.PartyUser}
 		if party.Raw == "" {
 			party.Kind = call.PartyUnknown
 		}
 	case party.Kind == call.PartyUnknown && user.given():
-		party.Kind = call.User
+		party.Kind = call.PartyUser
 	}
 	return party
 }
@@ -117,25 +117,25 @@ func (d *draft) sonetelType(body value, typ string) {
 	e := d.event
 	known, ok := sonetelEvents[typ]
 	if !ok {
-		e.Flags |= call.UnknownType
+		e.Flags |= call.FlagUnknownType
 	}
 	e.Type, e.ProviderType = known.event, typ
 	e.Direction = sonetelDirection(body)
 	switch e.Type {
-	case call.CallInitiated:
+	case call.EventCallInitiated:
 		e.Started = or(e.Started, d.ingest())
-	case call.CallAnswered:
+	case call.EventCallAnswered:
 		e.Answered = d.ingest()
-	case call.CallEnded:
+	case call.EventCallEnded:
 		e.Ended = d.ingest()
 		e.ProviderDuration = body.get("duration").seconds()
-	case call.CallMissed:
+	case call.EventCallMissed:
 		e.Ended = d.ingest()
 		e.HangupCause = call.CauseNoAnswer
-	case call.ChannelEnded:
+	case call.EventChannelEnded:
 		e.AgentLeft = true
 		e.Direction = call.DirectionUnknown // only one side is filled, which tells nothing
-	case call.TransferCompleted:
+	case call.EventTransferCompleted:
 		e.TransferType = call.TransferUnknown
 	}
 	if known.once {
@@ -150,11 +150,11 @@ func sonetelDirection(body value) call.Direction {
 	caller, callee := isUser(body.get("callerUser")), isUser(body.get("calleeUser"))
 	switch {
 	case caller && callee:
-		return call.Internal
+		return call.DirectionInternal
 	case caller:
-		return call.Outbound
+		return call.DirectionOutbound
 	case callee:
-		return call.Inbound
+		return call.DirectionInbound
 	}
 	return call.DirectionUnknown
 }

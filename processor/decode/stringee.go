@@ -23,13 +23,13 @@ var stringeeFeeds = map[string]string{
 // stringeeStatuses are the values of call_status. agentEnded and connect_failed
 // end nothing: the call may be offered to the next agent.
 var stringeeStatuses = map[string]call.EventType{
-	"created":        call.CallInitiated,
-	"started":        call.CallInitiated,
-	"ringing":        call.CallRinging,
-	"answered":       call.CallAnswered,
-	"agentEnded":     call.ChannelEnded,
-	"connect_failed": call.CallUpdated,
-	"ended":          call.CallEnded,
+	"created":        call.EventCallInitiated,
+	"started":        call.EventCallInitiated,
+	"ringing":        call.EventCallRinging,
+	"answered":       call.EventCallAnswered,
+	"agentEnded":     call.EventChannelEnded,
+	"connect_failed": call.EventCallUpdated,
+	"ended":          call.EventCallEnded,
 }
 
 const (
@@ -41,9 +41,9 @@ const (
 // status. USER_END_CALL is CANCELED where the same event says that nobody
 // talked.
 var stringeeCauses = []CauseRow{
-	keyword(stringeeScheme, "USER_END_CALL", call.CauseNormal, call.NoParty, stringeeDocs),
-	keyword(stringeeScheme, "CAN_NOT_MAKE_CALL", call.CauseFailed, call.NoParty, stringeeDocs),
-	keyword(stringeeScheme, "MAX_CONNECT_TIME", call.CauseMaxDuration, call.ByPlatform, stringeeDocs),
+	keyword(stringeeScheme, "USER_END_CALL", call.CauseNormal, call.NoHangupParty, stringeeDocs),
+	keyword(stringeeScheme, "CAN_NOT_MAKE_CALL", call.CauseFailed, call.NoHangupParty, stringeeDocs),
+	keyword(stringeeScheme, "MAX_CONNECT_TIME", call.CauseMaxDuration, call.HangupByPlatform, stringeeDocs),
 }
 
 var stringeeByWord = byCode(stringeeCauses)
@@ -93,7 +93,7 @@ func (d *draft) stringee(root value) (ignored string) {
 func (d *draft) stringeeStatus(root value, status string) {
 	e := d.event
 	e.ProviderType = status
-	e.Time = d.clock(root.get("timestamp_ms"), "timestamp_ms", value.epoch, call.EventTime)
+	e.Time = d.clock(root.get("timestamp_ms"), "timestamp_ms", value.epoch, call.EvidenceEvent)
 	e.ReportedAt = e.Time.At
 	d.settle()
 	d.stringeeParties(root)
@@ -104,20 +104,20 @@ func (d *draft) stringeeStatus(root value, status string) {
 
 	var known bool
 	if e.Type, known = stringeeStatuses[status]; !known {
-		e.Flags |= call.UnknownType
+		e.Flags |= call.FlagUnknownType
 	}
 	switch e.Type {
-	case call.CallInitiated:
+	case call.EventCallInitiated:
 		e.Started = e.Time
-	case call.CallRinging:
+	case call.EventCallRinging:
 		e.Ringing = e.Time
-	case call.CallAnswered:
+	case call.EventCallAnswered:
 		e.Answered = e.Time
-	case call.ChannelEnded:
+	case call.EventChannelEnded:
 		e.AgentLeft = true
-	case call.CallUpdated:
+	case call.EventCallUpdated:
 		e.ProviderState = d.id(root.get("agent_status"))
-	case call.CallEnded:
+	case call.EventCallEnded:
 		d.stringeeEnd(root)
 	}
 	at := root.either("timestamp_ms", "start_time")
@@ -130,7 +130,7 @@ func (d *draft) stringeeEnd(root value) {
 	e.Ended = e.Time
 	e.ProviderDuration = root.get("duration").seconds()
 	e.ProviderTalk = root.get("answerDuration").seconds()
-	if e.Ended.Src == call.EventTime {
+	if e.Ended.Src == call.EvidenceEvent {
 		e.Started = before(e.Ended, e.ProviderDuration)
 		if e.ProviderTalk.N > 0 {
 			e.Answered = before(e.Ended, e.ProviderTalk)
@@ -139,7 +139,7 @@ func (d *draft) stringeeEnd(root value) {
 	e.PlatformAnswer = root.get("callType").is("IVR")
 	e.ProviderCause = d.text(root.get("endCallCause"))
 	d.stringeeCause()
-	if e.HangupParty == call.NoParty {
+	if e.HangupParty == call.NoHangupParty {
 		e.HangupParty = stringeeHangupParty(root)
 	}
 }
@@ -164,17 +164,17 @@ func (d *draft) stringeeCause() {
 func stringeeHangupParty(root value) call.HangupParty {
 	endedBy := strings.ToLower(string(root.get("endedBy").bytes()))
 	if endedBy == "" {
-		return call.NoParty
+		return call.NoHangupParty
 	}
 	caller := root.get("from").get("type").is(endedBy)
 	callee := root.get("to").get("type").is(endedBy)
 	switch {
 	case caller && !callee:
-		return call.ByCaller
+		return call.HangupByCaller
 	case callee && !caller:
-		return call.ByCallee
+		return call.HangupByCallee
 	}
-	return call.ByUnknown
+	return call.HangupByUnknown
 }
 
 // stringeeParties reads both ends and the direction between them.
@@ -195,9 +195,9 @@ func (d *draft) stringeeParty(end value) call.Party {
 	party := d.address(end.get("number"), certain)
 	switch {
 	case strings.HasPrefix(party.Raw, "btncall_"): // the web page's call button
-		party.Kind = call.Client
+		party.Kind = call.PartyClient
 	case end.get("type").is("internal") && party.Raw != "" && party.E164 == "":
-		party.Kind = call.User
+		party.Kind = call.PartyUser
 	}
 	return party
 }
@@ -219,15 +219,15 @@ func stringeeDirection(root value) call.Direction {
 	reason := string(root.get("callCreatedReason").bytes())
 	switch {
 	case from.is("external") && to.is("internal"):
-		return call.Inbound
+		return call.DirectionInbound
 	case from.is("internal") && to.is("external"):
-		return call.Outbound
+		return call.DirectionOutbound
 	case reason == "EXTERNAL_CALL_IN":
-		return call.Inbound
+		return call.DirectionInbound
 	case from.is("internal") && to.is("internal"):
-		return call.Internal
+		return call.DirectionInternal
 	case reason != "":
-		return call.Outbound
+		return call.DirectionOutbound
 	}
 	return call.DirectionUnknown
 }
@@ -236,14 +236,14 @@ func stringeeDirection(root value) call.Direction {
 // neither account nor project.
 func (d *draft) stringeeRecording(root value) {
 	e := d.event
-	e.Type, e.ProviderType = call.RecordingAvailable, "recording"
-	start := d.instant(root.get("start_time"), value.epoch, call.EventTime)
-	end := d.clock(root.get("end_time"), "end_time", value.epoch, call.EventTime)
+	e.Type, e.ProviderType = call.EventRecordingAvailable, "recording"
+	start := d.instant(root.get("start_time"), value.epoch, call.EvidenceEvent)
+	end := d.clock(root.get("end_time"), "end_time", value.epoch, call.EvidenceEvent)
 	e.Time = or(end, start)
 	d.settle()
 	e.Recording = call.RecordingFact{
 		URL:       d.exact(root.get("recording_url"), maxText),
-		Status:    call.RecordingIsAvailable,
+		Status:    call.RecordingAvailable,
 		StartedAt: start.At,
 	}
 	e.Recording.ID = recordingID(e.Recording.URL)
@@ -273,8 +273,8 @@ func recordingID(url string) string {
 // stringeeKey reads a pressed key, but not which one.
 func (d *draft) stringeeKey(root value) {
 	e := d.event
-	e.Type, e.ProviderType = call.DTMF, "dtmf"
-	e.Time = d.clock(root.get("time"), "time", value.epoch, call.EventTime)
+	e.Type, e.ProviderType = call.EventDTMF, "dtmf"
+	e.Time = d.clock(root.get("time"), "time", value.epoch, call.EvidenceEvent)
 	e.ReportedAt = e.Time.At
 	d.settle()
 	d.stringeeID(root, root.get("time"), "dtmf")
@@ -283,9 +283,9 @@ func (d *draft) stringeeKey(root value) {
 // stringeeUnknown keeps a post about a call that is none of the known ones.
 func (d *draft) stringeeUnknown(root value) {
 	e := d.event
-	e.Type, e.Flags = call.Unknown, e.Flags|call.UnknownType
+	e.Type, e.Flags = call.EventUnknown, e.Flags|call.FlagUnknownType
 	e.ProviderType = d.id(root.get("type"))
-	e.Time = d.clock(root.get("timestamp_ms"), "timestamp_ms", value.epoch, call.EventTime)
+	e.Time = d.clock(root.get("timestamp_ms"), "timestamp_ms", value.epoch, call.EvidenceEvent)
 	e.ReportedAt = e.Time.At
 	d.settle()
 	d.stringeeID(root, root.get("timestamp_ms"), e.ProviderType)

@@ -147,7 +147,7 @@ func (d *draft) clock(v value, field string, read reader, src call.Evidence) cal
 	}
 	m, ok := read(v)
 	if ok && !plausible(m.ms) {
-		d.fail(call.BadTimestamp, field+" is outside of the years 2000 to 2099")
+		d.fail(call.RejectBadTimestamp, field+" is outside of the years 2000 to 2099")
 		return call.Instant{}
 	}
 	return d.remark(m, ok, src)
@@ -156,11 +156,11 @@ func (d *draft) clock(v value, field string, read reader, src call.Evidence) cal
 // remark makes an instant of what was read, with the flags it deserves.
 func (d *draft) remark(m moment, ok bool, src call.Evidence) call.Instant {
 	if !ok || !plausible(m.ms) {
-		d.event.Flags |= call.BadInstant
+		d.event.Flags |= call.FlagBadInstant
 		return call.Instant{}
 	}
 	if m.zoneless {
-		d.event.Flags |= call.ZonelessTime
+		d.event.Flags |= call.FlagZonelessTime
 	}
 	return call.Instant{At: m.ms, Src: src, Precision: m.precision}
 }
@@ -170,13 +170,13 @@ func (d *draft) ingest() call.Instant {
 	if d.event.IngestedAt == 0 {
 		return call.Instant{}
 	}
-	return call.Instant{At: d.event.IngestedAt, Src: call.Ingest, Precision: 1}
+	return call.Instant{At: d.event.IngestedAt, Src: call.EvidenceIngest, Precision: 1}
 }
 
 // settle gives an event without a time of its own the Kafka timestamp.
 func (d *draft) settle() {
 	if !d.event.Time.Known() {
-		d.event.Flags |= call.NoEventTime
+		d.event.Flags |= call.FlagNoEventTime
 		d.event.Time = d.ingest()
 	}
 }
@@ -199,7 +199,7 @@ func before(at call.Instant, seconds call.Int) call.Instant {
 	if !plausible(ms) {
 		return call.Instant{}
 	}
-	return call.Instant{At: ms, Src: call.Derived, Precision: 1000}
+	return call.Instant{At: ms, Src: call.EvidenceDerived, Precision: 1000}
 }
 
 // maxSeconds bounds a duration that is believed: a call of ten years is none.

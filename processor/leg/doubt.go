@@ -16,17 +16,17 @@ const skewToleranceMS = 1000
 // agent, and the one that came before the answer may be lost.
 func (l *Leg) Skew() call.Flags {
 	life := [...]call.Instant{l.Started, l.Ringing, l.Answer, l.End()}
-	if life[1].Src == call.EventTime {
+	if life[1].Src == call.EvidenceEvent {
 		life[1] = call.Instant{}
 	}
 	for i, a := range life {
-		if !a.Known() || a.Src > call.Snapshot {
+		if !a.Known() || a.Src > call.EvidenceSnapshot {
 			continue
 		}
 		for _, b := range life[i+1:] {
-			clocked := b.Known() && (b.Src <= call.Snapshot || b.Src == call.Ingest)
+			clocked := b.Known() && (b.Src <= call.EvidenceSnapshot || b.Src == call.EvidenceIngest)
 			if clocked && a.At > b.At+int64(b.Precision)+skewToleranceMS {
-				return call.ClockSkew
+				return call.FlagClockSkew
 			}
 		}
 	}
@@ -37,7 +37,7 @@ func (l *Leg) Skew() call.Flags {
 // computed, or known only from another leg's copy.
 func (l *Leg) StartLost() bool {
 	switch l.Started.Src {
-	case call.Reported, call.EventTime, call.Ingest:
+	case call.EvidenceReported, call.EvidenceEvent, call.EvidenceIngest:
 		return false
 	default:
 		return !l.Saw(Initiated)
@@ -48,7 +48,7 @@ func (l *Leg) StartLost() bool {
 // is missing, computed, or known only from another leg's copy.
 func (l *Leg) InterimLost() bool {
 	switch l.Answer.Src {
-	case call.Reported, call.EventTime, call.Ingest:
+	case call.EvidenceReported, call.EvidenceEvent, call.EvidenceIngest:
 		return false
 	default:
 		return l.Answered() && !l.Saw(answerTold)

@@ -11,7 +11,7 @@ import (
 
 // Fold merges an accepted event. arrival is in epoch milliseconds.
 func (l *Leg) Fold(e *call.Event, arrival int64, late bool) {
-	if t := e.Time; t.Known() && t.Src != call.Ingest && t.At+max(1, int64(t.Precision)) <= l.newest {
+	if t := e.Time; t.Known() && t.Src != call.EvidenceIngest && t.At+max(1, int64(t.Precision)) <= l.newest {
 		l.OutOfOrder++
 	}
 	if late {
@@ -36,8 +36,8 @@ func (l *Leg) Variant(e *call.Event, arrival int64) {
 // copies does not matter; elsewhere a copy changes nothing.
 func (l *Leg) Repeat(e *call.Event) {
 	l.Duplicates++
-	if e.Time.Src == call.Ingest || e.Started.Src == call.Ingest || e.Ringing.Src == call.Ingest ||
-		e.Answered.Src == call.Ingest || e.Ended.Src == call.Ingest {
+	if e.Time.Src == call.EvidenceIngest || e.Started.Src == call.EvidenceIngest || e.Ringing.Src == call.EvidenceIngest ||
+		e.Answered.Src == call.EvidenceIngest || e.Ended.Src == call.EvidenceIngest {
 		l.merge(e)
 	}
 }
@@ -72,10 +72,10 @@ func (l *Leg) Witness(s *call.LegSnapshot, arrival int64) {
 }
 
 // Conflict notes that another content came under the id of an accepted event.
-func (l *Leg) Conflict() { l.Flags |= call.IDConflict }
+func (l *Leg) Conflict() { l.Flags |= call.FlagIDConflict }
 
 // Overflow notes that a link that the leg named takes no more legs.
-func (l *Leg) Overflow() { l.Flags |= call.LinkOverflow }
+func (l *Leg) Overflow() { l.Flags |= call.FlagLinkOverflow }
 
 // mergePosition keeps the span of source positions.
 func (l *Leg) mergePosition(e *call.Event) {
@@ -117,7 +117,7 @@ func (l *Leg) mergeTime(e *call.Event) {
 	at := e.Time.At
 	l.Earliest = Earlier(l.Earliest, at)
 	l.FirstEvent = Earlier(l.FirstEvent, at)
-	if e.Time.Src != call.Ingest {
+	if e.Time.Src != call.EvidenceIngest {
 		l.newest = max(l.newest, at)
 		if provesLife(e.Type) {
 			l.alive = max(l.alive, at)
@@ -135,22 +135,22 @@ func (l *Leg) mergeTime(e *call.Event) {
 // attempt reports whether an event of type t is about one of the agents who were
 // tried for a call.
 func attempt(t call.EventType) bool {
-	return t == call.CallRinging || t == call.CallAnswered || t == call.ChannelEnded
+	return t == call.EventCallRinging || t == call.EventCallAnswered || t == call.EventChannelEnded
 }
 
 // mergeMarks marks what the event's type and remarks show.
 func (l *Leg) mergeMarks(e *call.Event) {
 	switch e.Type {
-	case call.CallInitiated:
+	case call.EventCallInitiated:
 		l.marks |= Initiated
-	case call.CallRinging, call.EarlyMedia:
+	case call.EventCallRinging, call.EventEarlyMedia:
 		l.marks |= Rang
-	case call.CallAnswered, call.TransferAnswered:
+	case call.EventCallAnswered, call.EventTransferAnswered:
 		l.marks |= connected | answerTold
-	case call.CallBridged, call.CallHeld, call.CallResumed, call.ConferenceJoined:
+	case call.EventCallBridged, call.EventCallHeld, call.EventCallResumed, call.EventConferenceJoined:
 		l.marks |= connected
 	}
-	if e.Type == call.ConferenceJoined || e.Type == call.ConferenceLeft || e.Type == call.CallUnbridged && !failedBridge(e.HangupCause) {
+	if e.Type == call.EventConferenceJoined || e.Type == call.EventConferenceLeft || e.Type == call.EventCallUnbridged && !failedBridge(e.HangupCause) {
 		l.marks |= Bridged
 	}
 	if e.PlatformAnswer {
@@ -174,11 +174,11 @@ func failedBridge(c call.HangupCause) bool { return c != call.NoCause && c != ca
 // certainty orders answerers: detection corrects the first guess.
 func certainty(a call.Answerer) int {
 	switch a {
-	case call.System:
+	case call.AnswererSystem:
 		return 1
-	case call.Human:
+	case call.AnswererHuman:
 		return 2
-	case call.Machine:
+	case call.AnswererMachine:
 		return 3
 	default:
 		return 0
@@ -231,7 +231,7 @@ func (l *Leg) mergeDetails(by precedence, e *call.Event) {
 		addRecording(&l.Recordings, by, &e.Recording)
 	}
 	for _, link := range e.Links {
-		if link.Kind != call.Parent { // parentCallID says it
+		if link.Kind != call.LinkParent { // parentCallID says it
 			l.Ties = addSorted(l.Ties, Tie{link.Kind, uint64(digest.OfText(link.Value))}, tiesMax, compareTies)
 		}
 	}
@@ -248,7 +248,7 @@ func (l *Leg) mergeEnd(e *call.Event) {
 	if e.Ended.Known() {
 		l.Earliest = Earlier(l.Earliest, e.Ended.At)
 	}
-	if e.Type == call.CallMissed {
+	if e.Type == call.EventCallMissed {
 		l.marks |= Missed
 		l.miss = call.Earliest(l.miss, e.Ended)
 	} else {
@@ -266,7 +266,7 @@ func (l *Leg) mergeEnd(e *call.Event) {
 		l.Talk.offer(by, e.ProviderTalk.N, cmp.Compare[int64])
 	}
 	l.mergeEnding(by, e.Ending)
-	if e.Provider.Traits().HangsUpTwice && e.IDKind == call.SemanticID && e.Type == call.CallEnded {
+	if e.Provider.Traits().HangsUpTwice && e.IDKind == call.IDSemantic && e.Type == call.EventCallEnded {
 		addHangup(&l.hangups, hangup{e.Ended.At, e.Content})
 	}
 }
@@ -276,10 +276,10 @@ func (l *Leg) mergeEnd(e *call.Event) {
 func endStanding(e *call.Event) standing {
 	s := standing(e.Ended.Src)
 	if !e.Ended.Known() {
-		s = standing(call.Timeout) + 1
+		s = standing(call.EvidenceTimeout) + 1
 	}
-	if e.Type == call.CallMissed {
-		s += standing(call.Timeout) + 1
+	if e.Type == call.EventCallMissed {
+		s += standing(call.EvidenceTimeout) + 1
 	}
 	return s
 }
@@ -306,7 +306,7 @@ func (l *Leg) mergeEnding(by precedence, group call.Ending) {
 }
 
 // copied is the standing of an end that another leg's copy tells.
-const copied = standing(call.Snapshot)
+const copied = standing(call.EvidenceSnapshot)
 
 // owner orders ends by whose they are: the leg's own, a user's who missed the
 // call, a copy's.
@@ -314,7 +314,7 @@ func (p precedence) owner() int {
 	switch {
 	case p.standing == copied:
 		return 2
-	case p.rank == call.CallMissed.Rank():
+	case p.rank == call.EventCallMissed.Rank():
 		return 1
 	default:
 		return 0

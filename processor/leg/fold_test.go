@@ -101,8 +101,8 @@ func TestMomentsOverflowTheSameWayInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var told []Moment
 		for i := range rapid.IntRange(momentsMax-4, momentsMax+10).Draw(t, "moments") {
-			typ := rapid.SampledFrom([]call.EventType{call.CallRinging, call.DTMF}).Draw(t, "type")
-			told = append(told, Moment{At: rapid.Int64Range(1, 50).Draw(t, "at"), id: uint32(i), Type: typ, Src: call.EventTime})
+			typ := rapid.SampledFrom([]call.EventType{call.EventCallRinging, call.EventDTMF}).Draw(t, "type")
+			told = append(told, Moment{At: rapid.Int64Range(1, 50).Draw(t, "at"), id: uint32(i), Type: typ, Src: call.EvidenceEvent})
 			if rapid.IntRange(0, 4).Draw(t, "copied") == 0 {
 				m := told[len(told)-1]
 				m.At = rapid.Int64Range(1, 50).Draw(t, "at again")
@@ -152,10 +152,10 @@ func TestHangupsKeepTheSmallestTimeOfEachContent(t *testing.T) {
 func TestKeypadInputDoesNotPushOutTheAnswer(t *testing.T) {
 	var l Leg
 	for i := range momentsMax + 20 {
-		l.Fold(happened(call.Bandwidth, "c", call.DTMF, float64(i)), 0, false)
+		l.Fold(happened(call.Bandwidth, "c", call.EventDTMF, float64(i)), 0, false)
 	}
-	l.Fold(happened(call.Bandwidth, "c", call.CallAnswered, 1000), 0, false)
-	if !slices.ContainsFunc(l.Moments, func(m Moment) bool { return m.Type == call.CallAnswered }) {
+	l.Fold(happened(call.Bandwidth, "c", call.EventCallAnswered, 1000), 0, false)
+	if !slices.ContainsFunc(l.Moments, func(m Moment) bool { return m.Type == call.EventCallAnswered }) {
 		t.Error("the answer is not in the timeline")
 	}
 	if !l.Saw(MomentsCut) {
@@ -165,9 +165,9 @@ func TestKeypadInputDoesNotPushOutTheAnswer(t *testing.T) {
 
 func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Opentact, "c", call.CallRinging, 1, func(e *call.Event) { e.Started = instant(call.Derived, 0) }), 0, false)
-	l.Fold(happened(call.Opentact, "c", call.CallInitiated, 2), 0, false)
-	if l.Started != instant(call.Reported, 2) {
+	l.Fold(happened(call.Opentact, "c", call.EventCallRinging, 1, func(e *call.Event) { e.Started = instant(call.EvidenceDerived, 0) }), 0, false)
+	l.Fold(happened(call.Opentact, "c", call.EventCallInitiated, 2), 0, false)
+	if l.Started != instant(call.EvidenceReported, 2) {
 		t.Errorf("started %+v, want the reported instant", l.Started)
 	}
 	if l.Earliest != second(0) {
@@ -177,35 +177,35 @@ func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
 
 func TestDestroyedDoesNotMoveTheEnd(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Opentact, "c", call.CallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EventTime, 9) }), 0, false)
-	if l.End() != instant(call.EventTime, 9) {
+	l.Fold(happened(call.Opentact, "c", call.EventCallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EvidenceEvent, 9) }), 0, false)
+	if l.End() != instant(call.EvidenceEvent, 9) {
 		t.Errorf("end %+v: destroyed alone must end the leg", l.End())
 	}
-	l.Fold(happened(call.Opentact, "c", call.CallEnded, 5), 0, false)
-	if l.End() != instant(call.Reported, 5) {
+	l.Fold(happened(call.Opentact, "c", call.EventCallEnded, 5), 0, false)
+	if l.End() != instant(call.EvidenceReported, 5) {
 		t.Errorf("end %+v, want the hang-up's", l.End())
 	}
 }
 
 func TestAMissedCallThatAnotherUserAnsweredGoesOn(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Sonetel, "c", call.CallMissed, 5), 0, false)
-	if !l.Ended() || l.End() != instant(call.Reported, 5) {
+	l.Fold(happened(call.Sonetel, "c", call.EventCallMissed, 5), 0, false)
+	if !l.Ended() || l.End() != instant(call.EvidenceReported, 5) {
 		t.Errorf("ended %v at %+v: a miss alone ends the call", l.Ended(), l.End())
 	}
-	l.Fold(happened(call.Sonetel, "c", call.CallAnswered, 7), 0, false)
+	l.Fold(happened(call.Sonetel, "c", call.EventCallAnswered, 7), 0, false)
 	if l.Ended() {
 		t.Error("ended, although another user answered")
 	}
-	l.Fold(happened(call.Sonetel, "c", call.CallEnded, 9), 0, false)
-	if l.End() != instant(call.Reported, 9) {
+	l.Fold(happened(call.Sonetel, "c", call.EventCallEnded, 9), 0, false)
+	if l.End() != instant(call.EvidenceReported, 9) {
 		t.Errorf("end %+v, want the hang-up's", l.End())
 	}
 }
 
 func TestTheCauseWithMoreFactsWins(t *testing.T) {
-	poor := happened(call.Opentact, "c", call.CallEnded, 5, because(call.CauseUnknown, 0))
-	rich := happened(call.Opentact, "c", call.CallDestroyed, 6, because(call.CauseBusy, 17))
+	poor := happened(call.Opentact, "c", call.EventCallEnded, 5, because(call.CauseUnknown, 0))
+	rich := happened(call.Opentact, "c", call.EventCallDestroyed, 6, because(call.CauseBusy, 17))
 	for _, order := range [][]*call.Event{{poor, rich}, {rich, poor}} {
 		var l Leg
 		for _, e := range order {
@@ -221,13 +221,13 @@ func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
 	var l Leg
 	l.Identify("default", call.Opentact, "")
 	l.Witness(&call.LegSnapshot{
-		CallID: "p", From: call.Party{Raw: "15550100001"}, Started: instant(call.Snapshot, 0), Alive: instant(call.Snapshot, 1),
+		CallID: "p", From: call.Party{Raw: "15550100001"}, Started: instant(call.EvidenceSnapshot, 0), Alive: instant(call.EvidenceSnapshot, 1),
 	}, 0)
 	if l.ID != call.NewLegID("default", call.Opentact, "", "p") {
 		t.Error("a leg known only from a copy has no id")
 	}
-	l.Fold(happened(call.Opentact, "p", call.CallInitiated, 3, called("+15550100001", "+15550100002")), 0, false)
-	if l.From.Value.Raw != "+15550100001" || l.Started.Src != call.Reported {
+	l.Fold(happened(call.Opentact, "p", call.EventCallInitiated, 3, called("+15550100001", "+15550100002")), 0, false)
+	if l.From.Value.Raw != "+15550100001" || l.Started.Src != call.EvidenceReported {
 		t.Errorf("from %q, started %+v: want the leg's own", l.From.Value.Raw, l.Started)
 	}
 	if l.Earliest != second(0) {
@@ -239,10 +239,10 @@ func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
 // however little that is, in any order.
 func TestTheCauseOfACopyYieldsToTheLegsOwn(t *testing.T) {
 	copies := []*call.LegSnapshot{
-		{CallID: "p", Ended: instant(call.Snapshot, 9), Ending: call.Ending{HangupCause: call.CauseBusy, Q850: call.Code{N: 17, Src: call.CodeReported}}},
-		{CallID: "p", Ended: instant(call.Snapshot, 8), Ending: call.Ending{HangupCause: call.CauseNormal, Q850: call.Code{N: 16, Src: call.CodeReported}}},
+		{CallID: "p", Ended: instant(call.EvidenceSnapshot, 9), Ending: call.Ending{HangupCause: call.CauseBusy, Q850: call.Code{N: 17, Src: call.CodeReported}}},
+		{CallID: "p", Ended: instant(call.EvidenceSnapshot, 8), Ending: call.Ending{HangupCause: call.CauseNormal, Q850: call.Code{N: 16, Src: call.CodeReported}}},
 	}
-	own := happened(call.Opentact, "p", call.CallEnded, 10, because(call.CauseUnknown, 0))
+	own := happened(call.Opentact, "p", call.EventCallEnded, 10, because(call.CauseUnknown, 0))
 	for _, swapped := range []bool{false, true} {
 		if swapped {
 			copies[0], copies[1] = copies[1], copies[0]
@@ -261,7 +261,7 @@ func TestTheCauseOfACopyYieldsToTheLegsOwn(t *testing.T) {
 			t.Errorf("the leg's own event tells %v, Q.850 %v", why.HangupCause, why.Q850)
 		}
 	}
-	alive := &call.LegSnapshot{CallID: "p", Alive: instant(call.Snapshot, 1), Ending: call.Ending{HangupCause: call.CauseBusy}}
+	alive := &call.LegSnapshot{CallID: "p", Alive: instant(call.EvidenceSnapshot, 1), Ending: call.Ending{HangupCause: call.CauseBusy}}
 	var l Leg
 	if l.Witness(alive, 0); l.Ending() != (call.Ending{}) || l.Ended() {
 		t.Errorf("a copy without an end ends the leg: %v", l.Ending())
@@ -276,10 +276,10 @@ func TestHoldsUntil(t *testing.T) {
 		typ  []call.EventType
 		want int64
 	}{
-		{"a ringing leg waits for its answer", []call.EventType{call.CallRinging}, arrival + unanswered},
-		{"an answered leg waits for its end", []call.EventType{call.CallAnswered}, arrival + answered},
-		{"an ended leg waits for stragglers", []call.EventType{call.CallAnswered, call.CallEnded}, arrival + grace},
-		{"a channel's end is not the leg's", []call.EventType{call.CallAnswered, call.ChannelEnded}, arrival + answered},
+		{"a ringing leg waits for its answer", []call.EventType{call.EventCallRinging}, arrival + unanswered},
+		{"an answered leg waits for its end", []call.EventType{call.EventCallAnswered}, arrival + answered},
+		{"an ended leg waits for stragglers", []call.EventType{call.EventCallAnswered, call.EventCallEnded}, arrival + grace},
+		{"a channel's end is not the leg's", []call.EventType{call.EventCallAnswered, call.EventChannelEnded}, arrival + answered},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var l Leg
@@ -296,7 +296,7 @@ func TestHoldsUntil(t *testing.T) {
 func TestOutOfOrderIsCounted(t *testing.T) {
 	var l Leg
 	for _, s := range []float64{1, 5, 3, 5, 4} {
-		l.Fold(happened(call.Opentact, "c", call.DTMF, s), 0, false)
+		l.Fold(happened(call.Opentact, "c", call.EventDTMF, s), 0, false)
 	}
 	if l.OutOfOrder != 2 {
 		t.Errorf("%d out of order, want the two that are older than the newest", l.OutOfOrder)

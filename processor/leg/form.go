@@ -90,14 +90,14 @@ func (l *Leg) visitMarks(c *codec.Codec) {
 	m := int64(l.marks)
 	c.Int64(&m)
 	l.marks = Marks(m)
-	codec.Enum(c, &l.AnsweredBy, int(call.System)+1)
+	codec.Enum(c, &l.AnsweredBy, int(call.AnswererSystem)+1)
 	l.Flags.Visit(c)
 }
 
 func (l *Leg) visitInstants(c *codec.Codec, s shape) {
 	for i, in := range l.instants() {
 		in.Src = call.Evidence(s >> (evidenceBits * i) & (1<<evidenceBits - 1))
-		if in.Src > call.Timeout {
+		if in.Src > call.EvidenceTimeout {
 			c.Fail(codec.ErrCorrupt)
 			return
 		}
@@ -168,7 +168,7 @@ func (l *Leg) visitMoment(c *codec.Codec, m *Moment) {
 	}
 	c.Byte(&form)
 	m.Src, m.Kind = call.Evidence(form&7), call.PartyKind(form>>evidenceBits&7)
-	if m.Src > call.Timeout || m.Kind > call.App {
+	if m.Src > call.EvidenceTimeout || m.Kind > call.PartyApp {
 		c.Fail(codec.ErrCorrupt)
 	}
 	if form&namesCallee != 0 {
@@ -288,7 +288,7 @@ func (d *dictionary) visitAttribute(a *Attribute, c *codec.Codec) {
 
 func (d *dictionary) visitRecording(r *Recording, c *codec.Codec) {
 	c.String(&r.ID)
-	codec.Enum(c, &r.Status, int(call.RecordingIsAvailable)+1)
+	codec.Enum(c, &r.Status, int(call.RecordingAvailable)+1)
 	c.Bool(&r.Transcribed)
 	d.leg.visitAt(c, &r.StartedAt)
 	d.leg.visitAt(c, &r.AvailableAt)
@@ -301,7 +301,7 @@ func (d *dictionary) visitRecording(r *Recording, c *codec.Codec) {
 func (l *Leg) visitSets(c *codec.Codec, s shape) {
 	if s.has(hasTies) {
 		codec.List(c, &l.Ties, func(t *Tie, c *codec.Codec) {
-			codec.Enum(c, &t.Kind, int(call.SameID)+1)
+			codec.Enum(c, &t.Kind, int(call.LinkSameID)+1)
 			c.Uint64(&t.Hash)
 		})
 	}

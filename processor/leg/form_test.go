@@ -26,7 +26,7 @@ func reload(t interface{ Fatalf(string, ...any) }, l *Leg) *Leg {
 
 func TestACorruptLegIsAnError(t *testing.T) {
 	var l Leg
-	l.Fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5, false)
+	l.Fold(happened(call.Stringee, "c", call.EventCallRinging, 1, called("1", "2")), 5, false)
 	w := codec.NewWriter(nil)
 	l.Visit(w)
 	for n := range w.Buf {
@@ -40,7 +40,7 @@ func TestACorruptLegIsAnError(t *testing.T) {
 
 func FuzzLegCodec(f *testing.F) {
 	var l Leg
-	l.Fold(happened(call.Stringee, "c", call.CallRinging, 1, called("1", "2")), 5, false)
+	l.Fold(happened(call.Stringee, "c", call.EventCallRinging, 1, called("1", "2")), 5, false)
 	w := codec.NewWriter(nil)
 	l.Visit(w)
 	f.Add(w.Buf)
@@ -64,7 +64,7 @@ func typicalLeg() *Leg {
 	for _, e := range answeredDial()[2:6] {
 		e.CallID, e.ParentCallID = "1c7091a5-0000-46a2-bf06-000000000001", "c7aa8c03-0000-403d-8287-000000000002"
 		e.Account = "58699aff-0000-46b6-b428-000000000000"
-		if e.Type == call.CallEnded {
+		if e.Type == call.EventCallEnded {
 			e.ProviderCause = "NORMAL_CLEARING"
 		}
 		l.Fold(e, e.IngestedAt, false)

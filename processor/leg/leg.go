@@ -148,7 +148,7 @@ func (l *Leg) LastEvent() int64 {
 // Recordings and transcripts follow minutes after its end.
 func provesLife(t call.EventType) bool {
 	switch t {
-	case call.RecordingCompleted, call.RecordingAvailable, call.TranscriptionAvailable:
+	case call.EventRecordingCompleted, call.EventRecordingAvailable, call.EventTranscriptionAvailable:
 		return false
 	default:
 		return true
@@ -158,7 +158,7 @@ func provesLife(t call.EventType) bool {
 // Ending is why and by whom the leg ended, as far as that counts: a miss does not
 // explain an answered call.
 func (l *Leg) Ending() call.Ending {
-	if l.cause.by.rank == call.CallMissed.Rank() && l.Answered() {
+	if l.cause.by.rank == call.EventCallMissed.Rank() && l.Answered() {
 		return call.Ending{}
 	}
 	return l.cause.Value

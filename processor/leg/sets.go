@@ -33,8 +33,8 @@ type Moment struct {
 // too many: it tells nothing about the course of the call.
 func expendable(t call.EventType) bool {
 	switch t {
-	case call.Unknown, call.DTMF, call.CallUpdated, call.MachineDetected, call.RecordingStarted,
-		call.RecordingCompleted, call.RecordingAvailable, call.TranscriptionAvailable:
+	case call.EventUnknown, call.EventDTMF, call.EventCallUpdated, call.EventMachineDetected, call.EventRecordingStarted,
+		call.EventRecordingCompleted, call.EventRecordingAvailable, call.EventTranscriptionAvailable:
 		return true
 	default:
 		return false

@@ -48,7 +48,7 @@ func (b *legBook) take(e *call.Event) {
 		b.arrived(e.Leg, e)
 	case content == e.Content:
 		l.Repeat(e)
-	case e.IDKind == call.SemanticID:
+	case e.IDKind == call.IDSemantic:
 		l.Variant(e, e.IngestedAt)
 		b.arrived(e.Leg, e)
 	}

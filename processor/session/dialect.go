@@ -53,7 +53,7 @@ var dialects = [...]dialect{
 	call.Bandwidth: {
 		answersInbound:  true,
 		recordsMessages: true,
-		unknownCause:    call.Failed, // a word of its open list for a call that it could not place
+		unknownCause:    call.DispositionFailed, // a word of its open list for a call that it could not place
 		// Its transfer events tell of dials, which are legs already.
 		transfers: []transferRule{byRedial},
 	},

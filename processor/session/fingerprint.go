@@ -56,7 +56,7 @@ func (d *recordDigest) attributes(all []call.Attribute) {
 }
 
 // arrivalFlags tell how a record came to be.
-const arrivalFlags = call.LateEvents | call.OutOfOrder
+const arrivalFlags = call.FlagLateEvents | call.FlagOutOfOrder
 
 // Fingerprint is a hash of a session's canonical form: of everything in the
 // record but state, revision and what tells how the record came to be. Equal

@@ -12,7 +12,7 @@ func TestTheFingerprintCoversTheCanonicalForm(t *testing.T) {
 	s := session(t, true, append(unansweredCaller(true), answeredDial()...)...)
 	s.Transfers = []call.Transfer{{At: 1}}
 	s.Attributes = []call.Attribute{{Key: "k", Value: "v"}}
-	s.CorrelationMethods = []call.LinkKind{call.Tag}
+	s.CorrelationMethods = []call.LinkKind{call.LinkTag}
 	checkFingerprint(t, s, Fingerprint, notCanonical)
 }
 
@@ -91,8 +91,8 @@ func change(v reflect.Value) {
 func TestTheFingerprintIgnoresHowTheRecordCameToBe(t *testing.T) {
 	s := session(t, true, answeredDial()...)
 	want := Fingerprint(s)
-	s.Revision, s.Generation, s.Amended, s.State, s.DuplicateCount, s.LateEventCount = 9, 9, true, call.Final, 9, 9
-	s.Flags |= call.LateEvents | call.OutOfOrder
+	s.Revision, s.Generation, s.Amended, s.State, s.DuplicateCount, s.LateEventCount = 9, 9, true, call.StateFinal, 9, 9
+	s.Flags |= call.FlagLateEvents | call.FlagOutOfOrder
 	s.FirstSource, s.EmittedAt = nil, 9
 	if Fingerprint(s) != want {
 		t.Error("the fingerprint follows the facts of delivery")

@@ -22,7 +22,7 @@ func timesOf(c *course, o outcome) (t times) {
 		if !origin.Started.Known() {
 			t.started = call.Earliest(t.started, m.Started)
 		}
-		if !m.platform && m.role != call.Consult {
+		if !m.platform && m.role != call.RoleConsult {
 			called = sooner(called, m.Ringing)
 		}
 		if m.platform && m.Answered() && (!m.reached || m.agent.Known()) {
@@ -71,7 +71,7 @@ func timedOut(at int64) call.Instant {
 	if at == 0 {
 		return call.Instant{}
 	}
-	return call.Instant{At: at, Src: call.Timeout, Precision: 1}
+	return call.Instant{At: at, Src: call.EvidenceTimeout, Precision: 1}
 }
 
 // lengths are a session's durations, with what was remarked on while they were
@@ -155,7 +155,7 @@ func talk(c *course, flags *call.Flags) call.Int {
 // is no consultation, and it is not the first leg of an outbound call whose
 // conversation is with the parties called after it.
 func (c *course) talks(m *part) bool {
-	return m.reached && m.role != call.Consult && (m.child() || !c.childAnswered)
+	return m.reached && m.role != call.RoleConsult && (m.child() || !c.childAnswered)
 }
 
 // connected is when m was connected to the caller: a dial no longer than its
@@ -175,7 +175,7 @@ func (c *course) connected(m *part, flags *call.Flags) (s span, known bool) {
 		}
 	}
 	if s.to < s.from {
-		*flags |= call.NegativeClamped
+		*flags |= call.FlagNegativeClamped
 	}
 	return s, true
 }
@@ -187,11 +187,11 @@ func (m *peer) conversations(spans []span, s span) []span {
 	for i := range m.Moments {
 		switch e := &m.Moments[i]; {
 		case e.At < s.from || e.Callee == "":
-		case e.Type == call.CallAnswered && since != 0:
+		case e.Type == call.EventCallAnswered && since != 0:
 			holder = e.Callee // whoever answers first, or takes over at once
-		case e.Type == call.CallAnswered:
+		case e.Type == call.EventCallAnswered:
 			holder, since = e.Callee, e.At
-		case e.Type == call.ChannelEnded && e.Callee == holder && since != 0:
+		case e.Type == call.EventChannelEnded && e.Callee == holder && since != 0:
 			spans = append(spans, span{since, min(e.At, s.to)})
 			since = 0
 		}
@@ -219,9 +219,9 @@ func (m *peer) holds(spans []span) []span {
 	var since int64
 	for i := range m.Moments {
 		switch e := &m.Moments[i]; {
-		case e.Type == call.CallHeld && since == 0:
+		case e.Type == call.EventCallHeld && since == 0:
 			since = e.At
-		case e.Type == call.CallResumed && since != 0:
+		case e.Type == call.EventCallResumed && since != 0:
 			spans = append(spans, span{since, e.At})
 			since = 0
 		}
@@ -239,7 +239,7 @@ func queue(c *course, flags *call.Flags) call.Int {
 	if o.Queued == 0 {
 		return call.Int{}
 	}
-	return between(call.Instant{At: o.Queued, Src: call.Reported}, o.Started, flags)
+	return between(call.Instant{At: o.Queued, Src: call.EvidenceReported}, o.Started, flags)
 }
 
 // legTalkSum is the sum over all legs, null where that of one is not known.
@@ -288,7 +288,7 @@ func (m *peer) mismatch(flags *call.Flags) call.Int {
 	}
 	d := total.N - m.Duration.Value*1000
 	if d > durationToleranceMS || d < -durationToleranceMS {
-		*flags |= call.DurationMismatch
+		*flags |= call.FlagDurationMismatch
 	}
 	return call.Some(d)
 }
@@ -300,7 +300,7 @@ func between(a, b call.Instant, flags *call.Flags) call.Int {
 		return call.Int{}
 	}
 	if b.At < a.At {
-		*flags |= call.NegativeClamped
+		*flags |= call.FlagNegativeClamped
 	}
 	return call.Some(max(0, b.At-a.At))
 }

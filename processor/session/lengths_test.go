@@ -56,7 +56,7 @@ func TestUnionAgreesWithCounting(t *testing.T) {
 
 func TestTalkIsNoLongerThanTheCallersConnection(t *testing.T) {
 	events := answeredDial()
-	events[6] = happened(call.Opentact, "A", call.CallEnded, 25, because(call.CauseNormal, 16))
+	events[6] = happened(call.Opentact, "A", call.EventCallEnded, 25, because(call.CauseNormal, 16))
 	if s := session(t, true, events...); s.TalkMS != call.Some(17_000) {
 		t.Errorf("talk %v, want from the answer to the caller's end", s.TalkMS)
 	}
@@ -64,7 +64,7 @@ func TestTalkIsNoLongerThanTheCallersConnection(t *testing.T) {
 
 func TestTalkBeginsWithTheCallersOwnConnection(t *testing.T) {
 	events := answeredDial()
-	events[1] = happened(call.Opentact, "A", call.CallAnswered, 10)
+	events[1] = happened(call.Opentact, "A", call.EventCallAnswered, 10)
 	if s := session(t, true, events...); s.TalkMS != call.Some(20_000) {
 		t.Errorf("talk %v, want from the caller's answer to the callee's end", s.TalkMS)
 	}
@@ -72,21 +72,21 @@ func TestTalkBeginsWithTheCallersOwnConnection(t *testing.T) {
 
 func TestTalkLeavesOutTheTimeBetweenTwoAgents(t *testing.T) {
 	agent := func(typ call.EventType, s float64, name string) *call.Event {
-		return happened(call.Stringee, "c", typ, s, directed(call.Inbound), func(e *call.Event) {
-			e.From, e.To = call.Party{Raw: "84900000001"}, call.Party{Raw: name, Kind: call.User}
-			e.AgentLeft = typ == call.ChannelEnded
+		return happened(call.Stringee, "c", typ, s, directed(call.DirectionInbound), func(e *call.Event) {
+			e.From, e.To = call.Party{Raw: "84900000001"}, call.Party{Raw: name, Kind: call.PartyUser}
+			e.AgentLeft = typ == call.EventChannelEnded
 		})
 	}
 	passedOn := []*call.Event{
-		agent(call.CallRinging, 1, "w"), agent(call.ChannelEnded, 3, "w"), // declines
-		agent(call.CallRinging, 4, "x"), agent(call.CallAnswered, 5, "x"), agent(call.ChannelEnded, 20, "x"),
-		agent(call.CallRinging, 21, "y"), agent(call.CallAnswered, 26, "y"),
-		happened(call.Stringee, "c", call.CallEnded, 60),
+		agent(call.EventCallRinging, 1, "w"), agent(call.EventChannelEnded, 3, "w"), // declines
+		agent(call.EventCallRinging, 4, "x"), agent(call.EventCallAnswered, 5, "x"), agent(call.EventChannelEnded, 20, "x"),
+		agent(call.EventCallRinging, 21, "y"), agent(call.EventCallAnswered, 26, "y"),
+		happened(call.Stringee, "c", call.EventCallEnded, 60),
 	}
 	if s := session(t, true, passedOn...); s.TalkMS != call.Some(15_000+34_000) || s.TransferCount != 1 {
 		t.Errorf("talk %v, %d transfers", s.TalkMS, s.TransferCount)
 	}
-	bystander := append(slices.Clone(passedOn), agent(call.CallRinging, 4.1, "z"), agent(call.ChannelEnded, 6, "z"))
+	bystander := append(slices.Clone(passedOn), agent(call.EventCallRinging, 4.1, "z"), agent(call.EventChannelEnded, 6, "z"))
 	if s := session(t, true, bystander...); s.TalkMS != call.Some(15_000+34_000) {
 		t.Errorf("another agent's telephone stops: talk %v", s.TalkMS)
 	}
@@ -98,19 +98,19 @@ func TestTalkLeavesOutTheTimeBetweenTwoAgents(t *testing.T) {
 
 func TestTalkOfAnOutboundCallIsWithWhoWasCalled(t *testing.T) {
 	agent := []*call.Event{
-		happened(call.Bandwidth, "A", call.CallInitiated, 0, called("+15550100001", "+15550100002"), directed(call.Outbound)),
-		happened(call.Bandwidth, "A", call.CallAnswered, 4),
-		happened(call.Bandwidth, "A", call.CallEnded, 40),
+		happened(call.Bandwidth, "A", call.EventCallInitiated, 0, called("+15550100001", "+15550100002"), directed(call.DirectionOutbound)),
+		happened(call.Bandwidth, "A", call.EventCallAnswered, 4),
+		happened(call.Bandwidth, "A", call.EventCallEnded, 40),
 	}
 	customer := []*call.Event{
-		happened(call.Bandwidth, "B", call.CallInitiated, 5, called("+15550100001", "+15550100003"), directed(call.Outbound), under("A")),
-		happened(call.Bandwidth, "B", call.CallAnswered, 10, under("A")),
-		happened(call.Bandwidth, "B", call.CallEnded, 35, under("A")),
+		happened(call.Bandwidth, "B", call.EventCallInitiated, 5, called("+15550100001", "+15550100003"), directed(call.DirectionOutbound), under("A")),
+		happened(call.Bandwidth, "B", call.EventCallAnswered, 10, under("A")),
+		happened(call.Bandwidth, "B", call.EventCallEnded, 35, under("A")),
 	}
 	if s := session(t, true, agent...); s.TalkMS != call.Some(36_000) {
 		t.Errorf("one party: talk %v", s.TalkMS)
 	}
-	if s := session(t, true, append(agent, customer...)...); s.TalkMS != call.Some(25_000) || s.Answered != instant(call.Reported, 4) {
+	if s := session(t, true, append(agent, customer...)...); s.TalkMS != call.Some(25_000) || s.Answered != instant(call.EvidenceReported, 4) {
 		t.Errorf("both: talk %v, answered %v", s.TalkMS, s.Answered)
 	}
 }

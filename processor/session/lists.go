@@ -22,7 +22,7 @@ func list(s *call.Session, c *course, dropped int) {
 	shown := c.shown()
 	if dropped > 0 || len(shown) < len(c.parts) {
 		s.LegsTruncated = true
-		s.Flags |= call.LegsTruncated
+		s.Flags |= call.FlagLegsTruncated
 	}
 	c.listLegs(s, shown)
 	c.listTransfers(s)
@@ -67,7 +67,7 @@ func (m *part) cause() call.HangupCause {
 // listTransfers writes the transfers in the form of the session's record.
 func (c *course) listTransfers(s *call.Session) {
 	for _, t := range c.transfers {
-		if t.result == call.Completed {
+		if t.result == call.ResultCompleted {
 			s.TransferCount++
 		}
 		s.Transfers = append(s.Transfers, call.Transfer{

@@ -26,11 +26,11 @@ func outcomeOf(c *course) outcome {
 func (c *course) conclude() (d call.Disposition, explains int) {
 	switch {
 	case c.open():
-		return call.InProgress, -1
+		return call.DispositionInProgress, -1
 	case c.anyPerson:
-		return call.Answered, c.firstEnded()
+		return call.DispositionAnswered, c.firstEnded()
 	case c.tookMessage():
-		return call.Voicemail, c.dial()
+		return call.DispositionVoicemail, c.dial()
 	}
 	i := c.dial()
 	if m := &c.parts[i]; !m.platform || !m.Answered() {
@@ -39,7 +39,7 @@ func (c *course) conclude() (d call.Disposition, explains int) {
 	if c.parts[i].Saw(leg.Bridged) {
 		return call.DispositionUnknown, i // connected to somebody of whom this session has no leg
 	}
-	return call.NoAnswer, i // the platform answered and dialled nobody
+	return call.DispositionNoAnswer, i // the platform answered and dialled nobody
 }
 
 // firstAnswered is the leg that a called person answered first, a consultation
@@ -88,7 +88,7 @@ func (c *course) firstEnded() int {
 		for i := range c.parts {
 			m := &c.parts[i]
 			connected := m.reached || m.platform && m.Answered()
-			if !connected || !m.Ended() || strict && (m.left || m.role == call.Consult) {
+			if !connected || !m.Ended() || strict && (m.left || m.role == call.RoleConsult) {
 				continue
 			}
 			if best < 0 || endsBefore(&m.peer, &c.parts[best].peer) {
@@ -123,7 +123,7 @@ func (c *course) tookMessage() bool {
 		m := &c.parts[i]
 		switch {
 		case m.Saw(leg.MessageTaken),
-			m.Answered() && !m.platform && m.AnsweredBy == call.Machine,
+			m.Answered() && !m.platform && m.AnsweredBy == call.AnswererMachine,
 			m.dialect.recordsMessages && m.platform && m.Answered() && !m.Saw(leg.Bridged) && len(m.Recordings) > 0:
 			return true
 		}
@@ -137,7 +137,7 @@ func (c *course) dial() int {
 	best := -1
 	for i := range c.parts {
 		m := &c.parts[i]
-		if m.platform || m.role == call.Consult {
+		if m.platform || m.role == call.RoleConsult {
 			continue
 		}
 		if best < 0 || m.explainsMore(&c.parts[best].peer) {
@@ -165,17 +165,17 @@ func (m *peer) explainsMore(o *peer) bool {
 // called person did tells more than what the caller or the network did.
 func severity(d call.Disposition) int {
 	switch d {
-	case call.Answered, call.Voicemail:
+	case call.DispositionAnswered, call.DispositionVoicemail:
 		return 6
-	case call.Busy:
+	case call.DispositionBusy:
 		return 5
-	case call.Rejected:
+	case call.DispositionRejected:
 		return 4
-	case call.NoAnswer:
+	case call.DispositionNoAnswer:
 		return 3
-	case call.Canceled:
+	case call.DispositionCanceled:
 		return 2
-	case call.Failed:
+	case call.DispositionFailed:
 		return 1
 	default:
 		return 0
@@ -212,7 +212,7 @@ func (m *peer) failure() call.Disposition {
 // rang.
 func (m *peer) silence() call.Disposition {
 	if m.Saw(leg.Rang) {
-		return call.NoAnswer
+		return call.DispositionNoAnswer
 	}
 	return call.DispositionUnknown
 }
@@ -223,13 +223,13 @@ func (m *peer) silence() call.Disposition {
 func (m *peer) unexplained() call.Disposition {
 	switch {
 	case m.Saw(leg.Missed):
-		return call.NoAnswer
+		return call.DispositionNoAnswer
 	case !m.Ended():
 		return m.silence()
 	case m.Saw(leg.AgentLeft) && m.dialect.agentsDecline:
-		return call.Rejected
+		return call.DispositionRejected
 	case m.Saw(leg.Initiated):
-		return call.NoAnswer
+		return call.DispositionNoAnswer
 	default:
 		return m.silence()
 	}
@@ -239,7 +239,7 @@ func (m *peer) unexplained() call.Disposition {
 // the platform.
 func (c *course) answerer(first int) call.Answerer {
 	if first >= 0 {
-		if by := c.parts[first].AnsweredBy; by != call.Machine && by != call.System {
+		if by := c.parts[first].AnsweredBy; by != call.AnswererMachine && by != call.AnswererSystem {
 			return by
 		}
 		return call.AnswererUnknown
@@ -248,10 +248,10 @@ func (c *course) answerer(first int) call.Answerer {
 	for i := range c.parts {
 		m := &c.parts[i]
 		switch {
-		case m.Answered() && !m.platform && m.AnsweredBy == call.Machine:
-			return call.Machine
-		case m.Answered() && m.platform, m.Answered() && m.AnsweredBy == call.System:
-			by = call.System
+		case m.Answered() && !m.platform && m.AnsweredBy == call.AnswererMachine:
+			return call.AnswererMachine
+		case m.Answered() && m.platform, m.Answered() && m.AnsweredBy == call.AnswererSystem:
+			by = call.AnswererSystem
 		}
 	}
 	return by
@@ -262,15 +262,15 @@ func (c *course) answerer(first int) call.Answerer {
 func (c *course) dispositionOf(m *part, session call.Disposition) call.Disposition {
 	switch {
 	case m.reached:
-		return call.Answered
+		return call.DispositionAnswered
 	case !m.Ended() && !c.final:
-		return call.InProgress
-	case m.Saw(leg.MessageTaken), m.Answered() && !m.platform && m.AnsweredBy == call.Machine:
-		return call.Voicemail
+		return call.DispositionInProgress
+	case m.Saw(leg.MessageTaken), m.Answered() && !m.platform && m.AnsweredBy == call.AnswererMachine:
+		return call.DispositionVoicemail
 	case m.Answered():
 		return session
 	case c.dialAnswered(m):
-		return call.Answered // its own answer was not seen, but whom it called was connected to it
+		return call.DispositionAnswered // its own answer was not seen, but whom it called was connected to it
 	default:
 		return m.failure()
 	}

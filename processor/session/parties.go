@@ -57,13 +57,13 @@ func newPeer(l *leg.Leg) peer {
 	if l.Started.Known() {
 		m.start = l.Started.At
 	}
-	inbound := l.Direction.Value == call.Inbound && !m.child()
+	inbound := l.Direction.Value == call.DirectionInbound && !m.child()
 	m.platform = l.Saw(leg.PlatformAnswered) || inbound && m.dialect.answersInbound
 	if m.platform {
 		m.agent = m.agentAnswer()
 	}
-	m.person = m.agent.Known() || l.Answered() && !m.deniesTalk() && (l.AnsweredBy == call.Human ||
-		!m.platform && l.AnsweredBy != call.Machine && l.AnsweredBy != call.System)
+	m.person = m.agent.Known() || l.Answered() && !m.deniesTalk() && (l.AnsweredBy == call.AnswererHuman ||
+		!m.platform && l.AnsweredBy != call.AnswererMachine && l.AnsweredBy != call.AnswererSystem)
 	return m
 }
 
@@ -75,7 +75,7 @@ func (m *peer) child() bool { return m.ParentCallID.Known() }
 func (m *peer) agentAnswer() call.Instant {
 	for i := range m.Moments {
 		e := &m.Moments[i]
-		if e.Type == call.CallAnswered && e.Kind == call.User && e.Callee != m.To.Value.Raw {
+		if e.Type == call.EventCallAnswered && e.Kind == call.PartyUser && e.Callee != m.To.Value.Raw {
 			return call.Instant{At: e.At, Src: e.Src, Precision: 1}
 		}
 	}
@@ -191,7 +191,7 @@ func (p *parties) findOrigin() {
 // the inside one and the outside one, the callee and the caller where that does
 // not tell.
 func (m *peer) sides() (near, far *call.Party) {
-	if m.Direction.Value == call.Outbound {
+	if m.Direction.Value == call.DirectionOutbound {
 		return &m.From.Value, &m.To.Value
 	}
 	return &m.To.Value, &m.From.Value

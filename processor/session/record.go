@@ -99,8 +99,8 @@ func remark(s *call.Session, c *course) {
 // inferred is the flag for instants that no provider stated.
 func inferred(instants ...call.Instant) call.Flags {
 	for _, i := range instants {
-		if i.Src >= call.Snapshot {
-			return call.TimesInferred
+		if i.Src >= call.EvidenceSnapshot {
+			return call.FlagTimesInferred
 		}
 	}
 	return 0
@@ -139,16 +139,16 @@ func count(s *call.Session, c *course) {
 	s.ParticipantCount = c.participants()
 	s.CorrelationMethods = c.methods()
 	if c.weak(s.CorrelationMethods) {
-		s.Flags |= call.CorrelationWeak
+		s.Flags |= call.FlagCorrelationWeak
 	}
 }
 
 func arrivalRemarks(late, outOfOrder int32) (f call.Flags) {
 	if late > 0 {
-		f |= call.LateEvents
+		f |= call.FlagLateEvents
 	}
 	if outOfOrder > 0 {
-		f |= call.OutOfOrder
+		f |= call.FlagOutOfOrder
 	}
 	return f
 }
@@ -171,7 +171,7 @@ func (c *course) participants() int32 {
 		}
 		agents := len(names)
 		for k := range m.Moments {
-			if m.Moments[k].Type == call.CallAnswered {
+			if m.Moments[k].Type == call.EventCallAnswered {
 				add(m.Moments[k].Callee)
 			}
 		}
@@ -186,7 +186,7 @@ func (c *course) participants() int32 {
 // methods is how the legs were joined, sorted by word.
 func (c *course) methods() []call.LinkKind {
 	var methods []call.LinkKind
-	for _, kind := range [...]call.LinkKind{call.Flow, call.Parent, call.SameID, call.Tag} {
+	for _, kind := range [...]call.LinkKind{call.LinkFlow, call.LinkParent, call.LinkSameID, call.LinkTag} {
 		if c.joinedBy(kind) {
 			methods = append(methods, kind)
 		}
@@ -196,9 +196,9 @@ func (c *course) methods() []call.LinkKind {
 
 func (c *course) joinedBy(kind call.LinkKind) bool {
 	switch kind {
-	case call.SameID:
+	case call.LinkSameID:
 		return c.parts[c.origin].Provider.Traits().OneCallID
-	case call.Parent:
+	case call.LinkParent:
 		return slices.ContainsFunc(c.parts, func(m part) bool { return m.parent >= 0 })
 	default:
 		return c.sharesTie(kind)
@@ -229,7 +229,7 @@ func (c *course) sharesTie(kind call.LinkKind) bool {
 // weak reports whether nothing but a tag holds some of the legs together. The
 // application may use one tag for several calls, and rewrite it during one.
 func (c *course) weak(methods []call.LinkKind) bool {
-	if !slices.Contains(methods, call.Tag) {
+	if !slices.Contains(methods, call.LinkTag) {
 		return false
 	}
 	first := c.ancestor(0)

@@ -32,7 +32,7 @@ func Row(s *call.Session, l *leg.Leg, final bool) *call.Leg {
 	}
 	r.Account = cmp.Or(r.Account, s.Account)
 	if m.platform && m.Answered() && !m.reached {
-		r.AnsweredBy = call.System
+		r.AnsweredBy = call.AnswererSystem
 	}
 	r.Complete = l.Ended() && !r.StartLost && !r.InterimLost
 	r.Flags = l.Flags | l.Skew() | arrivalRemarks(l.Late, l.OutOfOrder) | inferred(r.Started, r.Answered, r.Ended)
@@ -44,8 +44,8 @@ func Row(s *call.Session, l *leg.Leg, final bool) *call.Leg {
 // where none did.
 func takenOver(s *call.Session, id call.LegID) call.Instant {
 	for _, t := range s.Transfers {
-		if t.Type == call.Attended && t.Result == call.Completed && t.ToLeg != nil && *t.ToLeg == id {
-			return call.Instant{At: t.At, Src: call.Derived, Precision: 1}
+		if t.Type == call.TransferAttended && t.Result == call.ResultCompleted && t.ToLeg != nil && *t.ToLeg == id {
+			return call.Instant{At: t.At, Src: call.EvidenceDerived, Precision: 1}
 		}
 	}
 	return call.Instant{}
@@ -73,7 +73,7 @@ func summaryOf(s *call.Session, l *leg.Leg, final bool) call.LegSummary {
 	if i := slices.IndexFunc(s.Legs, func(o call.LegSummary) bool { return o.ID == l.ID }); i >= 0 {
 		return s.Legs[i]
 	}
-	own := call.LegSummary{ID: l.ID, Role: call.Destination, ParentLeg: l.ParentLeg(), Ended: l.End()}
+	own := call.LegSummary{ID: l.ID, Role: call.RoleDestination, ParentLeg: l.ParentLeg(), Ended: l.End()}
 	if final && !l.Ended() {
 		own.Ended = timedOut(l.LastAlive())
 	}

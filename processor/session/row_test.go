@@ -15,7 +15,7 @@ func TestTheRowOfALegThatThePlatformAnswered(t *testing.T) {
 	}
 	s := Compose(call.LegID{1}, b.all(), 0, true)
 	r := Row(s, b.legs[*id(call.Opentact, "A")], true)
-	if r.AnsweredBy != call.System || r.Disposition != call.Answered || r.TalkMS != call.Some(30_000) || r.Role != call.Origin {
+	if r.AnsweredBy != call.AnswererSystem || r.Disposition != call.DispositionAnswered || r.TalkMS != call.Some(30_000) || r.Role != call.RoleOrigin {
 		t.Errorf("%v by %v, talk %v, %v", r.Disposition, r.AnsweredBy, r.TalkMS, r.Role)
 	}
 }
@@ -30,7 +30,7 @@ func TestTheRowOfALegKnownOnlyFromACopy(t *testing.T) {
 	if r.Tenant != "default" || r.Provider != call.Opentact || r.Account != "acc" || r.EventCount != 0 {
 		t.Errorf("%q of %v, account %q, %d events", r.Tenant, r.Provider, r.Account, r.EventCount)
 	}
-	if r.Ended != instant(call.Timeout, 1.341) || !r.EndLost || !r.StartLost || r.TotalMS.Known {
+	if r.Ended != instant(call.EvidenceTimeout, 1.341) || !r.EndLost || !r.StartLost || r.TotalMS.Known {
 		t.Errorf("ended %v, lost: start %v, end %v; total %v", r.Ended, r.StartLost, r.EndLost, r.TotalMS)
 	}
 	if s.ProviderDuration.Known {
@@ -50,12 +50,12 @@ func TestRow(t *testing.T) {
 	parent := call.NewLegID("default", call.Opentact, "", "A")
 	want := &call.Leg{
 		ID: dial.ID, SessionID: s.ID, Tenant: "default", Provider: call.Opentact, CallID: "B", ParentCallID: "A", ParentLeg: &parent,
-		Role: call.Destination, Revision: 3, Generation: 2, EmittedAt: 99, Direction: call.Outbound,
-		From: call.Party{Raw: "15550100001", Kind: call.PSTN}, To: call.Party{Raw: "user", Kind: call.PSTN},
-		Disposition: call.Answered, Started: instant(call.Reported, 2), Ringing: instant(call.Reported, 3),
-		Answered: instant(call.Reported, 8), Ended: instant(call.Reported, 30),
+		Role: call.RoleDestination, Revision: 3, Generation: 2, EmittedAt: 99, Direction: call.DirectionOutbound,
+		From: call.Party{Raw: "15550100001", Kind: call.PartyPSTN}, To: call.Party{Raw: "user", Kind: call.PartyPSTN},
+		Disposition: call.DispositionAnswered, Started: instant(call.EvidenceReported, 2), Ringing: instant(call.EvidenceReported, 3),
+		Answered: instant(call.EvidenceReported, 8), Ended: instant(call.EvidenceReported, 30),
 		RingMS: call.Some(5000), TalkMS: call.Some(22000), TotalMS: call.Some(28000),
-		HangupParty: call.ByCallee, HangupCause: call.CauseNormal, Q850: call.Code{N: 16, Src: call.CodeReported},
+		HangupParty: call.HangupByCallee, HangupCause: call.CauseNormal, Q850: call.Code{N: 16, Src: call.CodeReported},
 		Complete: true, EventCount: 4, FirstEventAt: second(2), LastEventAt: second(30),
 	}
 	if d := cmp.Diff(want, got); d != "" {

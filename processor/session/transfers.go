@@ -63,9 +63,9 @@ func courseOf(buf []part, p parties) course {
 	c := course{parties: p, parts: slices.Grow(buf[:0], len(p.peers))[:len(p.peers)]}
 	for i := range c.parts {
 		m := &c.parts[i]
-		m.peer, m.role, m.reached = p.peers[i], call.Destination, p.peers[i].person
+		m.peer, m.role, m.reached = p.peers[i], call.RoleDestination, p.peers[i].person
 	}
-	c.parts[p.origin].role = call.Origin
+	c.parts[p.origin].role = call.RoleOrigin
 	var found []transfer
 	for _, rule := range p.peers[p.origin].dialect.transfers {
 		found = c.find(found, rule)
@@ -108,14 +108,14 @@ func (c *course) assignParts() {
 	for i := range c.transfers {
 		t := &c.transfers[i]
 		if t.consult >= 0 {
-			c.parts[t.consult].role = call.Consult
+			c.parts[t.consult].role = call.RoleConsult
 		}
-		if t.from >= 0 && t.from != t.to && t.result != call.TransferNotCompleted {
+		if t.from >= 0 && t.from != t.to && t.result != call.ResultFailed {
 			c.parts[t.from].left = true
 			c.parts[t.from].passedOn = t.to >= 0 || t.consult >= 0
 		}
 		if t.to >= 0 && t.to != t.from && t.to != c.origin {
-			c.parts[t.to].role = call.TransferTarget
+			c.parts[t.to].role = call.RoleTransferTarget
 		}
 	}
 }
@@ -154,16 +154,16 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 			to = lastOther(shown, func(j int) bool { return j != i && j != from })
 		}
 		t := transfer{
-			at: k.end.At, from: from, to: to, consult: i, typ: call.Attended,
+			at: k.end.At, from: from, to: to, consult: i, typ: call.TransferAttended,
 			transferor: k.From.Value.Raw, inferred: true,
 		}
 		if to >= 0 {
-			t.result = call.Completed
+			t.result = call.ResultCompleted
 			if t.at == 0 {
 				t.at = shown[to].Started.At
 			}
 			if k.rangOn(&shown[to].peer) {
-				t.typ = call.Blonde
+				t.typ = call.TransferBlonde
 			}
 			shown[to].takeOver(k.end, t.at)
 		}
@@ -206,7 +206,7 @@ func (m *part) takeOver(at call.Instant, fallback int64) {
 	if at.Known() {
 		m.takenOver = at
 	} else if fallback != 0 {
-		m.takenOver = call.Instant{At: fallback, Src: call.Derived, Precision: 1}
+		m.takenOver = call.Instant{At: fallback, Src: call.EvidenceDerived, Precision: 1}
 	}
 }
 
@@ -291,7 +291,7 @@ func (c *course) fromCauses(found []transfer) []transfer {
 		}
 		t := transfer{
 			at: m.end.At, from: i, to: c.successor(i), consult: -1,
-			typ: m.passing(why.ProviderCause), result: call.Completed, transferor: m.farEnd(),
+			typ: m.passing(why.ProviderCause), result: call.ResultCompleted, transferor: m.farEnd(),
 		}
 		if t.to >= 0 {
 			if isTarget(found, t.to) {
@@ -306,7 +306,7 @@ func (c *course) fromCauses(found []transfer) []transfer {
 
 // farEnd is the party whom the platform reaches through the leg.
 func (m *peer) farEnd() string {
-	if m.Direction.Value == call.Inbound {
+	if m.Direction.Value == call.DirectionInbound {
 		return m.From.Value.Raw
 	}
 	return m.To.Value.Raw
@@ -325,30 +325,30 @@ func (c *course) fromAgents(found []transfer) []transfer {
 		holder, open := "", -1
 		for k := range m.Moments {
 			e := &m.Moments[k]
-			if e.Callee == "" || e.Type == call.ChannelEnded || m.platform && (!m.agent.Known() || e.At < m.agent.At) {
+			if e.Callee == "" || e.Type == call.EventChannelEnded || m.platform && (!m.agent.Known() || e.At < m.agent.At) {
 				continue // the platform passes nobody on: it offers the call
 			}
 			switch {
 			case holder == "":
-				if e.Type == call.CallAnswered {
+				if e.Type == call.EventCallAnswered {
 					holder = e.Callee
 				}
 				continue
-			case e.Callee == holder, m.Direction.Value == call.Outbound && e.Kind == call.PSTN:
+			case e.Callee == holder, m.Direction.Value == call.DirectionOutbound && e.Kind == call.PartyPSTN:
 				continue
 			case open < 0:
 				open = len(found)
 				found = append(found, transfer{
-					at: e.At, from: i, to: i, consult: -1, typ: call.Blind, transferor: holder, inferred: true,
+					at: e.At, from: i, to: i, consult: -1, typ: call.TransferBlind, transferor: holder, inferred: true,
 				})
 			}
-			if e.Type == call.CallAnswered {
-				found[open].result = call.Completed
+			if e.Type == call.EventCallAnswered {
+				found[open].result = call.ResultCompleted
 				holder, open = e.Callee, -1
 			}
 		}
 		if open >= 0 && (m.Ended() || c.final) {
-			found[open].result = call.TransferNotCompleted
+			found[open].result = call.ResultFailed
 		}
 	}
 	return found
@@ -367,7 +367,7 @@ func (c *course) fromEvents(found []transfer) []transfer {
 		m := &shown[i]
 		if !m.tellsTransfer() {
 			if m.TransferType.Known() {
-				found = c.confirm(found, i, call.Instant{}, call.Completed)
+				found = c.confirm(found, i, call.Instant{}, call.ResultCompleted)
 			}
 			continue
 		}
@@ -375,11 +375,11 @@ func (c *course) fromEvents(found []transfer) []transfer {
 			e := &m.Moments[k]
 			at := call.Instant{At: e.At, Src: e.Src, Precision: 1}
 			switch e.Type {
-			case call.TransferCompleted:
-				found = c.confirm(found, i, at, call.Completed)
-			case call.TransferFailed:
-				found = c.confirm(found, i, at, call.TransferNotCompleted)
-			case call.TransferStarted:
+			case call.EventTransferCompleted:
+				found = c.confirm(found, i, at, call.ResultCompleted)
+			case call.EventTransferFailed:
+				found = c.confirm(found, i, at, call.ResultFailed)
+			case call.EventTransferStarted:
 				found = c.confirm(found, i, at, call.ResultUnknown)
 			}
 		}
@@ -390,7 +390,7 @@ func (c *course) fromEvents(found []transfer) []transfer {
 // tellsTransfer reports whether the leg's events speak of a transfer.
 func (m *peer) tellsTransfer() bool {
 	return slices.ContainsFunc(m.Moments, func(e leg.Moment) bool {
-		return e.Type == call.TransferStarted || e.Type == call.TransferCompleted || e.Type == call.TransferFailed
+		return e.Type == call.EventTransferStarted || e.Type == call.EventTransferCompleted || e.Type == call.EventTransferFailed
 	})
 }
 
@@ -440,7 +440,7 @@ func (c *course) passOn(found []transfer, i, j int, at int64) []transfer {
 		near = &c.parts[i].To.Value // the one who was dialled
 	}
 	return append(found, transfer{
-		at: at, from: i, to: j, consult: -1, typ: call.Blind, result: c.arrived(j),
+		at: at, from: i, to: j, consult: -1, typ: call.TransferBlind, result: c.arrived(j),
 		transferor: near.Raw, inferred: true,
 	})
 }
@@ -449,11 +449,11 @@ func (c *course) passOn(found []transfer, i, j int, at int64) []transfer {
 func (c *course) arrived(j int) call.TransferResult {
 	switch m := &c.parts[j]; {
 	case m.reached:
-		return call.Completed
+		return call.ResultCompleted
 	case m.mayHaveTalked(), !m.Ended() && !c.final:
 		return call.ResultUnknown
 	default:
-		return call.TransferNotCompleted
+		return call.ResultFailed
 	}
 }
 
@@ -464,9 +464,9 @@ func (m *peer) passing(cause string) call.TransferType {
 	}
 	switch m.dialect.words[cause] {
 	case passedBlind:
-		return call.Blind
+		return call.TransferBlind
 	case passedAsked:
-		return call.Attended
+		return call.TransferAttended
 	default:
 		return call.TransferUnknown
 	}

@@ -13,9 +13,9 @@ import (
 func legEvent(callID string, n int, links ...call.Link) *call.Event {
 	at := int64(1_700_000_000_000) + int64(n)*1000
 	e := &call.Event{
-		IDKind: call.ExactID, Tenant: "t", Provider: call.Sonetel, CallID: callID, Type: call.CallUpdated, Links: links,
-		Time:    call.Instant{At: at, Src: call.EventTime, Precision: 1},
-		Started: call.Instant{At: 1_700_000_000_000, Src: call.Reported, Precision: 1},
+		IDKind: call.IDExact, Tenant: "t", Provider: call.Sonetel, CallID: callID, Type: call.EventCallUpdated, Links: links,
+		Time:    call.Instant{At: at, Src: call.EvidenceEvent, Precision: 1},
+		Started: call.Instant{At: 1_700_000_000_000, Src: call.EvidenceReported, Precision: 1},
 	}
 	e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
 	e.ID = call.NewEventID(e.Leg, fmt.Sprint(n))
@@ -77,7 +77,7 @@ func TestFullLink(t *testing.T) {
 	w := newNetwork(t, testConfig, 1, 3)
 	const legs = linkAskers + 1
 	for n := range legs {
-		w.event(legEvent(fmt.Sprint("c", n), n, call.Link{Kind: call.Flow, Value: "everybody"}), 1_700_000_000_000)
+		w.event(legEvent(fmt.Sprint("c", n), n, call.Link{Kind: call.LinkFlow, Value: "everybody"}), 1_700_000_000_000)
 	}
 	for w.step() {
 	}
@@ -85,7 +85,7 @@ func TestFullLink(t *testing.T) {
 	sizes := map[int32]int{}
 	for _, s := range w.last() {
 		sizes[s.LegCount]++
-		if !s.Flags.Has(call.LinkOverflow) {
+		if !s.Flags.Has(call.FlagLinkOverflow) {
 			t.Errorf("a session of %d legs does not say that the link was full", s.LegCount)
 		}
 	}
@@ -100,7 +100,7 @@ func TestCrowd(t *testing.T) {
 	w := newNetwork(t, testConfig, 1, 2)
 	const legs = rootMembers + 1 + 7
 	for n := range legs {
-		w.event(legEvent(fmt.Sprint("c", n), n, call.Link{Kind: call.Parent, Value: "root"}), 1_700_000_000_000)
+		w.event(legEvent(fmt.Sprint("c", n), n, call.Link{Kind: call.LinkParent, Value: "root"}), 1_700_000_000_000)
 	}
 	w.event(legEvent("root", 0), 1_700_000_000_000)
 	for w.step() {
@@ -122,7 +122,7 @@ func TestCrowdIsHandedOver(t *testing.T) {
 	w := newNetwork(t, testConfig, 1, 2)
 	const legs = rootMembers + 8
 	event := func(callID string) *call.Event {
-		return legEvent(callID, 0, call.Link{Kind: call.Parent, Value: "root"})
+		return legEvent(callID, 0, call.Link{Kind: call.LinkParent, Value: "root"})
 	}
 	least := call.LegNode(call.NewLegID("t", call.Sonetel, "", "root"))
 	for n := range legs {
@@ -194,7 +194,7 @@ func TestLate(t *testing.T) {
 	if _, o, err := m.Event(late, start+2*day, start+2*day); err != nil || o != Late {
 		t.Fatalf("outcome %d, want late", o)
 	}
-	if fx := settle(start + 2*day); len(fx.Events) != 1 || !fx.Events[0].Remarks.Has(call.LateAfterRetention) || len(fx.Sessions) != 0 {
+	if fx := settle(start + 2*day); len(fx.Events) != 1 || !fx.Events[0].Remarks.Has(call.FlagLateAfterRetention) || len(fx.Sessions) != 0 {
 		t.Errorf("late event: %d events, flags %v, %d sessions", len(fx.Events), late.Flags.Words(), len(fx.Sessions))
 	}
 	settle(start + 10*day)

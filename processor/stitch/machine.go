@@ -53,7 +53,7 @@ func New(cfg Config, state State) *Machine {
 // for every message that it causes.
 func (m *Machine) Event(e *call.Event, arrival, trig int64) (*call.EventRecord, Outcome, error) {
 	r := &call.EventRecord{Event: e, ProcessedAt: arrival}
-	if e.Time.Known() && e.Time.Src != call.Ingest {
+	if e.Time.Known() && e.Time.Src != call.EvidenceIngest {
 		r.LatenessMS = max(arrival-e.Time.At, 0)
 	}
 	outcome := m.event(r, trig)
@@ -94,7 +94,7 @@ func (m *Machine) event(r *call.EventRecord, trig int64) Outcome {
 // late publishes an event whose leg is past its retention; it changes no
 // session and keeps nothing alive.
 func (m *Machine) late(r *call.EventRecord) Outcome {
-	r.Late, r.Remarks = true, call.LateAfterRetention
+	r.Late, r.Remarks = true, call.FlagLateAfterRetention
 	m.effects.Events = append(m.effects.Events, r)
 	return Late
 }
@@ -108,14 +108,14 @@ func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig int64) Out
 	switch {
 	case same:
 		n.leg.Repeat(e)
-		if e.Time.Src != call.Ingest {
+		if e.Time.Src != call.EvidenceIngest {
 			m.changed(n)
 			m.sendWitness(n, e, arrival, trig) // copies may differ in when the parent was last seen alive
 			return Duplicate
 		}
 		m.learned(n, e, arrival, trig)
 		return Duplicate
-	case e.IDKind == call.SemanticID:
+	case e.IDKind == call.IDSemantic:
 		n.leg.Variant(e, arrival)
 		m.learned(n, e, arrival, trig)
 		return Duplicate
@@ -175,7 +175,7 @@ func (m *Machine) follow(n *node, e *call.Event, l call.Link, trig int64) {
 
 // LinkedNode is the node that a link of an event leads to.
 func LinkedNode(e *call.Event, l call.Link) call.NodeID {
-	if l.Kind == call.Parent {
+	if l.Kind == call.LinkParent {
 		return call.LegNode(call.NewLegID(e.Tenant, e.Provider, e.Scope, l.Value))
 	}
 	return call.LinkNode(e.Tenant, e.Provider, e.Scope, l.Kind, l.Value)

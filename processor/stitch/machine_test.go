@@ -145,7 +145,7 @@ func (w *network) finish(at int64) {
 // last lists the last record of every session that is not SUPERSEDED.
 func (w *network) last() (out []*call.Session) {
 	for _, revisions := range w.sessions {
-		if s := revisions[len(revisions)-1]; s.State != call.Superseded {
+		if s := revisions[len(revisions)-1]; s.State != call.StateSuperseded {
 			out = append(out, s)
 		}
 	}
@@ -161,23 +161,23 @@ func conversation(rng *rand.Rand, name string, legs int, at int64) (events []*ca
 		if i > 0 {
 			j := rng.IntN(i)
 			if rng.IntN(2) == 0 {
-				links = []call.Link{{Kind: call.Parent, Value: fmt.Sprintf("%s-%d", name, j)}}
+				links = []call.Link{{Kind: call.LinkParent, Value: fmt.Sprintf("%s-%d", name, j)}}
 			} else {
-				links = []call.Link{{Kind: call.Flow, Value: fmt.Sprintf("%s-flow-%d", name, j)}}
+				links = []call.Link{{Kind: call.LinkFlow, Value: fmt.Sprintf("%s-flow-%d", name, j)}}
 			}
 		}
-		links = append(links, call.Link{Kind: call.Flow, Value: fmt.Sprintf("%s-flow-%d", name, i)})
+		links = append(links, call.Link{Kind: call.LinkFlow, Value: fmt.Sprintf("%s-flow-%d", name, i)})
 		start := at + int64(i)*1000
-		for k, typ := range []call.EventType{call.CallInitiated, call.CallAnswered, call.CallEnded} {
+		for k, typ := range []call.EventType{call.EventCallInitiated, call.EventCallAnswered, call.EventCallEnded} {
 			e := &call.Event{
-				IDKind: call.ExactID, Tenant: "t", Provider: call.Sonetel, CallID: id, Type: typ, Links: links,
-				Time:    call.Instant{At: start + int64(k)*5000, Src: call.EventTime, Precision: 1},
-				Started: call.Instant{At: start, Src: call.Reported, Precision: 1},
+				IDKind: call.IDExact, Tenant: "t", Provider: call.Sonetel, CallID: id, Type: typ, Links: links,
+				Time:    call.Instant{At: start + int64(k)*5000, Src: call.EvidenceEvent, Precision: 1},
+				Started: call.Instant{At: start, Src: call.EvidenceReported, Precision: 1},
 			}
-			if typ == call.CallAnswered {
+			if typ == call.EventCallAnswered {
 				e.Answered = e.Time
 			}
-			if typ == call.CallEnded {
+			if typ == call.EventCallEnded {
 				e.Ended = e.Time
 			}
 			e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
@@ -215,7 +215,7 @@ func TestComponents(t *testing.T) {
 		w.finish(at + 5*60*60*1000)
 		got := map[int]int{}
 		for _, s := range w.last() {
-			if s.State != call.Final {
+			if s.State != call.StateFinal {
 				t.Errorf("seed %d: session %s is %s at the end", seed, s.ID, s.State)
 			}
 			got[int(s.LegCount)]++
@@ -253,7 +253,7 @@ func TestQuietStretch(t *testing.T) {
 	}
 	w.finish(at + 10*24*60*60*1000)
 	last := w.last()
-	if len(last) != 1 || last[0].State != call.Final {
+	if len(last) != 1 || last[0].State != call.StateFinal {
 		t.Errorf("got %d sessions, want one that is FINAL", len(last))
 	}
 }
@@ -284,11 +284,11 @@ func TestFirstPartials(t *testing.T) {
 func TestTimerThatChangesNothing(t *testing.T) {
 	m := New(testConfig, mapState{})
 	const start = int64(1_700_000_000_000)
-	flow := call.Link{Kind: call.Flow, Value: "f"}
+	flow := call.Link{Kind: call.LinkFlow, Value: "f"}
 	event := func(n int, at int64) {
 		e := legEvent("c", n, flow)
 		if n == 0 {
-			e.Time.Src = call.Ingest // a copy of it is worth another look
+			e.Time.Src = call.EvidenceIngest // a copy of it is worth another look
 		} else {
 			e.Answered = e.Time
 		}
@@ -342,7 +342,7 @@ func TestFinalWaitsForMessages(t *testing.T) {
 	for _, at := range []struct {
 		session int64
 		want    call.RecordState
-	}{{closes - 1, call.Partial}, {closes, call.Final}} {
+	}{{closes - 1, call.StatePartial}, {closes, call.StateFinal}} {
 		fx := settled(m, closes, at.session)
 		if len(fx.Sessions) != 1 || fx.Sessions[0].State != at.want {
 			t.Fatalf("session clock %d ms before the close: %d records, want one that is %s", closes-at.session, len(fx.Sessions), at.want)
@@ -357,7 +357,7 @@ func TestConflictWaitsForMessages(t *testing.T) {
 	m := New(testConfig, mapState{})
 	const start = int64(1_700_000_000_000)
 	event := func(content uint64) *call.Event {
-		e := legEvent("c", 0, call.Link{Kind: call.Flow, Value: "f"})
+		e := legEvent("c", 0, call.Link{Kind: call.LinkFlow, Value: "f"})
 		e.Content = content
 		return e
 	}
@@ -371,7 +371,7 @@ func TestConflictWaitsForMessages(t *testing.T) {
 	if fx := settled(m, start+499, start+499); len(fx.Sessions) != 0 {
 		t.Errorf("%d records before the session clock has passed the conflict", len(fx.Sessions))
 	}
-	if fx := settled(m, start+500, start+500); len(fx.Sessions) != 1 || !fx.Sessions[0].Flags.Has(call.IDConflict) {
+	if fx := settled(m, start+500, start+500); len(fx.Sessions) != 1 || !fx.Sessions[0].Flags.Has(call.FlagIDConflict) {
 		t.Errorf("%d records of the conflict, want one with its mark", len(fx.Sessions))
 	}
 }
@@ -400,11 +400,11 @@ func TestAbsorbedAfterItsMember(t *testing.T) {
 	if fx := receive(&body{kind: summaryMessage, members: []member{joined}}); len(fx.Sessions) != 1 || fx.Sessions[0].LegCount != 2 {
 		t.Fatalf("%d records of the member, want one of two legs", len(fx.Sessions))
 	}
-	fx := receive(&body{kind: absorbMessage, published: []publication{{id: other.Leg, revision: 3, state: call.Partial}}})
+	fx := receive(&body{kind: absorbMessage, published: []publication{{id: other.Leg, revision: 3, state: call.StatePartial}}})
 	if len(fx.Sessions) != 2 {
 		t.Fatalf("%d records, want the last of the absorbed session and one of its survivor", len(fx.Sessions))
 	}
-	if s := fx.Sessions[0]; s.ID != other.Leg || s.State != call.Superseded || s.Revision != 4 || *s.SupersededBy != root.Leg {
+	if s := fx.Sessions[0]; s.ID != other.Leg || s.State != call.StateSuperseded || s.Revision != 4 || *s.SupersededBy != root.Leg {
 		t.Errorf("session %s is %s in revision %d, want it SUPERSEDED in 4", s.ID, s.State, s.Revision)
 	}
 	if s := fx.Sessions[1]; s.ID != root.Leg || !slices.Equal(s.MergedSessionIDs, []call.LegID{other.Leg}) {
@@ -421,7 +421,7 @@ func TestSlowMessageFindsItsLeg(t *testing.T) {
 	m.Event(e, start, start)
 	settled(m, start, start)
 	last := start + m.keep() + time.Hour.Milliseconds()
-	if fx := settled(m, last, last); len(fx.Sessions) != 1 || fx.Sessions[0].State != call.Final {
+	if fx := settled(m, last, last); len(fx.Sessions) != 1 || fx.Sessions[0].State != call.StateFinal {
 		t.Fatalf("%d records at the time-out, want one that is FINAL", len(fx.Sessions))
 	}
 	told := body{

@@ -186,7 +186,7 @@ func header(b []byte) (timer, error) {
 func (p *publication) Visit(c *codec.Codec) {
 	p.id.Visit(c)
 	c.Int32(&p.revision)
-	codec.Enum(c, &p.state, int(call.Superseded)+1)
+	codec.Enum(c, &p.state, int(call.StateSuperseded)+1)
 	c.Bool(&p.wasFinal)
 	c.Uint64(&p.mark)
 	p.facts.Visit(c)

@@ -145,9 +145,9 @@ func (m *Machine) oldest(n *node) call.LegID {
 func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock int64) {
 	id := m.oldest(n)
 	s := session.Compose(id, legs, int(n.members.dropped), final)
-	s.State = call.Partial
+	s.State = call.StatePartial
 	if final {
-		s.State = call.Final
+		s.State = call.StateFinal
 	}
 	i := n.publicationOf(id)
 	mark := session.Fingerprint(s)
@@ -181,7 +181,7 @@ func (n *node) publicationOf(id call.LegID) int {
 // absorbed reports whether another id than the survivor's is still to be superseded.
 func (n *node) absorbed(survivor int) bool {
 	for i, p := range n.published {
-		if i != survivor && p.revision > 0 && p.state != call.Superseded {
+		if i != survivor && p.revision > 0 && p.state != call.StateSuperseded {
 			return true
 		}
 	}
@@ -192,17 +192,17 @@ func (n *node) absorbed(survivor int) bool {
 func (m *Machine) supersede(n *node, survivor int, s *call.Session, at int64) (any bool) {
 	for i := range n.published {
 		p := &n.published[i]
-		if i == survivor || p.revision == 0 || p.state == call.Superseded {
+		if i == survivor || p.revision == 0 || p.state == call.StateSuperseded {
 			continue
 		}
 		any = true
 		p.revision++
-		p.state = call.Superseded
+		p.state = call.StateSuperseded
 		by := s.ID
 		m.effects.Sessions = append(m.effects.Sessions, &call.Session{
 			ID: p.id, Tenant: s.Tenant, Provider: s.Provider, Account: s.Account,
-			State: call.Superseded, Revision: p.revision, Generation: m.cfg.Generation,
-			ChangeReason: call.ReasonSuperseded, Amended: p.wasFinal, CloseReason: call.ClosedMerged,
+			State: call.StateSuperseded, Revision: p.revision, Generation: m.cfg.Generation,
+			ChangeReason: call.ChangeSuperseded, Amended: p.wasFinal, CloseReason: call.ClosedMerged,
 			SupersededBy: &by, EmittedAt: at,
 		})
 	}

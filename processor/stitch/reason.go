@@ -35,24 +35,24 @@ func (f *facts) Visit(c *codec.Codec) {
 func reason(p *publication, was, is facts, merged bool, s *call.Session) call.ChangeReason {
 	switch {
 	case merged:
-		return call.Merged
-	case s.State == call.Final && !p.wasFinal && s.CloseReason == call.ClosedTimeout:
-		return call.TimeoutClosed
-	case s.State == call.Final && !p.wasFinal:
-		return call.Finalized
+		return call.ChangeMerged
+	case s.State == call.StateFinal && !p.wasFinal && s.CloseReason == call.ClosedTimeout:
+		return call.ChangeTimeoutClosed
+	case s.State == call.StateFinal && !p.wasFinal:
+		return call.ChangeFinalized
 	case p.revision == 1:
-		return call.Opened
+		return call.ChangeOpened
 	case is.transfers != was.transfers:
-		return call.ReasonTransferred
+		return call.ChangeTransferred
 	case is.recordings != was.recordings:
-		return call.ReasonRecording
+		return call.ChangeRecording
 	case p.wasFinal:
-		return call.LateEvent
+		return call.ChangeLateEvent
 	case is.ended && !was.ended:
-		return call.ReasonEnded
+		return call.ChangeEnded
 	case is.answered && !was.answered:
-		return call.ReasonAnswered
+		return call.ChangeAnswered
 	default:
-		return call.Opened
+		return call.ChangeOpened
 	}
 }

@@ -140,7 +140,7 @@ func startChild(t *testing.T, c childConfig) *instance {
 	return in
 }
 
-// ends waits for the process; it says whether it killed itself.
+// ends waits for the process; it reports whether it killed itself.
 func (in *instance) ends(within time.Duration) bool {
 	select {
 	case err := <-in.done:

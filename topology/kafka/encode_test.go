@@ -29,7 +29,7 @@ func headersOf(rec *kgo.Record) map[string]string {
 
 func TestRejectKeepsTheRecord(t *testing.T) {
 	rec, err := rejectEncoder(rejectsMaxBytes).record(topology.Output{Value: &call.Reject{
-		Reason: call.MalformedJSON, Detail: "unexpected end at byte 3",
+		Reason: call.RejectMalformedJSON, Detail: "unexpected end at byte 3",
 		Source:    call.Source{Topic: "call.raw", Partition: 2, Offset: 17},
 		Timestamp: 1_772_442_000_123, Key: []byte("key"), Value: []byte(`{"x`),
 		Headers: []call.Header{{Key: "tenant", Value: []byte("acme")}},

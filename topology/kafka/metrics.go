@@ -107,7 +107,7 @@ func (m *metrics) committed(touched []*partition, outputs []topology.Output) {
 		case *call.Reject:
 			m.rejects.WithLabelValues(v.Reason.String()).Inc()
 		case *call.Session:
-			if v.State == call.Final && !v.Amended {
+			if v.State == call.StateFinal && !v.Amended {
 				m.closed.WithLabelValues(v.CloseReason.String()).Inc()
 			}
 		}

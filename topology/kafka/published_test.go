@@ -100,7 +100,7 @@ func parseSession(t *testing.T, text []byte) map[string]any {
 func canonicalOf(sessions map[string]map[string]any) []string {
 	var all []string
 	for _, id := range slices.Sorted(maps.Keys(sessions)) {
-		if s := sessions[id]; s["record_state"] != call.Superseded.String() {
+		if s := sessions[id]; s["record_state"] != call.StateSuperseded.String() {
 			all = append(all, topologytest.CanonicalFields(s))
 		}
 	}

@@ -37,10 +37,10 @@ func FuzzProcess(f *testing.F) {
 		r := memory.New(fuzzConfig(), func(o topology.Output) {
 			switch v := o.Value.(type) {
 			case *call.Session:
-				open[v.ID] = v.State == call.Partial
+				open[v.ID] = v.State == call.StatePartial
 			case *call.Reject:
 				rejected++
-				if v.Reason != call.ConflictingID && !bytes.Contains(input, v.Value) {
+				if v.Reason != call.RejectIDConflict && !bytes.Contains(input, v.Value) {
 					t.Errorf("a reject has other bytes than the input: %q", v.Value)
 				}
 				return

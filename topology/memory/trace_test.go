@@ -83,7 +83,7 @@ func TestSessionOfALeg(t *testing.T) {
 	}
 	several := 0
 	for id, s := range last {
-		if s.State == call.Superseded {
+		if s.State == call.StateSuperseded {
 			continue
 		}
 		for _, l := range s.Legs {
@@ -123,7 +123,7 @@ func TestAdvance(t *testing.T) {
 	for _, step := range []struct {
 		to   int64
 		want []call.RecordState
-	}{{arrival + grace - 1, nil}, {arrival + grace, []call.RecordState{call.Final}}} {
+	}{{arrival + grace - 1, nil}, {arrival + grace, []call.RecordState{call.StateFinal}}} {
 		states = nil
 		if err := r.Advance(step.to); err != nil {
 			t.Fatal(err)
@@ -136,7 +136,7 @@ func TestAdvance(t *testing.T) {
 
 func finals(states []call.RecordState) (final []call.RecordState) {
 	for _, s := range states {
-		if s == call.Final {
+		if s == call.StateFinal {
 			final = append(final, s)
 		}
 	}

@@ -166,7 +166,7 @@ func (b *broker) earliest() (trig int64, any bool) {
 	return trig, any
 }
 
-// hides says whether a message of the transaction lies behind another open one.
+// hides reports whether a message of the transaction lies behind another open one.
 func (b *broker) hides(tx *transaction) bool {
 	for m := range b.flight {
 		if m.to.log[m.offset].in == tx && m.to.log[m.to.lastStable()].in != tx {

@@ -63,7 +63,7 @@ func (l Last) Put(s *call.Session) {
 func (l Last) Canonical() (records []string) {
 	ids := make([]call.LegID, 0, len(l))
 	for id, s := range l {
-		if s.State != call.Superseded {
+		if s.State != call.StateSuperseded {
 			ids = append(ids, id)
 		}
 	}

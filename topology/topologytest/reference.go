@@ -38,10 +38,10 @@ func (c *Corpus) Check(of *Result) error {
 		want[legsKey(call.Legs)] = i
 	}
 	for id, s := range of.Sessions {
-		if s.State == call.Superseded {
+		if s.State == call.StateSuperseded {
 			continue
 		}
-		if s.State != call.Final {
+		if s.State != call.StateFinal {
 			return fmt.Errorf("session %s is %s at the end", id, s.State)
 		}
 		legs := make([]call.LegID, 0, len(s.Legs))
@@ -64,8 +64,8 @@ func (c *Corpus) Check(of *Result) error {
 // way must have listed it.
 func (res *Result) chains() error {
 	for id, s := range res.Sessions {
-		listed := s.State != call.Superseded
-		for steps := 0; s.State == call.Superseded; steps++ {
+		listed := s.State != call.StateSuperseded
+		for steps := 0; s.State == call.StateSuperseded; steps++ {
 			next := res.Sessions[*s.SupersededBy]
 			if next == nil || steps > len(res.Sessions) {
 				return fmt.Errorf("session %s is superseded by %s, and no survivor follows", id, *s.SupersededBy)
@@ -135,7 +135,7 @@ func Account(records []Raw, of *Result) error {
 	return of.hold(sum, all)
 }
 
-// hold says whether the topics hold what the books say.
+// hold reports whether the topics hold what the books say.
 func (of *Result) hold(sum call.Audit, all [kinds]int64) error {
 	if n := int64(len(of.Events)); n != sum.Accepted+sum.Late {
 		return fmt.Errorf("%d events were published of %d accepted and %d late", n, sum.Accepted, sum.Late)
@@ -145,7 +145,7 @@ func (of *Result) hold(sum call.Audit, all [kinds]int64) error {
 	}
 	accepted := map[call.EventID]bool{}
 	for _, e := range of.Events {
-		if e.Remarks.Has(call.LateAfterRetention) {
+		if e.Remarks.Has(call.FlagLateAfterRetention) {
 			continue
 		}
 		if accepted[e.ID] {

@@ -333,7 +333,7 @@ func (res *Result) take(o topology.Output) error {
 		if last == nil && v.Revision != 1 || last != nil && v.Revision != last.Revision+1 {
 			return fmt.Errorf("session %s: revision %d (%s) does not follow %s", v.ID, v.Revision, v.State, told(last))
 		}
-		if last != nil && last.State == call.Final && v.State == call.Partial {
+		if last != nil && last.State == call.StateFinal && v.State == call.StatePartial {
 			return fmt.Errorf("session %s: PARTIAL again after FINAL", v.ID)
 		}
 		res.Sessions.Put(v)
@@ -382,7 +382,7 @@ func (g *game) watch() error {
 	return nil
 }
 
-// done says whether all input was taken, all time-outs have passed, and all
+// done reports whether all input was taken, all time-outs have passed, and all
 // books are closed.
 func (g *game) done() bool {
 	if !g.calm || len(g.pending) > 0 || len(g.broker.flight) > 0 {

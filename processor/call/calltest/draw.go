@@ -18,7 +18,7 @@ func DrawStory(t *rapid.T) []*call.Event {
 		if rapid.IntRange(0, 3).Draw(t, "copied") == 0 {
 			told = append(told, Delayed(e, 500*rapid.Int64Range(-4, 4).Draw(t, "delay")))
 		}
-		if e.IDKind == call.SemanticID && rapid.Bool().Draw(t, "varied") {
+		if e.IDKind == call.IDSemantic && rapid.Bool().Draw(t, "varied") {
 			v := *e
 			v.ProviderDuration = call.Some(rapid.Int64Range(0, 3).Draw(t, "other duration"))
 			v.To.Raw = rapid.SampledFrom([]string{"A", "B"}).Draw(t, "other callee")
@@ -37,7 +37,7 @@ func Delayed(e *call.Event, d int64) *call.Event {
 	c := *e
 	c.IngestedAt += d
 	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
-		if i.Src == call.Ingest {
+		if i.Src == call.EvidenceIngest {
 			i.At += d
 		}
 	}
@@ -46,8 +46,8 @@ func Delayed(e *call.Event, d int64) *call.Event {
 }
 
 var eventTypes = []call.EventType{
-	call.CallInitiated, call.CallRinging, call.CallAnswered, call.CallEnded, call.CallMissed, call.CallDestroyed,
-	call.CallEnded, call.CallEnded, call.ChannelEnded, call.CallHeld, call.CallResumed, call.TransferCompleted, call.RecordingAvailable, call.DTMF, call.Unknown,
+	call.EventCallInitiated, call.EventCallRinging, call.EventCallAnswered, call.EventCallEnded, call.EventCallMissed, call.EventCallDestroyed,
+	call.EventCallEnded, call.EventCallEnded, call.EventChannelEnded, call.EventCallHeld, call.EventCallResumed, call.EventTransferCompleted, call.EventRecordingAvailable, call.EventDTMF, call.EventUnknown,
 }
 
 func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
@@ -56,11 +56,11 @@ func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
 	party := rapid.SampledFrom([]string{"", "A", "B", "C", "+C"})
 	e := &call.Event{
 		Tenant: "default", Provider: p, CallID: rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "call"),
-		Type: rapid.SampledFrom(eventTypes).Draw(t, "type"), IDKind: call.ExactID,
+		Type: rapid.SampledFrom(eventTypes).Draw(t, "type"), IDKind: call.IDExact,
 	}
 	e.Leg = call.NewLegID(e.Tenant, e.Provider, e.Scope, e.CallID)
 	e.ID = call.NewEventID(e.Leg, string(rune('a'+i)))
-	src := rapid.SampledFrom([]call.Evidence{call.EventTime, call.EventTime, call.Ingest, call.NoEvidence}).Draw(t, "clock")
+	src := rapid.SampledFrom([]call.Evidence{call.EvidenceEvent, call.EvidenceEvent, call.EvidenceIngest, call.NoEvidence}).Draw(t, "clock")
 	if src != call.NoEvidence {
 		e.Time = Instant(src, moment("time"))
 	}
@@ -68,16 +68,16 @@ func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
 	e.Source = call.Source{Topic: rapid.SampledFrom([]string{"call.raw", "call.raw2"}).Draw(t, "topic"), Partition: 3, Offset: int64(i)}
 	for _, f := range []*call.Instant{&e.Started, &e.Ringing, &e.Answered} {
 		if some("instant") {
-			*f = Instant(rapid.SampledFrom([]call.Evidence{call.Reported, call.EventTime, call.Derived, call.Ingest}).Draw(t, "evidence"), moment("at"))
+			*f = Instant(rapid.SampledFrom([]call.Evidence{call.EvidenceReported, call.EvidenceEvent, call.EvidenceDerived, call.EvidenceIngest}).Draw(t, "evidence"), moment("at"))
 		}
 	}
 	if e.Type.Terminal() && !some("timeless end") {
-		e.Ended = Instant(rapid.SampledFrom([]call.Evidence{call.Reported, call.EventTime, call.Ingest}).Draw(t, "evidence"), moment("end"))
+		e.Ended = Instant(rapid.SampledFrom([]call.Evidence{call.EvidenceReported, call.EvidenceEvent, call.EvidenceIngest}).Draw(t, "evidence"), moment("end"))
 	}
 	e.From.Raw, e.To.Raw = party.Draw(t, "from"), party.Draw(t, "to")
-	e.Direction = rapid.SampledFrom([]call.Direction{call.DirectionUnknown, call.Inbound, call.Outbound}).Draw(t, "direction")
+	e.Direction = rapid.SampledFrom([]call.Direction{call.DirectionUnknown, call.DirectionInbound, call.DirectionOutbound}).Draw(t, "direction")
 	e.HangupCause = rapid.SampledFrom([]call.HangupCause{call.NoCause, call.CauseNormal, call.CauseBusy, call.CauseTransferred}).Draw(t, "cause")
-	e.HangupParty = rapid.SampledFrom([]call.HangupParty{call.NoParty, call.ByCaller}).Draw(t, "party")
+	e.HangupParty = rapid.SampledFrom([]call.HangupParty{call.NoHangupParty, call.HangupByCaller}).Draw(t, "party")
 	if some("q850") {
 		e.Q850 = call.Code{N: 17, Src: rapid.SampledFrom([]call.CodeSource{call.CodeReported, call.CodeMapped}).Draw(t, "source")}
 	}
@@ -85,13 +85,13 @@ func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
 		e.ProviderDuration = call.Some(rapid.Int64Range(0, 3).Draw(t, "seconds"))
 		e.ProviderTalk = call.Some(rapid.Int64Range(0, 3).Draw(t, "talk seconds"))
 	}
-	e.AnsweredBy = rapid.SampledFrom([]call.Answerer{call.AnswererUnknown, call.Human, call.Machine, call.System}).Draw(t, "answerer")
+	e.AnsweredBy = rapid.SampledFrom([]call.Answerer{call.AnswererUnknown, call.AnswererHuman, call.AnswererMachine, call.AnswererSystem}).Draw(t, "answerer")
 	e.PlatformAnswer, e.Voicemail, e.AgentLeft = some("platform"), some("voicemail"), some("agent left")
 	e.Account = rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, "account")
 	if some("recorded") {
 		e.Recording = call.RecordingFact{
 			ID:     rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "recording"),
-			Status: rapid.SampledFrom([]call.RecordingStatus{call.RecordingPending, call.RecordingIsAvailable}).Draw(t, "recording status"),
+			Status: rapid.SampledFrom([]call.RecordingStatus{call.RecordingPending, call.RecordingAvailable}).Draw(t, "recording status"),
 			URL:    rapid.SampledFrom([]string{"", "u1", "u2"}).Draw(t, "url"), StartedAt: Second(moment("recorded at")),
 			Channels: call.Some(rapid.Int64Range(1, 2).Draw(t, "channels")), Format: rapid.SampledFrom([]string{"", "wav", "mp3"}).Draw(t, "format"),
 			DurationMS: call.Some(rapid.Int64Range(1, 3).Draw(t, "recorded")), AvailableAt: Second(moment("available")),
@@ -101,21 +101,21 @@ func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
 		e.Attributes = []call.Attribute{{Key: "tag", Value: rapid.SampledFrom([]string{"1", "2"}).Draw(t, "tag")}}
 	}
 	if some("flow") {
-		e.Links = []call.Link{{Kind: call.Flow, Value: rapid.SampledFrom([]string{"f1", "f2"}).Draw(t, "flow id")}}
+		e.Links = []call.Link{{Kind: call.LinkFlow, Value: rapid.SampledFrom([]string{"f1", "f2"}).Draw(t, "flow id")}}
 	}
 	if e.CallID != "x" && some("parent") {
 		e.ParentCallID = "x"
 		e.Snapshot = &call.LegSnapshot{
-			CallID: "x", Direction: call.Inbound, From: call.Party{Raw: party.Draw(t, "parent's from")},
-			Started: Instant(call.Snapshot, moment("parent's start")), Alive: Instant(call.Snapshot, moment("parent alive")),
+			CallID: "x", Direction: call.DirectionInbound, From: call.Party{Raw: party.Draw(t, "parent's from")},
+			Started: Instant(call.EvidenceSnapshot, moment("parent's start")), Alive: Instant(call.EvidenceSnapshot, moment("parent alive")),
 		}
 		if some("parent's end") {
-			e.Snapshot.Ended = Instant(call.Snapshot, moment("parent's end at"))
+			e.Snapshot.Ended = Instant(call.EvidenceSnapshot, moment("parent's end at"))
 			e.Snapshot.HangupCause = rapid.SampledFrom([]call.HangupCause{call.NoCause, call.CauseNormal, call.CauseBusy}).Draw(t, "parent's cause")
 		}
 	}
-	if e.Type == call.CallEnded && some("once") {
-		e.IDKind, e.ID = call.SemanticID, call.NewEventID(e.Leg, "once")
+	if e.Type == call.EventCallEnded && some("once") {
+		e.IDKind, e.ID = call.IDSemantic, call.NewEventID(e.Leg, "once")
 	}
 	e.Content = contentOf(e)
 	return e

@@ -27,20 +27,20 @@ type Tell func(*call.Event)
 // follow from what it says.
 func Happened(p call.Provider, callID string, typ call.EventType, s float64, tells ...Tell) *call.Event {
 	e := &call.Event{
-		Tenant: "default", Provider: p, CallID: callID, Type: typ, IDKind: call.ExactID,
+		Tenant: "default", Provider: p, CallID: callID, Type: typ, IDKind: call.IDExact,
 		Leg:  call.NewLegID("default", p, "", callID),
-		Time: Instant(call.EventTime, s), IngestedAt: Second(s) + 200,
+		Time: Instant(call.EvidenceEvent, s), IngestedAt: Second(s) + 200,
 		Source: call.Source{Topic: "call.raw", Partition: 1, Offset: int64(s * 1000)},
 	}
 	switch typ {
-	case call.CallInitiated:
-		e.Started = Instant(call.Reported, s)
-	case call.CallRinging:
-		e.Ringing = Instant(call.Reported, s)
-	case call.CallAnswered:
-		e.Answered = Instant(call.Reported, s)
-	case call.CallEnded, call.CallMissed:
-		e.Ended = Instant(call.Reported, s)
+	case call.EventCallInitiated:
+		e.Started = Instant(call.EvidenceReported, s)
+	case call.EventCallRinging:
+		e.Ringing = Instant(call.EvidenceReported, s)
+	case call.EventCallAnswered:
+		e.Answered = Instant(call.EvidenceReported, s)
+	case call.EventCallEnded, call.EventCallMissed:
+		e.Ended = Instant(call.EvidenceReported, s)
 	}
 	for _, t := range tells {
 		t(e)
@@ -56,7 +56,7 @@ func contentOf(e *call.Event) uint64 {
 	c := *e
 	c.Source, c.IngestedAt = call.Source{}, 0
 	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
-		if i.Src == call.Ingest {
+		if i.Src == call.EvidenceIngest {
 			*i = call.Instant{}
 		}
 	}
@@ -68,8 +68,8 @@ func contentOf(e *call.Event) uint64 {
 // Called says who called whom, by telephone numbers.
 func Called(from, to string) Tell {
 	return func(e *call.Event) {
-		e.From = call.Party{Raw: from, Kind: call.PSTN}
-		e.To = call.Party{Raw: to, Kind: call.PSTN}
+		e.From = call.Party{Raw: from, Kind: call.PartyPSTN}
+		e.To = call.Party{Raw: to, Kind: call.PartyPSTN}
 	}
 }
 
@@ -80,7 +80,7 @@ func Directed(d call.Direction) Tell { return func(e *call.Event) { e.Direction 
 func Under(parent string) Tell {
 	return func(e *call.Event) {
 		e.ParentCallID = parent
-		e.Links = append(e.Links, call.Link{Kind: call.Parent, Value: parent})
+		e.Links = append(e.Links, call.Link{Kind: call.LinkParent, Value: parent})
 	}
 }
 
@@ -102,12 +102,12 @@ func Claiming(seconds int64) Tell {
 // AnsweredDial is a caller whom the platform answers and passes to a person.
 func AnsweredDial() []*call.Event {
 	return []*call.Event{
-		Happened(call.Opentact, "A", call.CallInitiated, 0, Called("+15550100001", "15550100002"), Directed(call.Inbound)),
-		Happened(call.Opentact, "A", call.CallAnswered, 1),
-		Happened(call.Opentact, "B", call.CallInitiated, 2, Called("15550100001", "user"), Directed(call.Outbound), Under("A")),
-		Happened(call.Opentact, "B", call.CallRinging, 3, Under("A")),
-		Happened(call.Opentact, "B", call.CallAnswered, 8, Under("A")),
-		Happened(call.Opentact, "B", call.CallEnded, 30, Under("A"), Because(call.CauseNormal, 16), func(e *call.Event) { e.HangupParty = call.ByCallee }),
-		Happened(call.Opentact, "A", call.CallEnded, 31, Because(call.CauseNormal, 16), Claiming(31)),
+		Happened(call.Opentact, "A", call.EventCallInitiated, 0, Called("+15550100001", "15550100002"), Directed(call.DirectionInbound)),
+		Happened(call.Opentact, "A", call.EventCallAnswered, 1),
+		Happened(call.Opentact, "B", call.EventCallInitiated, 2, Called("15550100001", "user"), Directed(call.DirectionOutbound), Under("A")),
+		Happened(call.Opentact, "B", call.EventCallRinging, 3, Under("A")),
+		Happened(call.Opentact, "B", call.EventCallAnswered, 8, Under("A")),
+		Happened(call.Opentact, "B", call.EventCallEnded, 30, Under("A"), Because(call.CauseNormal, 16), func(e *call.Event) { e.HangupParty = call.HangupByCallee }),
+		Happened(call.Opentact, "A", call.EventCallEnded, 31, Because(call.CauseNormal, 16), Claiming(31)),
 	}
 }

@@ -104,14 +104,14 @@ func (c *Console) Observe(outputs []topology.Output) {
 // keep puts a session first; one that was absorbed by another is no longer
 // shown.
 func (c *Console) keep(s *call.Session) {
-	if s.State == call.Final && !s.Amended {
+	if s.State == call.StateFinal && !s.Amended {
 		c.closed++
 	}
 	if e, ok := c.sessions[s.ID]; ok {
 		c.latest.Remove(e)
 		delete(c.sessions, s.ID)
 	}
-	if s.State == call.Superseded {
+	if s.State == call.StateSuperseded {
 		return
 	}
 	c.sessions[s.ID] = c.latest.PushFront(s)

@@ -37,11 +37,11 @@ func session(callID string, state call.RecordState) *call.Session {
 	id := call.NewLegID("t", call.Bandwidth, "", callID)
 	return &call.Session{
 		ID: id, Tenant: "t", Provider: call.Bandwidth, State: state, Revision: 1,
-		From:    call.Party{Raw: "+15550100199", E164: "+15550100199", Kind: call.PSTN},
-		To:      call.Party{Raw: "sip:desk15550100@example.com", Kind: call.SIP},
-		Started: call.Instant{At: 1000, Src: call.Reported}, TalkMS: call.Some(0),
+		From:    call.Party{Raw: "+15550100199", E164: "+15550100199", Kind: call.PartyPSTN},
+		To:      call.Party{Raw: "sip:desk15550100@example.com", Kind: call.PartySIP},
+		Started: call.Instant{At: 1000, Src: call.EvidenceReported}, TalkMS: call.Some(0),
 		ProviderCause: "+15550100177", Attributes: []call.Attribute{{Key: "tag", Value: "+15550100166"}},
-		Legs: []call.LegSummary{{ID: id, Role: call.Origin, CallID: "c-15550100155", FromE164: "+15550100199", ToE164: "+15550100144"}},
+		Legs: []call.LegSummary{{ID: id, Role: call.RoleOrigin, CallID: "c-15550100155", FromE164: "+15550100199", ToE164: "+15550100144"}},
 	}
 }
 
@@ -91,7 +91,7 @@ func TestMask(t *testing.T) {
 // Whatever a number may be written in, no answer of the console holds one whole.
 func TestNoNumberLeaves(t *testing.T) {
 	c := testConsole(&Status{})
-	s := session("a", call.Final)
+	s := session("a", call.StateFinal)
 	observe(c, s)
 	for _, path := range []string{"/api/v1/status", "/api/v1/sessions/" + s.ID.String(), "/metrics", "/readyz"} {
 		code, body := get(t, c, path)
@@ -143,8 +143,8 @@ func TestPageIsComplete(t *testing.T) {
 
 func TestLatestSessions(t *testing.T) {
 	c := testConsole(&Status{})
-	a, b := session("a", call.Partial), session("b", call.Final)
-	observe(c, a, b, session("a", call.Final), session("x", call.Final), session("x", call.Superseded))
+	a, b := session("a", call.StatePartial), session("b", call.StateFinal)
+	observe(c, a, b, session("a", call.StateFinal), session("x", call.StateFinal), session("x", call.StateSuperseded))
 	v := c.view(Status{})
 	var ids []string
 	for _, s := range v.Sessions {
@@ -156,7 +156,7 @@ func TestLatestSessions(t *testing.T) {
 	if v.Closed != 3 {
 		t.Errorf("closed %d", v.Closed)
 	}
-	if code, _ := get(t, c, "/api/v1/sessions/"+session("x", call.Final).ID.String()); code != http.StatusNotFound {
+	if code, _ := get(t, c, "/api/v1/sessions/"+session("x", call.StateFinal).ID.String()); code != http.StatusNotFound {
 		t.Errorf("an absorbed session: %d", code)
 	}
 	if code, _ := get(t, c, "/api/v1/sessions/nonsense"); code != http.StatusNotFound {
@@ -167,7 +167,7 @@ func TestLatestSessions(t *testing.T) {
 func TestSessionsAreBounded(t *testing.T) {
 	c := testConsole(&Status{})
 	for i := range maxSessions + 50 {
-		observe(c, session(string(rune('a'+i%26))+strings.Repeat("x", i), call.Final))
+		observe(c, session(string(rune('a'+i%26))+strings.Repeat("x", i), call.StateFinal))
 	}
 	if n := c.latest.Len(); n != maxSessions || len(c.sessions) != n {
 		t.Errorf("%d sessions in the list, %d in the map", n, len(c.sessions))

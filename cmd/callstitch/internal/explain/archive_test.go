@@ -57,7 +57,7 @@ func TestArchiveKeepsNamedSessions(t *testing.T) {
 	a := archiveOf(t, "c-1")
 	id := func(callID string) call.LegID { return call.NewLegID("acme", call.Bandwidth, "", callID) }
 	record := func(session string, calls ...string) topology.Record {
-		s := call.Session{ID: id(session), State: call.Partial, Provider: call.Bandwidth}
+		s := call.Session{ID: id(session), State: call.StatePartial, Provider: call.Bandwidth}
 		for _, c := range calls {
 			s.Legs = append(s.Legs, call.LegSummary{ID: id(c), CallID: c})
 		}
@@ -94,7 +94,7 @@ func TestArchiveKeepsNamedSessions(t *testing.T) {
 // Where a registry answers without the schema, it is not said to be silent.
 func TestArchiveSaysWhyThereIsNoSchema(t *testing.T) {
 	a := archiveOf(t, "c-1")
-	value, err := schemas.AppendAvro(schemas.AppendFrame(nil, 7), &call.Session{State: call.Partial, Provider: call.Bandwidth})
+	value, err := schemas.AppendAvro(schemas.AppendFrame(nil, 7), &call.Session{State: call.StatePartial, Provider: call.Bandwidth})
 	if err != nil {
 		t.Fatal(err)
 	}

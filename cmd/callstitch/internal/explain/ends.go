@@ -17,7 +17,7 @@ func (x *story) printClosed() {
 	for _, s := range x.closed {
 		x.printDay(s.EmittedAt)
 		x.printf("%s  session %s: %s%s", x.Paint(terminal.Dim, x.clock(s.EmittedAt)), s.ID, x.Paint(terminal.Violet, stateText(s)), x.mark(s.ID == x.q.leg))
-		if s.State == call.Final {
+		if s.State == call.StateFinal {
 			for _, line := range x.changes(x.core.Session(s.ID), s, call.LegID{}) {
 				x.printf("    %s", line)
 			}
@@ -35,7 +35,7 @@ func (x *story) printEnds(stored []storedSession) {
 		told[s.ID.String()] = true
 		o := storedAs(s, stored)
 		switch {
-		case s.State == call.Final:
+		case s.State == call.StateFinal:
 			x.printEnd(s, fmt.Sprintf("FINAL, closed %s: %s", s.CloseReason, x.why(s)))
 			x.printStored(s, o)
 		case o != nil && differs(s, o): // else its survivor says it all
@@ -76,7 +76,7 @@ func (x *story) waits(s *call.Session) string {
 	answered := "answered_timeout " + config.FormatDuration(x.cfg.Stitch.AnsweredTimeout)
 	var missing []string
 	for _, l := range s.Legs {
-		if l.Ended.Known() && l.Ended.Src != call.Timeout {
+		if l.Ended.Known() && l.Ended.Src != call.EvidenceTimeout {
 			continue
 		}
 		timeout := "unanswered_timeout " + config.FormatDuration(x.cfg.Stitch.UnansweredTimeout)
@@ -88,7 +88,7 @@ func (x *story) waits(s *call.Session) string {
 	switch {
 	case len(missing) > 0:
 		return strings.Join(missing, ", ")
-	case s.CloseReason == call.ClosedTimeout || s.Disposition == call.InProgress:
+	case s.CloseReason == call.ClosedTimeout || s.Disposition == call.DispositionInProgress:
 		return "a second hang-up tells of a transfer, and the leg that goes on was not seen to end (" + answered + ")"
 	}
 	return fmt.Sprintf("every leg has ended, and grace (%s) is not over", config.FormatDuration(x.cfg.Stitch.Grace))
@@ -127,6 +127,6 @@ func storedAs(s *call.Session, stored []storedSession) *storedSession {
 
 // differs reports whether the output topic has a session otherwise than it is here.
 func differs(s *call.Session, o *storedSession) bool {
-	here := cmp.Or(s.State, call.Partial) // one that is open was not published here
-	return o.State != here.String() || here == call.Final && o.Disposition != s.Disposition.String()
+	here := cmp.Or(s.State, call.StatePartial) // one that is open was not published here
+	return o.State != here.String() || here == call.StateFinal && o.Disposition != s.Disposition.String()
 }

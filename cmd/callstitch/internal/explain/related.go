@@ -83,7 +83,7 @@ func (r *related) read(i int, at call.Source, result decode.Result) {
 
 func (r *related) link(e *call.Event, l call.Link) {
 	leg, to := call.LegNode(e.Leg), stitch.LinkedNode(e, l)
-	if l.Kind == call.Parent {
+	if l.Kind == call.LinkParent {
 		r.callIDs[to.Leg()] = l.Value
 		r.askIfNamed(to, l.Value)
 	}

@@ -101,13 +101,13 @@ func (x *story) earlier(e *call.Event) string {
 func (x *story) sameness(e *call.Event) string {
 	first := x.first[e.ID]
 	switch {
-	case e.IDKind == call.ExactID:
+	case e.IDKind == call.IDExact:
 		return "by the provider's event id"
-	case e.IDKind == call.ContentID:
+	case e.IDKind == call.IDContent:
 		return "it says the same"
 	case first == nil || first.Content == e.Content:
 		return "a leg does this once"
-	case e.Provider.Traits().HangsUpTwice && e.Type == call.CallEnded:
+	case e.Provider.Traits().HangsUpTwice && e.Type == call.EventCallEnded:
 		return "a leg does this once; its content differs: a second hang-up tells of a transfer"
 	}
 	return "a leg does this once; its content differs and is merged"
@@ -127,7 +127,7 @@ func (x *story) printJoins(e *call.Event, before, after map[call.LegID]*call.Ses
 		x.printJoin(e.Leg, others, l.Kind.String()+" "+x.linkValue(l), before, after)
 		x.links[to] = append(x.links[to], e.Leg)
 	}
-	x.printJoin(e.Leg, x.links[call.LegNode(e.Leg)], call.Parent.String()+" "+printable(e.CallID), before, after)
+	x.printJoin(e.Leg, x.links[call.LegNode(e.Leg)], call.LinkParent.String()+" "+printable(e.CallID), before, after)
 }
 
 // printJoin tells to which of the others a link joins a leg: of those that were in
@@ -154,7 +154,7 @@ func inOneSession(in map[call.LegID]*call.Session, a, b call.LegID) bool {
 
 // linkValue is a link's value. A tag is the customer's own, and may be a number.
 func (x *story) linkValue(l call.Link) string {
-	if l.Kind == call.Tag {
+	if l.Kind == call.LinkTag {
 		return x.party(call.Party{Raw: l.Value})
 	}
 	return printable(l.Value)

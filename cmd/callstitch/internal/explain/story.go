@@ -83,7 +83,7 @@ func (x *story) trace(s topology.Step) {
 
 func (x *story) emit(o topology.Output) {
 	s, ok := o.Value.(*call.Session)
-	if !ok || s.State == call.Partial {
+	if !ok || s.State == call.StatePartial {
 		return
 	}
 	if x.related.legs[s.ID] || slices.ContainsFunc(s.Legs, func(l call.LegSummary) bool { return x.related.legs[l.ID] }) {

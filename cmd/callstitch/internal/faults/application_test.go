@@ -126,12 +126,12 @@ func (a *application) stop(instances []*instance) {
 	}
 }
 
-// booksAreClosed says whether the books hold every record that was sent.
+// booksAreClosed reports whether the books hold every record that was sent.
 func (a *application) booksAreClosed() bool {
 	return total(lastBooks(a.books.all())).Read == int64(a.traffic.sent)
 }
 
-// isSettled says whether besides every accepted event is in a session that is closed.
+// isSettled reports whether besides every accepted event is in a session that is closed.
 func (a *application) isSettled() bool {
 	events := total(lastBooks(a.books.all())).Accepted
 	for _, s := range lastSessions(a.sessions.all()) {

@@ -56,5 +56,5 @@ func (l *lines) read() ([]byte, error) {
 	}
 }
 
-// idle says whether the next line may have to be waited for.
+// idle reports whether the next line may have to be waited for.
 func (l *lines) idle() bool { return l.r.Buffered() == 0 }

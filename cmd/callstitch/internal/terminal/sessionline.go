@@ -10,9 +10,9 @@ import (
 )
 
 var dispositionColours = map[call.Disposition]Colour{
-	call.Answered: Green, call.Voicemail: Violet, call.InProgress: Blue,
-	call.NoAnswer: Yellow, call.Busy: Yellow, call.Rejected: Red, call.Failed: Red,
-	call.Canceled: Dim, call.DispositionUnknown: Dim,
+	call.DispositionAnswered: Green, call.DispositionVoicemail: Violet, call.DispositionInProgress: Blue,
+	call.DispositionNoAnswer: Yellow, call.DispositionBusy: Yellow, call.DispositionRejected: Red, call.DispositionFailed: Red,
+	call.DispositionCanceled: Dim, call.DispositionUnknown: Dim,
 }
 
 // SessionLine is a closed session as one line without its end, columns aligned

@@ -10,7 +10,7 @@ import (
 func TestSessionLine(t *testing.T) {
 	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.Local).UnixMilli()
 	answered := &call.Session{
-		Provider: call.Bandwidth, Disposition: call.Answered, Started: call.Instant{At: at, Src: call.Reported},
+		Provider: call.Bandwidth, Disposition: call.DispositionAnswered, Started: call.Instant{At: at, Src: call.EvidenceReported},
 		From: call.Party{E164: "+15550100101"}, To: call.Party{Raw: "sip:somebody.with.a.long.name@example.com"},
 		RingMS: call.Some(6140), TalkMS: call.Some(99_400), LegCount: 3, TransferCount: 1,
 	}
@@ -20,7 +20,7 @@ func TestSessionLine(t *testing.T) {
 	}{
 		{answered, "10:00:00  bandwidth +15550100101       → somebody.with.a.l…  answered   ring 6.1s   talk 1m39s   3 legs  transferred"},
 		{
-			&call.Session{Provider: call.Sonetel, Disposition: call.NoAnswer, LegCount: 1, TalkMS: call.Some(0), EndLost: true, Amended: true, Revision: 4},
+			&call.Session{Provider: call.Sonetel, Disposition: call.DispositionNoAnswer, LegCount: 1, TalkMS: call.Some(0), EndLost: true, Amended: true, Revision: 4},
 			"          sonetel   unknown            → unknown             no answer                           1 leg   end lost, amended, revision 4",
 		},
 	} {

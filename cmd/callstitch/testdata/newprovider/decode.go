@@ -11,10 +11,10 @@ var halloo = provider{
 
 // hallooKinds are what a message may tell.
 var hallooKinds = map[string]call.EventType{
-	"setup":     call.CallInitiated,
-	"alerting":  call.CallRinging,
-	"connected": call.CallAnswered,
-	"released":  call.CallEnded,
+	"setup":     call.EventCallInitiated,
+	"alerting":  call.EventCallRinging,
+	"connected": call.EventCallAnswered,
+	"released":  call.EventCallEnded,
 }
 
 const (
@@ -23,9 +23,9 @@ const (
 )
 
 var hallooCauses = []CauseRow{
-	keyword(hallooScheme, "done", call.CauseNormal, call.NoParty, hallooDocs),
-	keyword(hallooScheme, "busy", call.CauseBusy, call.NoParty, hallooDocs),
-	keyword(hallooScheme, "handed-over", call.CauseTransferred, call.ByTransfer, hallooDocs),
+	keyword(hallooScheme, "done", call.CauseNormal, call.NoHangupParty, hallooDocs),
+	keyword(hallooScheme, "busy", call.CauseBusy, call.NoHangupParty, hallooDocs),
+	keyword(hallooScheme, "handed-over", call.CauseTransferred, call.HangupByTransfer, hallooDocs),
 }
 
 var hallooByWord = byCode(hallooCauses)
@@ -42,22 +42,22 @@ func (d *draft) halloo(root value) (ignored string) {
 	}
 	e := d.event
 	e.ProviderType = kind
-	e.Time = d.clock(root.get("at"), "at", value.moment, call.Reported)
+	e.Time = d.clock(root.get("at"), "at", value.moment, call.EvidenceReported)
 	e.ReportedAt = e.Time.At
 	d.settle()
 	d.hallooCall(root)
 	var known bool
 	if e.Type, known = hallooKinds[kind]; !known {
-		e.Flags |= call.UnknownType
+		e.Flags |= call.FlagUnknownType
 	}
 	switch e.Type {
-	case call.CallInitiated:
+	case call.EventCallInitiated:
 		e.Started = e.Time
-	case call.CallRinging:
+	case call.EventCallRinging:
 		e.Ringing = e.Time
-	case call.CallAnswered:
+	case call.EventCallAnswered:
 		e.Answered = e.Time
-	case call.CallEnded:
+	case call.EventCallEnded:
 		e.Ended = e.Time
 		e.ProviderCause = d.text(root.get("why"))
 		endsWith(&e.Ending, hallooByWord, e.ProviderCause)
@@ -75,9 +75,9 @@ func (d *draft) hallooCall(root value) {
 	e := d.event
 	switch way := root.get("way"); {
 	case way.is("in"):
-		e.Direction = call.Inbound
+		e.Direction = call.DirectionInbound
 	case way.is("out"):
-		e.Direction = call.Outbound
+		e.Direction = call.DirectionOutbound
 	}
 	e.From, e.To = d.address(root.get("caller"), never), d.address(root.get("callee"), never)
 	d.parent(d.id(root.get("dialled_from")))
