@@ -96,17 +96,27 @@ func client(t testing.TB, cfg Config, opts ...kgo.Opt) *kgo.Client {
 // feed writes raw records with their own timestamps.
 func feed(t testing.TB, cfg Config, records []topologytest.Raw) {
 	t.Helper()
-	cl := client(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	defer cl.Close()
 	var out []*kgo.Record
 	for _, r := range records {
-		rec := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Timestamp: time.UnixMilli(r.Timestamp), Key: r.Key, Value: r.Value}
-		for _, h := range r.Headers {
-			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-		}
-		out = append(out, rec)
+		out = append(out, toKafka(r.Record))
 	}
-	if err := cl.ProduceSync(context.Background(), out...).FirstErr(); err != nil {
+	produce(t, cfg, out)
+}
+
+func toKafka(r topology.Record) *kgo.Record {
+	rec := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Timestamp: time.UnixMilli(r.Timestamp), Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return rec
+}
+
+// produce writes records to the partitions that they name.
+func produce(t testing.TB, cfg Config, records []*kgo.Record) {
+	t.Helper()
+	cl := client(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	defer cl.Close()
+	if err := cl.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -57,6 +57,16 @@ func published(t *testing.T, cfg Config) map[string]map[string]any {
 // the events that were published.
 func awaitBooks(t *testing.T, cfg Config, records int, within time.Duration) {
 	t.Helper()
+	want := awaitBalance(t, cfg, records, within)
+	if n := len(readRecords(t, cfg, cfg.Topics.Events)); float64(n) != want {
+		t.Errorf("%d events were published, the books hold %v", n, want)
+	}
+}
+
+// awaitBalance waits until the books cover the whole input. What it returns is how
+// many events must have been published.
+func awaitBalance(t *testing.T, cfg Config, records int, within time.Duration) (events float64) {
+	t.Helper()
 	deadline := time.Now().Add(within)
 	for {
 		books := map[string]map[string]any{}
@@ -76,10 +86,7 @@ func awaitBooks(t *testing.T, cfg Config, records int, within time.Duration) {
 			if sum("events") != sum("accepted", "duplicate", "conflicting", "late") {
 				t.Errorf("the books are out of balance: %v", books)
 			}
-			if n := len(readRecords(t, cfg, cfg.Topics.Events)); float64(n) != sum("accepted", "late") {
-				t.Errorf("%d events were published, the books hold %v", n, sum("accepted", "late"))
-			}
-			return
+			return sum("accepted", "late")
 		case time.Now().After(deadline):
 			t.Fatalf("after %v the books cover %v of %d records", within, sum("read"), records)
 		}
