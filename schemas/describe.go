@@ -19,8 +19,8 @@ func describeEvent(w writer, e *call.EventRecord) {
 	instant(w, "event_time", "event_time_src", e.Time)
 	w.optInteger("event_time_precision_ms", intType, int64(e.Time.Precision), e.Time.Known())
 	moment(w, "reported_at", e.ReportedAt)
-	moment(w, "ingested_at", e.IngestedAt)
-	w.integer("processed_at", timeType, e.ProcessedAt)
+	w.optInteger("ingested_at", timeType, e.IngestedAt, e.IngestedAt != 0)
+	w.integer("processed_at", timeType, int64(e.ProcessedAt))
 	instant(w, "started_at", "started_at_src", e.Started)
 	instant(w, "ringing_at", "ringing_at_src", e.Ringing)
 	instant(w, "answered_at", "answered_at_src", e.Answered)
@@ -122,7 +122,7 @@ func describeSession(w writer, s *call.Session) {
 	source(w, "last_src_topic", "last_src_partition", "last_src_offset", s.LastSource)
 	moment(w, "first_event_at", s.FirstEventAt)
 	moment(w, "last_event_at", s.LastEventAt)
-	w.integer("emitted_at", timeType, s.EmittedAt)
+	w.integer("emitted_at", timeType, int64(s.EmittedAt))
 	list(w, "legs", s.Legs, describeLegSummary)
 	w.boolean("legs_truncated", s.LegsTruncated)
 	list(w, "transfers", s.Transfers, describeTransfer)
@@ -139,9 +139,9 @@ func describeLegSummary(w writer, l *call.LegSummary) {
 	w.text("provider_call_id", l.CallID)
 	w.optText("from_e164", l.FromE164)
 	w.optText("to_e164", l.ToE164)
-	w.optInteger("started_at", timeType, l.Started.At, l.Started.Known())
-	w.optInteger("answered_at", timeType, l.Answered.At, l.Answered.Known())
-	w.optInteger("ended_at", timeType, l.Ended.At, l.Ended.Known())
+	w.optInteger("started_at", timeType, int64(l.Started.At), l.Started.Known())
+	w.optInteger("answered_at", timeType, int64(l.Answered.At), l.Answered.Known())
+	w.optInteger("ended_at", timeType, int64(l.Ended.At), l.Ended.Known())
 	w.text("disposition", l.Disposition.String())
 	w.optText("hangup_cause", l.HangupCause.String())
 }
@@ -174,7 +174,7 @@ func describeRecording(w writer, r *call.Recording) {
 }
 
 func describeMoment(w writer, m *call.Moment) {
-	w.optInteger("at", timeType, m.At, m.Src != call.NoEvidence)
+	w.optInteger("at", timeType, int64(m.At), m.Src != call.NoEvidence)
 	w.text("event_type", m.Type.String())
 	w.hex("leg_id", m.Leg[:])
 	w.optText("src", m.Src.String())
@@ -222,7 +222,7 @@ func describeLeg(w writer, l *call.Leg) {
 	count(w, "out_of_order_count", l.OutOfOrderCount)
 	moment(w, "first_event_at", l.FirstEventAt)
 	moment(w, "last_event_at", l.LastEventAt)
-	w.integer("emitted_at", timeType, l.EmittedAt)
+	w.integer("emitted_at", timeType, int64(l.EmittedAt))
 	w.dictionary("attributes", l.Attributes)
 }
 
@@ -239,17 +239,19 @@ func describeAudit(w writer, a *call.Audit) {
 	w.integer("duplicate", longType, a.Duplicate)
 	w.integer("conflicting", longType, a.Conflicting)
 	w.integer("late", longType, a.Late)
-	w.integer("closed_at", timeType, a.ClosedAt)
+	w.integer("closed_at", timeType, int64(a.ClosedAt))
 }
 
 // instant is a field and, beside it, how its value was obtained.
 func instant(w writer, name, src string, i call.Instant) {
-	w.optInteger(name, timeType, i.At, i.Known())
+	w.optInteger(name, timeType, int64(i.At), i.Known())
 	w.optText(src, i.Src.String())
 }
 
-// moment is an instant of which nothing but the time is kept; 0 is null.
-func moment(w writer, name string, at int64) { w.optInteger(name, timeType, at, at != 0) }
+// moment is an instant of which nothing but the time is kept.
+func moment(w writer, name string, at call.Time) {
+	w.optInteger(name, timeType, int64(at), at.Known())
+}
 
 func count(w writer, name string, n int32) { w.integer(name, intType, int64(n)) }
 

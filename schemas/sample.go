@@ -10,7 +10,7 @@ func (s Subject) sample() call.Output {
 
 const sampleTime = 1767225600000 // 2026-01-01T00:00:00Z
 
-func sampleInstant(ms int64, src call.Evidence) call.Instant {
+func sampleInstant(ms call.Time, src call.Evidence) call.Instant {
 	return call.Instant{At: sampleTime + ms, Src: src, Precision: 1}
 }
 

@@ -73,10 +73,11 @@ type book struct {
 }
 
 type page struct {
-	offset, arrival int64
-	totals          Totals
-	counts          Counts // sum over those who answered
-	answered        []bool // by stitch task
+	offset   int64
+	arrival  call.Arrival
+	totals   Totals
+	counts   Counts // sum over those who answered
+	answered []bool // by stitch task
 }
 
 func newPage(a Answer, tasks int32) page {
@@ -160,7 +161,7 @@ func (b *book) Visit(c *codec.Codec) {
 // Visit visits a page.
 func (p *page) Visit(c *codec.Codec) {
 	c.Int64(&p.offset)
-	c.Int64(&p.arrival)
+	p.arrival.Visit(c)
 	p.totals.Visit(c)
 	p.counts.Visit(c)
 	codec.List(c, &p.answered, func(ok *bool, c *codec.Codec) { c.Bool(ok) })

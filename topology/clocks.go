@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"callstitch/processor/call"
 	"callstitch/processor/codec"
 )
 
@@ -11,7 +12,7 @@ import (
 // partition's next event is at or before, and the session clock, which no
 // message in flight was caused at or before. Both only go forward.
 type clocks struct {
-	leg, session int64
+	leg, session call.Arrival
 
 	sources []sourceClock // sorted by partition; every one that is configured or was heard
 	tasks   []taskClock   // the latest word of each stitch task, by number
@@ -19,15 +20,18 @@ type clocks struct {
 
 type sourceClock struct {
 	source TopicPartition
-	time   int64 // math.MinInt64 until it was heard
+	time   call.Arrival // call.Unheard until it was heard
 }
 
-type taskClock struct{ time, position int64 }
+type taskClock struct {
+	time     call.Arrival
+	position int64
+}
 
 func newClocks(tasks int32) clocks {
-	c := clocks{leg: unheard, session: unheard, tasks: make([]taskClock, tasks)}
+	c := clocks{leg: call.Unheard, session: call.Unheard, tasks: make([]taskClock, tasks)}
 	for i := range c.tasks {
-		c.tasks[i].time = unheard
+		c.tasks[i].time = call.Unheard
 	}
 	return c
 }
@@ -52,14 +56,14 @@ func (c *clocks) at(p TopicPartition) *sourceClock {
 		return s.source.Compare(p)
 	})
 	if !ok {
-		c.sources = slices.Insert(c.sources, i, sourceClock{source: p, time: unheard})
+		c.sources = slices.Insert(c.sources, i, sourceClock{source: p, time: call.Unheard})
 	}
 	return &c.sources[i]
 }
 
 // progress takes in the time of a source partition. What a partition vouched
 // for once stays vouched for.
-func (c *clocks) progress(p TopicPartition, time int64) {
+func (c *clocks) progress(p TopicPartition, time call.Arrival) {
 	s := c.at(p)
 	s.time = max(s.time, time)
 }
@@ -86,7 +90,7 @@ func (c *clocks) settle() {
 	if held, ok := c.heldBy(); ok {
 		c.leg = max(c.leg, held.time)
 	}
-	slowest := int64(math.MaxInt64)
+	slowest := call.Arrival(math.MaxInt64)
 	for _, t := range c.tasks {
 		slowest = min(slowest, t.time)
 	}
@@ -99,8 +103,8 @@ const clocksForm = 1
 // Visit visits the clocks.
 func (c *clocks) Visit(k *codec.Codec) {
 	k.Form(clocksForm)
-	k.Int64(&c.leg)
-	k.Int64(&c.session)
+	c.leg.Visit(k)
+	c.session.Visit(k)
 	codec.List(k, &c.sources, (*sourceClock).Visit)
 	codec.List(k, &c.tasks, (*taskClock).Visit)
 }
@@ -108,12 +112,12 @@ func (c *clocks) Visit(k *codec.Codec) {
 // Visit visits the time of a source partition.
 func (s *sourceClock) Visit(c *codec.Codec) {
 	s.source.Visit(c)
-	c.Int64(&s.time)
+	s.time.Visit(c)
 }
 
 // Visit visits the word of a stitch task.
 func (t *taskClock) Visit(c *codec.Codec) {
-	c.Int64(&t.time)
+	t.time.Visit(c)
 	c.Int64(&t.position)
 }
 
@@ -123,14 +127,17 @@ type flight []lane
 
 // lane is what is in flight to one partition, in the order of sending.
 type lane struct {
-	queue []sent  // of committed transactions, with ascending trigs
-	open  []int64 // trigs of the open transaction
-	at    []int64 // their offsets, as far as the runtime has told them
+	queue []sent         // of committed transactions, with ascending trigs
+	open  []call.Arrival // trigs of the open transaction
+	at    []int64        // their offsets, as far as the runtime has told them
 }
 
-type sent struct{ offset, trig int64 }
+type sent struct {
+	offset int64
+	trig   call.Arrival
+}
 
-func (f flight) send(partition int32, trig int64) {
+func (f flight) send(partition int32, trig call.Arrival) {
 	l := &f[partition]
 	l.open = append(l.open, trig)
 }
@@ -174,8 +181,8 @@ func (f flight) acknowledge(partition int32, position int64) {
 }
 
 // earliest is the smallest trig in flight, math.MaxInt64 where nothing is.
-func (f flight) earliest() int64 {
-	least := int64(math.MaxInt64)
+func (f flight) earliest() call.Arrival {
+	least := call.Arrival(math.MaxInt64)
 	for i := range f {
 		for _, trig := range f[i].open {
 			least = min(least, trig)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"callstitch/processor/call"
 	"callstitch/processor/codec"
 )
 
@@ -18,14 +19,14 @@ func part(n int32) TopicPartition { return TopicPartition{"call.raw", n} }
 func TestLegClock(t *testing.T) {
 	c := newClocks(1)
 	c.configure(map[string]int32{"call.raw": 2})
-	tell := func(p TopicPartition, time, want int64) {
+	tell := func(p TopicPartition, time, want call.Arrival) {
 		t.Helper()
 		c.progress(p, time)
 		if c.settle(); c.leg != want {
 			t.Errorf("after %s told %d the leg clock is %d, want %d", p, time, c.leg, want)
 		}
 	}
-	tell(part(0), 100, unheard)
+	tell(part(0), 100, call.Unheard)
 	tell(part(1), 50, 50)
 	tell(part(1), 200, 100)
 	tell(part(0), 250, 200)
@@ -48,7 +49,7 @@ func TestLegClock(t *testing.T) {
 func TestNoSources(t *testing.T) {
 	c := newClocks(1)
 	c.settle()
-	if _, ok := c.heldBy(); ok || c.leg != unheard {
+	if _, ok := c.heldBy(); ok || c.leg != call.Unheard {
 		t.Errorf("a topology without sources has time %d", c.leg)
 	}
 }
@@ -82,7 +83,7 @@ func TestFlight(t *testing.T) {
 		var ends [partitions]int64
 		t.Repeat(map[string]func(*rapid.T){
 			"send": func(t *rapid.T) {
-				p, trig := rapid.Int32Range(0, partitions-1).Draw(t, "p"), rapid.Int64Range(1, 20).Draw(t, "trig")
+				p, trig := rapid.Int32Range(0, partitions-1).Draw(t, "p"), call.Arrival(rapid.Int64Range(1, 20).Draw(t, "trig"))
 				f.send(p, trig)
 				fresh = append(fresh, message{p, sent{ends[p], trig}})
 				ends[p]++
@@ -111,7 +112,7 @@ func TestFlight(t *testing.T) {
 				all = kept
 			},
 			"": func(t *rapid.T) {
-				want := int64(math.MaxInt64)
+				want := call.Arrival(math.MaxInt64)
 				for _, s := range append(slices.Clone(all), fresh...) {
 					want = min(want, s.trig)
 				}

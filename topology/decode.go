@@ -2,7 +2,6 @@ package topology
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -10,9 +9,6 @@ import (
 	"callstitch/processor/codec"
 	"callstitch/processor/decode"
 )
-
-// unheard is a time before all times: nothing is known yet.
-const unheard = math.MinInt64
 
 // DecodeTask decodes one partition of a source topic. Its whole state fits the
 // metadata of the partition's committed offset.
@@ -36,13 +32,13 @@ type DecodeTask struct {
 
 type decodeState struct {
 	position int64 // next raw offset
-	arrival  int64 // running maximum of the Kafka timestamps, epoch ms
+	arrival  call.Arrival
 	totals   Totals
 }
 
 // NewDecodeTask is the task of one partition, before any record.
 func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
-	start := decodeState{arrival: unheard}
+	start := decodeState{arrival: call.Unheard}
 	return &DecodeTask{
 		source: TopicPartition{src.Topic, partition},
 		tasks:  cfg.ExchangePartitions,
@@ -65,7 +61,7 @@ func (t *DecodeTask) Reads() TopicPartition { return t.source }
 func (t *DecodeTask) Metadata() string {
 	s, b := t.now, []byte(metadataForm)
 	for _, n := range []int64{
-		s.position, s.arrival,
+		s.position, int64(s.arrival),
 		s.totals.Read, s.totals.Decoded, s.totals.Ignored, s.totals.Rejected, s.totals.Events,
 	} {
 		b = strconv.AppendInt(append(b, ' '), n, 10)
@@ -124,12 +120,14 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 // in; one out of a file must not carry time to where sums overflow.
 const timestampMax = 4_102_444_799_999
 
+// advance moves arrival time. Only here does a raw record's timestamp become an arrival;
+// a raw file has none, and its call times stand for them.
 func (t *DecodeTask) advance(timestamp int64, events []*call.Event) {
 	if timestamp <= 0 {
-		timestamp = decode.LatestInstant(events)
+		timestamp = int64(decode.LatestInstant(events))
 	}
 	if timestamp > 0 {
-		t.now.arrival = max(t.now.arrival, min(timestamp, timestampMax))
+		t.now.arrival = max(t.now.arrival, call.Arrival(min(timestamp, timestampMax)))
 	}
 }
 
@@ -137,7 +135,7 @@ func (t *DecodeTask) advance(timestamp int64, events []*call.Event) {
 const earlyMax = 10_000
 
 func (t *DecodeTask) send(events []*call.Event, fx *Effects) {
-	if t.now.arrival == unheard && len(t.early) < earlyMax {
+	if t.now.arrival == call.Unheard && len(t.early) < earlyMax {
 		t.early = append(t.early, events...)
 		return
 	}
@@ -186,31 +184,31 @@ func rejected(r Record, why *decode.Rejection) Output {
 // Progress is how far the task is with everything that it has processed, for a
 // tick in the same transaction. Idle says that an answer since the worker's last
 // tick showed the position at the high watermark and that the partition is not
-// paused; heard is then a broker's timestamp of an exchange record, in epoch ms,
-// that was there before that answer was asked for, 0 if none.
+// paused; heard is then a broker's timestamp of an exchange record that was there
+// before that answer was asked for, call.Unheard if none.
 //
 // A partition that is not idle vouches only for the millisecond before its
 // latest arrival: the next record may carry the same timestamp.
-func (t *DecodeTask) Progress(idle bool, heard int64) Progress {
-	p := Progress{Source: t.source, Time: unheard, Arrival: t.now.arrival, Offset: t.now.position, Totals: t.now.totals}
+func (t *DecodeTask) Progress(idle bool, heard call.Arrival) Progress {
+	p := Progress{Source: t.source, Time: call.Unheard, Arrival: t.now.arrival, Offset: t.now.position, Totals: t.now.totals}
 	if len(t.early) > 0 {
 		// The book of these records is closed when their events are on the way.
 		p.Offset, p.Totals = 0, Totals{}
 	}
-	if p.Arrival != unheard {
+	if p.Arrival != call.Unheard {
 		p.Time = p.Arrival - 1
 		if controls && t.control.vouchForLatest {
 			p.Time = p.Arrival
 		}
 	}
-	if idle && heard != 0 {
+	if idle {
 		p.Time = max(p.Time, heard)
 	}
 	return p
 }
 
 // Tick adds to a tick how far the task is; see Progress.
-func (t *DecodeTask) Tick(k *Tick, idle bool, heard int64) {
+func (t *DecodeTask) Tick(k *Tick, idle bool, heard call.Arrival) {
 	k.Progress = append(k.Progress, t.Progress(idle, heard))
 }
 

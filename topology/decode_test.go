@@ -38,7 +38,7 @@ func TestArrival(t *testing.T) {
 	for i, c := range []struct {
 		timestamp int64
 		value     []byte
-		want      int64
+		want      call.Arrival
 	}{
 		{start, stringee("created", start), start},
 		{start + 50, nil, start + 50},
@@ -49,7 +49,7 @@ func TestArrival(t *testing.T) {
 	} {
 		var fx Effects
 		task.Process(rawRecord(int64(i), c.timestamp, c.value), &fx)
-		p := task.Progress(false, 0)
+		p := task.Progress(false, call.Unheard)
 		if p.Arrival != c.want || p.Time != c.want-1 || p.Offset != int64(i)+1 {
 			t.Errorf("record %d: progress %+v, want arrival %d", i, p, c.want)
 		}
@@ -73,8 +73,8 @@ func TestProgress(t *testing.T) {
 	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
 	for _, c := range []struct {
 		idle        bool
-		heard, want int64
-	}{{false, 500, unheard}, {true, 0, unheard}, {true, 500, 500}} {
+		heard, want call.Arrival
+	}{{false, 500, call.Unheard}, {true, call.Unheard, call.Unheard}, {true, 500, 500}} {
 		if got := task.Progress(c.idle, c.heard).Time; got != c.want {
 			t.Errorf("nothing read, idle %t, heard %d: %d, want %d", c.idle, c.heard, got, c.want)
 		}
@@ -82,7 +82,7 @@ func TestProgress(t *testing.T) {
 	task.Process(rawRecord(0, 1000, nil), &Effects{})
 	for _, c := range []struct {
 		idle        bool
-		heard, want int64
+		heard, want call.Arrival
 	}{{false, 5000, 999}, {true, 500, 999}, {true, 5000, 5000}} {
 		if got := task.Progress(c.idle, c.heard).Time; got != c.want {
 			t.Errorf("idle %t, heard %d: %d, want %d", c.idle, c.heard, got, c.want)
@@ -97,7 +97,7 @@ func TestRawFile(t *testing.T) {
 	const start = 1_772_442_000_000
 	var fx Effects
 	task.Process(rawRecord(0, 0, stringee("created", 0)), &fx)
-	if len(fx.Exchange) != 0 || task.Progress(false, 0).Time != unheard {
+	if len(fx.Exchange) != 0 || task.Progress(false, call.Unheard).Time != call.Unheard {
 		t.Fatalf("an event was sent with no time known: %+v", fx)
 	}
 	task.Process(rawRecord(1, 0, stringee("ringing", start+5)), &fx)
@@ -116,8 +116,8 @@ func TestRawFile(t *testing.T) {
 	silent.Process(rawRecord(0, 0, stringee("created", 0)), &fx)
 	silent.End()
 	silent.Finish(&fx)
-	if len(fx.Exchange) != 1 || silent.Progress(false, 0).Arrival != 0 {
-		t.Errorf("a file without instants: %d events, %+v", len(fx.Exchange), silent.Progress(false, 0))
+	if len(fx.Exchange) != 1 || silent.Progress(false, call.Unheard).Arrival != 0 {
+		t.Errorf("a file without instants: %d events, %+v", len(fx.Exchange), silent.Progress(false, call.Unheard))
 	}
 }
 
@@ -129,11 +129,11 @@ func TestDecodeTaskState(t *testing.T) {
 	task.Process(rawRecord(4, 1000, nil), &Effects{})
 	task.Process(rawRecord(5, 900, stringee("created", 5)), &Effects{})
 	task.Commit(0)
-	before := task.Progress(false, 0)
+	before := task.Progress(false, call.Unheard)
 	task.Process(rawRecord(6, 2000, []byte("{")), &Effects{})
 	task.Process(rawRecord(7, 2000, nil), &Effects{})
 	task.Abort()
-	if d := cmp.Diff(before, task.Progress(false, 0)); d != "" {
+	if d := cmp.Diff(before, task.Progress(false, call.Unheard)); d != "" {
 		t.Errorf("after an abort:\n%s", d)
 	}
 	if n := task.Report().Ignored; len(n) != 1 || n["null"] != 1 {
@@ -144,11 +144,11 @@ func TestDecodeTaskState(t *testing.T) {
 	if err := next.Restore(task.Metadata()); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(before, next.Progress(false, 0)); d != "" {
+	if d := cmp.Diff(before, next.Progress(false, call.Unheard)); d != "" {
 		t.Errorf("after a restore from %q:\n%s", task.Metadata(), d)
 	}
 	next.Abort()
-	if d := cmp.Diff(before, next.Progress(false, 0)); d != "" {
+	if d := cmp.Diff(before, next.Progress(false, call.Unheard)); d != "" {
 		t.Errorf("after a restore and an abort:\n%s", d)
 	}
 	if err := next.Restore("2 1"); !errors.Is(err, codec.ErrNewerState) {
@@ -163,7 +163,7 @@ func TestDecodeTaskState(t *testing.T) {
 func TestMetadataSize(t *testing.T) {
 	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
 	n := int64(math.MinInt64)
-	task.now = decodeState{n, n, Totals{n, n, n, n, n}}
+	task.now = decodeState{n, call.Arrival(n), Totals{n, n, n, n, n}}
 	if got := len(task.Metadata()); got > 256 {
 		t.Errorf("%d bytes", got)
 	}

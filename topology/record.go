@@ -3,7 +3,9 @@ package topology
 import "callstitch/processor/call"
 
 // Record is one record of a raw or exchange topic. Timestamp is the Kafka
-// timestamp in epoch milliseconds; 0 means that there is none, as in raw files.
+// timestamp in epoch milliseconds; 0 means that there is none, as in raw files. It becomes
+// arrival time in DecodeTask.Process, and evidence of call time in package decode,
+// and is neither before.
 type Record struct {
 	Topic     string
 	Partition int32
@@ -31,7 +33,7 @@ type Envelope struct {
 	// From is the stitch task that must hold its clock back at Trig-1 until the
 	// record is acknowledged; -1 for events and ticks, which need none.
 	From int32
-	Trig int64
+	Trig call.Arrival
 }
 
 // Change is one record for the changelog; a nil Value deletes the key.

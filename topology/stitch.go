@@ -34,10 +34,10 @@ type StitchTask struct {
 	accounts map[TopicPartition]*account
 	books    map[TopicPartition]*book
 
-	position int64   // next exchange offset; records below it are in the state already
-	held     int64   // what the last owner's clock was held to
-	ends     []int64 // until all tasks are past these, its messages may be in flight; nil then
-	said     Clock   // as of the last commit
+	position int64        // next exchange offset; records below it are in the state already
+	held     call.Arrival // what the last owner's clock was held to
+	ends     []int64      // until all tasks are past these, its messages may be in flight; nil then
+	said     Clock        // as of the last commit
 
 	replayed int64 // records skipped because the state has them
 
@@ -106,7 +106,7 @@ func (t *StitchTask) Restored(ends []int64) error {
 func (t *StitchTask) resume() error {
 	t.clocks = newClocks(t.cfg.ExchangePartitions)
 	t.accounts, t.books = map[TopicPartition]*account{}, map[TopicPartition]*book{}
-	t.position, t.held = 0, unheard
+	t.position, t.held = 0, call.Unheard
 	t.local = t.local[:0]
 	var own error
 	nodes := t.machine.Rebuild(func(yield func(key, value []byte) bool) {
@@ -147,7 +147,7 @@ func (t *StitchTask) take(key, value []byte) error {
 func (t *StitchTask) takePosition(value []byte) error {
 	c := codec.NewReader(value)
 	c.Int64(&t.position)
-	c.Int64(&t.held)
+	t.held.Visit(c)
 	if err := c.Done(); err != nil {
 		return fmt.Errorf("read the position: %w", err)
 	}
@@ -268,9 +268,9 @@ func (t *StitchTask) process(r Record, fx *Effects) error {
 // event hands an event to its leg. A partition that seemed idle may deliver an
 // old timestamp; what the event causes now must still hold the clock back, so
 // its trig lies beyond the clock.
-func (t *StitchTask) event(e *call.Event, arrival int64) error {
+func (t *StitchTask) event(e *call.Event, arrival call.Arrival) error {
 	trig := arrival
-	if t.clocks.leg != unheard && !(controls && t.control.trigFromArrival) {
+	if t.clocks.leg != call.Unheard && !(controls && t.control.trigFromArrival) {
 		trig = max(trig, t.clocks.leg+1)
 	}
 	source := TopicPartition{e.Source.Topic, e.Source.Partition}
@@ -417,7 +417,7 @@ func (t *StitchTask) record() {
 	c := codec.NewWriter(nil)
 	held := t.reached()
 	c.Int64(&t.position)
-	c.Int64(&held)
+	held.Visit(c)
 	t.put([]byte{positionKey}, c.Buf)
 	t.put([]byte{clocksKey}, codec.Append(nil, &t.clocks))
 	for _, p := range t.dirtyAccounts() {
@@ -445,7 +445,7 @@ func (t *StitchTask) dirtyAccounts() (dirty []TopicPartition) {
 
 // reached is how far the task has both got and been acknowledged. It goes back
 // where a new message holds it.
-func (t *StitchTask) reached() int64 {
+func (t *StitchTask) reached() call.Arrival {
 	r := t.clocks.leg
 	if least := t.flight.earliest(); least != math.MaxInt64 && !(controls && t.control.ignoreFlight) {
 		r = min(r, least-1)
@@ -470,7 +470,7 @@ func (t *StitchTask) settled() bool {
 func (t *StitchTask) Clock() Clock { return t.said }
 
 // Tick adds to a tick the task's clock and its answers that are due.
-func (t *StitchTask) Tick(k *Tick, _ bool, _ int64) {
+func (t *StitchTask) Tick(k *Tick, _ bool, _ call.Arrival) {
 	k.Clocks = append(k.Clocks, t.Clock())
 	k.Answers = append(k.Answers, t.Answers()...)
 }
@@ -525,13 +525,13 @@ func (t *StitchTask) Abort() error {
 	return nil
 }
 
-// LegClock is the arrival time, in epoch ms, that all source partitions have
-// passed; math.MinInt64 before all were heard.
-func (t *StitchTask) LegClock() int64 { return t.clocks.leg }
+// LegClock is the arrival time that all source partitions have
+// passed; call.Unheard before all were heard.
+func (t *StitchTask) LegClock() call.Arrival { return t.clocks.leg }
 
-// SessionClock is the arrival time, in epoch ms, before which no message is in
-// flight; math.MinInt64 before all tasks were heard.
-func (t *StitchTask) SessionClock() int64 { return t.clocks.session }
+// SessionClock is the arrival time before which no message is in
+// flight; call.Unheard before all tasks were heard.
+func (t *StitchTask) SessionClock() call.Arrival { return t.clocks.session }
 
 // Position is the next exchange offset that the state does not contain. A
 // committed group offset beyond it means that the changelog lost records.

@@ -43,7 +43,7 @@ func (f *feed) put(key, value []byte) {
 
 func (f *feed) tick(k Tick) { f.t.Helper(); f.put(nil, k.Envelopes(stitchConfig)[0].Value) }
 
-func (f *feed) time(at int64) {
+func (f *feed) time(at call.Arrival) {
 	f.t.Helper()
 	f.tick(Tick{
 		Progress: []Progress{{Source: part(0), Time: at}},
@@ -138,7 +138,7 @@ func TestTakeOver(t *testing.T) {
 	if got := next.task.Clock(); got.Time != 999 || got.Position != 3 {
 		t.Errorf("clock %+v right after the take-over", got)
 	}
-	hear := func(position, want int64) {
+	hear := func(position int64, want call.Arrival) {
 		t.Helper()
 		next.tick(Tick{Clocks: []Clock{{Task: 0, Time: 999, Position: 4}, {Task: 1, Time: 9000, Position: position}}})
 		next.commit()

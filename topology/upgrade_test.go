@@ -116,13 +116,13 @@ func (h *heir) toTheEnd(r *topologytest.Recording) error {
 		}
 	}
 	for raw := range slices.Chunk(rest, 25) {
-		if err := h.goOn(raw, func(topology.TopicPartition) (bool, int64) { return false, 0 }); err != nil {
+		if err := h.goOn(raw, func(topology.TopicPartition) (bool, call.Arrival) { return false, call.Unheard }); err != nil {
 			return err
 		}
 	}
-	end := rest[len(rest)-1].Timestamp + (5 * time.Hour).Milliseconds()
+	end := call.Arrival(rest[len(rest)-1].Timestamp).Add(5 * time.Hour)
 	for range 50 {
-		if err := h.goOn(nil, func(topology.TopicPartition) (bool, int64) { return true, end }); err != nil {
+		if err := h.goOn(nil, func(topology.TopicPartition) (bool, call.Arrival) { return true, end }); err != nil {
 			return err
 		}
 	}

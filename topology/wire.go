@@ -75,17 +75,17 @@ func (c *Counts) Add(o Counts) {
 // seemed idle.
 type Progress struct {
 	Source  TopicPartition
-	Time    int64 // epoch ms of arrival time; math.MinInt64 before anything is known
-	Arrival int64 // largest arrival so far, epoch ms; math.MinInt64 before the first record
-	Offset  int64 // next raw offset
+	Time    call.Arrival // call.Unheard before anything is known
+	Arrival call.Arrival // largest so far; call.Unheard before the first record
+	Offset  int64        // next raw offset
 	Totals  Totals
 }
 
 // Clock is how far a stitch task has come.
 type Clock struct {
 	Task     int32
-	Time     int64 // no message of the task caused at or before it is unacknowledged; may go back
-	Position int64 // committed position in the task's exchange partition: what was sent to it below is acknowledged
+	Time     call.Arrival // no message of the task caused at or before it is unacknowledged; may go back
+	Position int64        // committed position in the task's exchange partition: what was sent to it below is acknowledged
 }
 
 // Answer is a stitch task's part of the book of one source partition: what the
@@ -94,7 +94,7 @@ type Answer struct {
 	Source  TopicPartition
 	Task    int32
 	Offset  int64
-	Arrival int64
+	Arrival call.Arrival
 	Totals  Totals
 	Counts  Counts
 }
@@ -150,8 +150,8 @@ func parseTick(b []byte) (*Tick, error) {
 // Visit visits the form.
 func (p *Progress) Visit(c *codec.Codec) {
 	p.Source.Visit(c)
-	c.Int64(&p.Time)
-	c.Int64(&p.Arrival)
+	p.Time.Visit(c)
+	p.Arrival.Visit(c)
 	c.Int64(&p.Offset)
 	p.Totals.Visit(c)
 }
@@ -159,7 +159,7 @@ func (p *Progress) Visit(c *codec.Codec) {
 // Visit visits the form.
 func (k *Clock) Visit(c *codec.Codec) {
 	c.Int32(&k.Task)
-	c.Int64(&k.Time)
+	k.Time.Visit(c)
 	c.Int64(&k.Position)
 }
 
@@ -168,7 +168,7 @@ func (a *Answer) Visit(c *codec.Codec) {
 	a.Source.Visit(c)
 	c.Int32(&a.Task)
 	c.Int64(&a.Offset)
-	c.Int64(&a.Arrival)
+	a.Arrival.Visit(c)
 	a.Totals.Visit(c)
 	a.Counts.Visit(c)
 }
@@ -196,26 +196,26 @@ func (n *Counts) Visit(c *codec.Codec) {
 	c.Int64(&n.Late)
 }
 
-func appendEvent(b []byte, e *call.Event, arrival int64) []byte {
+func appendEvent(b []byte, e *call.Event, arrival call.Arrival) []byte {
 	c := codec.NewWriter(append(b, eventKind))
-	c.Int64(&arrival)
+	arrival.Visit(c)
 	e.Visit(c)
 	return c.Buf
 }
 
-func parseEvent(b []byte) (*call.Event, int64, error) {
+func parseEvent(b []byte) (*call.Event, call.Arrival, error) {
 	arrival, n := binary.Varint(b[1:])
 	if n <= 0 {
 		return nil, 0, codec.ErrCorrupt
 	}
 	c, e := codec.NewReader(b[1+n:]), new(call.Event)
 	e.Visit(c)
-	return e, arrival, c.Done()
+	return e, call.Arrival(arrival), c.Done()
 }
 
 func appendMessage(b []byte, m stitch.Message) []byte {
 	c := codec.NewWriter(append(b, messageKind))
-	c.Int64(&m.Trig)
+	m.Trig.Visit(c)
 	return append(c.Buf, m.Body...)
 }
 
@@ -225,7 +225,7 @@ func parseMessage(key, b []byte) (m stitch.Message, err error) {
 		return m, codec.ErrCorrupt
 	}
 	copy(m.To[:], key)
-	m.Trig, m.Body = trig, b[1+n:]
+	m.Trig, m.Body = call.Arrival(trig), b[1+n:]
 	return m, nil
 }
 

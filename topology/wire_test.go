@@ -42,7 +42,7 @@ func TestMessageOnTheWire(t *testing.T) {
 func TestTickOnTheWire(t *testing.T) {
 	cfg := &Config{ExchangePartitions: 5}
 	k := Tick{
-		Progress: []Progress{{Source: part(3), Time: unheard, Arrival: 4, Offset: 5, Totals: Totals{1, 2, 3, 4, 5}}},
+		Progress: []Progress{{Source: part(3), Time: call.Unheard, Arrival: 4, Offset: 5, Totals: Totals{1, 2, 3, 4, 5}}},
 		Clocks:   []Clock{{Task: 1, Time: 2, Position: 3}},
 		Answers:  []Answer{answer(1, 7), {Source: part(4), Task: 1, Offset: 8, Counts: Counts{1, 2, 3, 4}}},
 	}

@@ -3,6 +3,8 @@ package topology
 import (
 	"fmt"
 	"slices"
+
+	"callstitch/processor/call"
 )
 
 // Task is the work that one partition is: a DecodeTask for a partition of a source,
@@ -18,7 +20,7 @@ type Task interface {
 	Finish(fx *Effects) (more bool, err error)
 	// Tick adds to a tick what the task has to tell; idle and heard are those of
 	// DecodeTask.Progress.
-	Tick(k *Tick, idle bool, heard int64)
+	Tick(k *Tick, idle bool, heard call.Arrival)
 	// Metadata is kept beside the committed offset of the partition.
 	Metadata() string
 	// Sent tells the offset of an envelope whose From is this task.
@@ -46,7 +48,7 @@ type Report struct {
 	Totals  Totals           // of a decode task, since the generation began
 	Ignored map[string]int64 // of a decode task: ignored records by kind
 
-	LegClock, SessionClock int64          // of a stitch task, epoch ms; math.MinInt64 before they are known
+	LegClock, SessionClock call.Arrival   // of a stitch task; call.Unheard before they are known
 	HeldBy                 TopicPartition // the source partition that holds the leg clock
 	Nodes, Keys, Bytes     int            // that are kept
 	Counts                 Counts
@@ -142,7 +144,7 @@ func (w *Worker) reading(p TopicPartition, offset int64) (*owned, error) {
 
 // Seen tells what a runtime has seen of a source partition, as DecodeTask.Progress
 // takes it.
-type Seen func(TopicPartition) (idle bool, heard int64)
+type Seen func(TopicPartition) (idle bool, heard call.Arrival)
 
 // Finish ends the transaction's work. A tick, where seen is not nil, speaks for all
 // tasks and follows the events of its own transaction: what it vouches for is before

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"callstitch/processor/call"
 )
 
 // script is a task that notes what is asked of it.
@@ -37,7 +39,7 @@ func (s *script) Finish(fx *Effects) (bool, error) {
 	return more, s.err()
 }
 
-func (s *script) Tick(k *Tick, idle bool, heard int64) {
+func (s *script) Tick(k *Tick, idle bool, heard call.Arrival) {
 	s.note("tick %t %d", idle, heard)
 	k.Clocks = append(k.Clocks, Clock{Task: s.at.Partition})
 }
@@ -88,7 +90,7 @@ func TestWorkerOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	tasks[1].send = []Envelope{{Partition: 0, From: -1}, {Partition: 0, From: 1}}
-	seen := func(p TopicPartition) (bool, int64) { return p.Topic == "raw", 9 }
+	seen := func(p TopicPartition) (bool, call.Arrival) { return p.Topic == "raw", 9 }
 	if err := w.Finish(seen); err != nil {
 		t.Fatal(err)
 	}
@@ -165,8 +167,10 @@ func TestWorkerAborts(t *testing.T) {
 func TestWorkerFails(t *testing.T) {
 	for name, step := range map[string]func(w *Worker) error{
 		"process": func(w *Worker) error { return w.Process(Record{Topic: "raw"}) },
-		"finish":  func(w *Worker) error { return w.Finish(func(TopicPartition) (bool, int64) { return false, 0 }) },
-		"abort":   func(w *Worker) error { return errors.Join(w.Pass(TopicPartition{"raw", 0}, 4), w.Abort()) },
+		"finish": func(w *Worker) error {
+			return w.Finish(func(TopicPartition) (bool, call.Arrival) { return false, call.Unheard })
+		},
+		"abort": func(w *Worker) error { return errors.Join(w.Pass(TopicPartition{"raw", 0}, 4), w.Abort()) },
 	} {
 		w, _, tasks := scripted()
 		tasks[0].fails = true

@@ -14,7 +14,7 @@ type Audit struct {
 
 	Accepted, Duplicate, Conflicting, Late int64 // events
 
-	ClosedAt int64 // epoch ms, in arrival time
+	ClosedAt Arrival
 }
 
 // Balanced reports whether both equations of the book hold.

@@ -52,11 +52,11 @@ type RecordingFact struct {
 	ID          string
 	Status      RecordingStatus
 	URL         string
-	StartedAt   int64 // epoch ms; 0 is null. The recording's start, never the call's
+	StartedAt   Time // the recording's start, never the call's
 	DurationMS  Int
 	Channels    Int    // audio channels: 1 mixed, 2 caller and callee apart
 	Format      string // container or codec as the provider names it, such as "wav"
-	AvailableAt int64  // when the provider said that the media can be fetched, epoch ms; 0 is null
+	AvailableAt Time   // when the provider said that the media can be fetched
 	Transcribed bool   // the fact is about the transcription of this recording
 }
 
@@ -64,8 +64,8 @@ type RecordingFact struct {
 type Attribute struct{ Key, Value string }
 
 // Event is one normalised provider event. Decoders fill it, the exchange
-// carries it in the binary form of AppendBinary, and the stitcher folds it.
-// Empty strings, unknown Ints and unknown Instants are null in records.
+// carries it in the binary form that Visit describes, and the stitcher folds it.
+// Empty strings, and Ints, Times and Instants that are not known, are null in records.
 type Event struct {
 	ID       EventID
 	IDKind   IDKind
@@ -84,15 +84,15 @@ type Event struct {
 	Account       string // the provider's account id; an attribute, never part of an identity
 
 	Time       Instant // best estimate of when it happened
-	ReportedAt int64   // when the provider made the message, epoch ms; 0 is null
-	IngestedAt int64   // Kafka timestamp of the raw record, epoch ms; 0 in raw files, null
+	ReportedAt Time    // when the provider made the message
+	IngestedAt int64   // Kafka timestamp of the raw record as it was read, epoch ms; 0 in raw files, null
 
 	// What the event says of its leg's lifecycle; most events know only some.
 	Started  Instant
 	Ringing  Instant
 	Answered Instant
 	Ended    Instant
-	QueuedAt int64 // when the call was queued, before it started, epoch ms; 0 is null
+	QueuedAt Time // when the call was queued, before it started
 
 	Direction Direction
 	From, To  Party
@@ -123,10 +123,10 @@ type Event struct {
 // EventRecord is an event as records show it: with what its arrival told.
 type EventRecord struct {
 	*Event
-	ProcessedAt int64 // its arrival time, which caused the output
-	Late        bool  // arrived after its session was FINAL, or after its leg's retention
-	LatenessMS  int64 // arrival minus event time; 0 where the event time is the arrival
-	Remarks     Flags // beside the event's own
+	ProcessedAt Arrival // which caused the output
+	Late        bool    // arrived after its session was FINAL, or after its leg's retention
+	LatenessMS  int64   // arrival minus event time; 0 where the event time is the arrival
+	Remarks     Flags   // beside the event's own
 }
 
 // DecoderVersion is raised when a decoder's output changes for an input that

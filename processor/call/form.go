@@ -9,7 +9,7 @@ func (i *Instant) Visit(c *codec.Codec) {
 		*i = Instant{}
 		return
 	}
-	c.Int64(&i.At)
+	i.At.Visit(c)
 	c.Int32(&i.Precision)
 }
 
@@ -102,11 +102,11 @@ func (r *RecordingFact) Visit(c *codec.Codec) {
 	}
 	codec.Enum(c, &r.Status, len(recordingStatusNames))
 	c.String(&r.URL)
-	c.Int64(&r.StartedAt)
+	r.StartedAt.Visit(c)
 	r.DurationMS.Visit(c)
 	r.Channels.Visit(c)
 	c.String(&r.Format)
-	c.Int64(&r.AvailableAt)
+	r.AvailableAt.Visit(c)
 	c.Bool(&r.Transcribed)
 }
 
@@ -173,13 +173,13 @@ func (e *Event) Visit(c *codec.Codec) {
 	c.String(&e.ParentCallID)
 	c.String(&e.Account)
 	e.Time.Visit(c)
-	c.Int64(&e.ReportedAt)
+	e.ReportedAt.Visit(c)
 	c.Int64(&e.IngestedAt)
 	e.Started.Visit(c)
 	e.Ringing.Visit(c)
 	e.Answered.Visit(c)
 	e.Ended.Visit(c)
-	c.Int64(&e.QueuedAt)
+	e.QueuedAt.Visit(c)
 	e.Direction.Visit(c)
 	e.From.Visit(c)
 	e.To.Visit(c)

@@ -23,7 +23,7 @@ func (e Evidence) String() string { return evidenceNames[e] }
 // Instant is a moment of call time with its pedigree. The zero value is an
 // instant that was not observed, and is null in records.
 type Instant struct {
-	At        int64 // epoch milliseconds, UTC
+	At        Time
 	Src       Evidence
 	Precision int32 // milliseconds: 1 for a millisecond clock, 1000 for whole seconds
 }

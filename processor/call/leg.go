@@ -43,7 +43,7 @@ type Leg struct {
 	ConferenceID                              string
 
 	EventCount, DuplicateCount, LateEventCount, OutOfOrderCount int32
-	FirstEventAt, LastEventAt                                   int64 // epoch ms; 0 is null
-	EmittedAt                                                   int64
+	FirstEventAt, LastEventAt                                   Time
+	EmittedAt                                                   Arrival // which caused the row
 	Attributes                                                  []Attribute
 }

@@ -55,8 +55,8 @@ type Session struct {
 
 	EventCount, DuplicateCount, LateEventCount, OutOfOrderCount int32
 	FirstSource, LastSource                                     *Source
-	FirstEventAt, LastEventAt                                   int64 // epoch ms; 0 is null
-	EmittedAt                                                   int64 // the arrival time that caused the record
+	FirstEventAt, LastEventAt                                   Time
+	EmittedAt                                                   Arrival // which caused the record
 
 	Legs       []LegSummary // sorted by start, leg id; at most 64
 	Transfers  []Transfer   // sorted by time
@@ -82,7 +82,7 @@ type LegSummary struct {
 
 // Transfer is one passing-on of a call.
 type Transfer struct {
-	At         int64 // epoch ms; 0 is null
+	At         Time
 	Type       TransferType
 	FromLeg    *LegID
 	ToLeg      *LegID
@@ -96,18 +96,18 @@ type Recording struct {
 	ID          string
 	Leg         LegID
 	Status      RecordingStatus
-	StartedAt   int64 // epoch ms; 0 is null
+	StartedAt   Time
 	DurationMS  Int
 	Channels    Int
 	Format      string
 	URL         string
-	AvailableAt int64 // epoch ms; 0 is null
+	AvailableAt Time
 	Transcribed bool
 }
 
 // Moment is one entry of a session's timeline.
 type Moment struct {
-	At   int64
+	At   Time
 	Type EventType
 	Leg  LegID
 	Src  Evidence

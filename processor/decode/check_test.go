@@ -110,10 +110,10 @@ func checkInstants(t testing.TB, in Input, e *call.Event) {
 				t.Fatalf("absent, but not zero: %+v", i)
 			}
 		case i.Src == call.EvidenceIngest:
-			if i.At != in.Timestamp || in.Timestamp <= 0 {
+			if i.At != call.Time(in.Timestamp) || in.Timestamp <= 0 {
 				t.Fatalf("ingested at %d, want %d", i.At, in.Timestamp)
 			}
-		case !plausible(i.At):
+		case !plausible(int64(i.At)):
 			t.Fatalf("instant %d", i.At)
 		}
 	}

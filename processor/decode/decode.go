@@ -243,11 +243,10 @@ func isName(b []byte) bool {
 	return true
 }
 
-// LatestInstant is the largest instant that providers name in the events, epoch
-// milliseconds; 0 where they name none. It stands in for the clock of raw files,
-// which have no Kafka timestamps.
-func LatestInstant(events []*call.Event) int64 {
-	latest := int64(0)
+// LatestInstant is the largest instant that providers name in the events, not known
+// where they name none. It stands in for the clock of raw files, which have no Kafka
+// timestamps.
+func LatestInstant(events []*call.Event) (latest call.Time) {
 	for _, e := range events {
 		latest = max(latest, e.ReportedAt, e.Recording.StartedAt, e.Recording.AvailableAt)
 		latest = max(latest, named(e.Time), named(e.Started), named(e.Ringing), named(e.Answered), named(e.Ended))
@@ -259,7 +258,7 @@ func LatestInstant(events []*call.Event) int64 {
 }
 
 // named is an instant's moment where a provider named it.
-func named(i call.Instant) int64 {
+func named(i call.Instant) call.Time {
 	if i.Src == call.EvidenceIngest {
 		return 0
 	}

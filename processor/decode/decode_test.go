@@ -207,7 +207,7 @@ func TestTenantsDoNotShareLegs(t *testing.T) {
 func TestLatestInstant(t *testing.T) {
 	for _, tt := range []struct {
 		name, value string
-		want        int64
+		want        call.Time
 	}{
 		{"the message is later than the state", opentactLive, 1_708_447_296_253},
 		{"of several events", "[" + stringeeRinging + "," + bandwidthAnswer + "]", 1_651_690_381_832},

@@ -93,7 +93,7 @@ func describe(b *strings.Builder, prefix string, v reflect.Value) {
 		}
 		switch x := field.Interface().(type) {
 		case call.Instant:
-			fmt.Fprintf(b, "%s: %s %s ±%d\n", name, clockText(x.At), x.Src, x.Precision)
+			fmt.Fprintf(b, "%s: %s %s ±%d\n", name, clockText(int64(x.At)), x.Src, x.Precision)
 		case call.Code:
 			fmt.Fprintf(b, "%s: %d %s\n", name, x.N, x.Src)
 		case call.Int:
@@ -110,6 +110,8 @@ func describe(b *strings.Builder, prefix string, v reflect.Value) {
 			describe(b, prefix, field)
 		case uint64:
 			fmt.Fprintf(b, "%s: %016x\n", name, x)
+		case call.Time:
+			fmt.Fprintf(b, "%s: %s\n", name, clockText(int64(x)))
 		case int64:
 			fmt.Fprintf(b, "%s: %s\n", name, clockText(x))
 		case [32]byte:

@@ -65,7 +65,7 @@ func runQuirks(t *testing.T, quirks []quirk) {
 	}
 }
 
-func at(ms int64, src call.Evidence, precision int32) call.Instant {
+func at(ms call.Time, src call.Evidence, precision int32) call.Instant {
 	return call.Instant{At: ms, Src: src, Precision: precision}
 }
 

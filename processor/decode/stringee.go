@@ -251,7 +251,7 @@ func (d *draft) stringeeRecording(root value) {
 		e.Recording.ID = e.CallID + "/" + root.get("start_time").literal()
 	}
 	if start.Known() && end.Known() && end.At >= start.At {
-		e.Recording.DurationMS = call.Some(end.At - start.At)
+		e.Recording.DurationMS = call.Some(int64(end.At - start.At))
 	}
 	d.stringeeID(root, root.either("end_time", "start_time"), "recording", root.get("start_time").literal(), e.Recording.ID)
 }

@@ -162,15 +162,16 @@ func (d *draft) remark(m moment, ok bool, src call.Evidence) call.Instant {
 	if m.zoneless {
 		d.event.Flags |= call.FlagZonelessTime
 	}
-	return call.Instant{At: m.ms, Src: src, Precision: m.precision}
+	return call.Instant{At: call.Time(m.ms), Src: src, Precision: m.precision}
 }
 
-// ingest is the Kafka timestamp as an instant, absent where there is none.
+// ingest is the Kafka timestamp as an instant, absent where there is none. Only here
+// does it become call time, of the evidence class that says so.
 func (d *draft) ingest() call.Instant {
 	if d.event.IngestedAt == 0 {
 		return call.Instant{}
 	}
-	return call.Instant{At: d.event.IngestedAt, Src: call.EvidenceIngest, Precision: 1}
+	return call.Instant{At: call.Time(d.event.IngestedAt), Src: call.EvidenceIngest, Precision: 1}
 }
 
 // settle gives an event without a time of its own the Kafka timestamp.
@@ -195,11 +196,11 @@ func before(at call.Instant, seconds call.Int) call.Instant {
 	if !at.Known() || !seconds.Known {
 		return call.Instant{}
 	}
-	ms := at.At - 1000*seconds.N
+	ms := int64(at.At) - 1000*seconds.N
 	if !plausible(ms) {
 		return call.Instant{}
 	}
-	return call.Instant{At: ms, Src: call.EvidenceDerived, Precision: 1000}
+	return call.Instant{At: call.Time(ms), Src: call.EvidenceDerived, Precision: 1000}
 }
 
 // maxSeconds bounds a duration that is believed: a call of ten years is none.

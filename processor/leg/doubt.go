@@ -25,7 +25,7 @@ func (l *Leg) Skew() call.Flags {
 		}
 		for _, b := range life[i+1:] {
 			clocked := b.Known() && (b.Src <= call.EvidenceSnapshot || b.Src == call.EvidenceIngest)
-			if clocked && a.At > b.At+int64(b.Precision)+skewToleranceMS {
+			if clocked && a.At > b.At+call.Time(b.Precision)+skewToleranceMS {
 				return call.FlagClockSkew
 			}
 		}

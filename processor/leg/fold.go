@@ -9,9 +9,9 @@ import (
 	"callstitch/processor/digest"
 )
 
-// Fold merges an accepted event. arrival is in epoch milliseconds.
-func (l *Leg) Fold(e *call.Event, arrival int64, late bool) {
-	if t := e.Time; t.Known() && t.Src != call.EvidenceIngest && t.At+max(1, int64(t.Precision)) <= l.newest {
+// Fold merges an accepted event.
+func (l *Leg) Fold(e *call.Event, arrival call.Arrival, late bool) {
+	if t := e.Time; t.Known() && t.Src != call.EvidenceIngest && t.At+max(1, call.Time(t.Precision)) <= l.newest {
 		l.OutOfOrder++
 	}
 	if late {
@@ -25,7 +25,7 @@ func (l *Leg) Fold(e *call.Event, arrival int64, late bool) {
 
 // Variant merges a second content of an event that happens once: other bytes
 // under the same id. It is idempotent but for the count.
-func (l *Leg) Variant(e *call.Event, arrival int64) {
+func (l *Leg) Variant(e *call.Event, arrival call.Arrival) {
 	l.Duplicates++
 	l.merge(e)
 	l.Arrival = max(l.Arrival, arrival)
@@ -51,7 +51,7 @@ func (l *Leg) Identify(tenant string, p call.Provider, scope string) {
 
 // Witness merges what another leg's event says about this leg, which was
 // identified. It is idempotent, and whatever the leg's own events say beats it.
-func (l *Leg) Witness(s *call.LegSnapshot, arrival int64) {
+func (l *Leg) Witness(s *call.LegSnapshot, arrival call.Arrival) {
 	if l.CallID == "" {
 		l.CallID = s.CallID
 		l.ID = call.NewLegID(l.Tenant, l.Provider, l.scope, l.CallID)

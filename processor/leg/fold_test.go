@@ -102,10 +102,10 @@ func TestMomentsOverflowTheSameWayInAnyOrder(t *testing.T) {
 		var told []Moment
 		for i := range rapid.IntRange(momentsMax-4, momentsMax+10).Draw(t, "moments") {
 			typ := rapid.SampledFrom([]call.EventType{call.EventCallRinging, call.EventDTMF}).Draw(t, "type")
-			told = append(told, Moment{At: rapid.Int64Range(1, 50).Draw(t, "at"), id: uint32(i), Type: typ, Src: call.EvidenceEvent})
+			told = append(told, Moment{At: call.Time(rapid.Int64Range(1, 50).Draw(t, "at")), id: uint32(i), Type: typ, Src: call.EvidenceEvent})
 			if rapid.IntRange(0, 4).Draw(t, "copied") == 0 {
 				m := told[len(told)-1]
-				m.At = rapid.Int64Range(1, 50).Draw(t, "at again")
+				m.At = call.Time(rapid.Int64Range(1, 50).Draw(t, "at again"))
 				told = append(told, m)
 			}
 		}
@@ -129,9 +129,9 @@ func TestMomentsOverflowTheSameWayInAnyOrder(t *testing.T) {
 func TestHangupsKeepTheSmallestTimeOfEachContent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		told := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) hangup {
-			return hangup{rapid.Int64Range(1, 9).Draw(t, "at"), rapid.Uint64Range(1, 6).Draw(t, "content")}
+			return hangup{call.Time(rapid.Int64Range(1, 9).Draw(t, "at")), rapid.Uint64Range(1, 6).Draw(t, "content")}
 		}), 1, 12).Draw(t, "hang-ups")
-		want := map[uint64]int64{}
+		want := map[uint64]call.Time{}
 		for _, h := range told {
 			want[h.content] = Earlier(want[h.content], h.at)
 		}
@@ -270,11 +270,11 @@ func TestTheCauseOfACopyYieldsToTheLegsOwn(t *testing.T) {
 
 func TestHoldsUntil(t *testing.T) {
 	const arrival = 1_000_000
-	grace, unanswered, answered := int64(30_000), int64(300_000), int64(4*3600_000)
+	const grace, unanswered, answered = 30_000, 300_000, 4 * 3600_000
 	for _, tt := range []struct {
 		name string
 		typ  []call.EventType
-		want int64
+		want call.Arrival
 	}{
 		{"a ringing leg waits for its answer", []call.EventType{call.EventCallRinging}, arrival + unanswered},
 		{"an answered leg waits for its end", []call.EventType{call.EventCallAnswered}, arrival + answered},

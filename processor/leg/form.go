@@ -20,7 +20,7 @@ func (l *Leg) Visit(c *codec.Codec) {
 	c.String(&l.Tenant)
 	l.Provider.Visit(c)
 	c.String(&l.CallID)
-	c.Int64(&l.Earliest)
+	l.Earliest.Visit(c)
 	l.visitMarks(c)
 	l.visitInstants(c, s)
 	l.visitMoments(c)
@@ -75,7 +75,7 @@ func (l *Leg) shape() (s shape) {
 	part(hasRecordings, len(l.Recordings) > 0)
 	part(hasTies, len(l.Ties) > 0)
 	part(hasHangups, len(l.hangups) > 0)
-	part(hasQueue, l.Queued != 0)
+	part(hasQueue, l.Queued.Known())
 	part(hasFaults, l.Duplicates|l.Late|l.OutOfOrder != 0)
 	return s
 }
@@ -121,10 +121,10 @@ func (l *Leg) visitInstants(c *codec.Codec, s shape) {
 
 // visitAt visits an instant as one more than its distance from the earliest; 0
 // stays 0, which is not known.
-func (l *Leg) visitAt(c *codec.Codec, at *int64) {
+func (l *Leg) visitAt(c *codec.Codec, at *call.Time) {
 	var d int64
-	if *at != 0 {
-		d = *at - l.Earliest + 1
+	if at.Known() {
+		d = int64(*at-l.Earliest) + 1
 		if d <= 0 {
 			d-- // 0 is taken
 		}
@@ -134,9 +134,9 @@ func (l *Leg) visitAt(c *codec.Codec, at *int64) {
 	case d == 0:
 		*at = 0
 	case d < 0:
-		*at = l.Earliest + d
+		*at = l.Earliest + call.Time(d)
 	default:
-		*at = l.Earliest + d - 1
+		*at = l.Earliest + call.Time(d) - 1
 	}
 }
 
@@ -317,7 +317,9 @@ func (l *Leg) visitDeliveries(c *codec.Codec, s shape) {
 	if s.has(hasScope) {
 		c.String(&l.scope)
 	}
-	l.visitAt(c, &l.Arrival)
+	arrival := call.Time(l.Arrival) // written like a call time: the two are close
+	l.visitAt(c, &arrival)
+	l.Arrival = call.Arrival(arrival)
 	c.Int32(&l.Events)
 	if s.has(hasFaults) {
 		c.Int32(&l.Duplicates)
@@ -346,5 +348,7 @@ func (l *Leg) visitPosition(c *codec.Codec, p *Position) {
 	c.String(&p.Source.Topic)
 	c.Int32(&p.Source.Partition)
 	c.Int64(&p.Source.Offset)
-	l.visitAt(c, &p.ingestedAt)
+	ingested := call.Time(p.ingestedAt)
+	l.visitAt(c, &ingested)
+	p.ingestedAt = int64(ingested)
 }

@@ -67,7 +67,7 @@ func typicalLeg() *Leg {
 		if e.Type == call.EventCallEnded {
 			e.ProviderCause = "NORMAL_CLEARING"
 		}
-		l.Fold(e, e.IngestedAt, false)
+		l.Fold(e, call.Arrival(e.IngestedAt), false)
 	}
 	return l
 }

@@ -10,8 +10,7 @@ import (
 
 // Leg is what is known of one leg: the commutative fold over the set of its
 // accepted events. The table policies says how each field merges. Only the
-// methods of this package change a leg; sessions read it. An instant of 0, or of
-// no evidence, is not known.
+// methods of this package change a leg; sessions read it.
 type Leg struct {
 	ID       call.LegID
 	Tenant   string
@@ -26,11 +25,11 @@ type Leg struct {
 	AnsweredBy call.Answerer
 	Flags      call.Flags
 
-	Queued     int64 // when the provider queued the call, epoch ms; no instant of the leg's life
-	Earliest   int64 // plain minimum of every instant of whatever evidence, epoch ms
-	FirstEvent int64 // epoch ms
-	newest     int64 // largest event time that is not a Kafka timestamp
-	alive      int64 // last proof that the call went on
+	Queued     call.Time // when the provider queued the call; no instant of the leg's life
+	Earliest   call.Time // plain minimum of every instant of whatever evidence
+	FirstEvent call.Time
+	newest     call.Time // largest event time that is not a Kafka timestamp
+	alive      call.Time // last proof that the call went on
 
 	Direction    Pick[call.Direction]
 	From, To     Pick[call.Party]
@@ -48,7 +47,7 @@ type Leg struct {
 	Ties       []Tie
 	hangups    []hangup
 
-	Arrival                              int64 // the last one's, epoch ms
+	Arrival                              call.Arrival // the last one
 	Events, Duplicates, Late, OutOfOrder int32
 	FirstSource, LastSource              Position
 }
@@ -96,9 +95,9 @@ func (l *Leg) End() call.Instant {
 	}
 }
 
-// HoldsUntil is the arrival time, in epoch milliseconds, until which the leg
+// HoldsUntil is the arrival time until which the leg
 // keeps its session open.
-func (l *Leg) HoldsUntil(t Timeouts) int64 {
+func (l *Leg) HoldsUntil(t Timeouts) call.Arrival {
 	wait := t.Unanswered
 	switch {
 	case l.Ended():
@@ -106,7 +105,7 @@ func (l *Leg) HoldsUntil(t Timeouts) int64 {
 	case l.Answered():
 		wait = t.Answered
 	}
-	return l.Arrival + wait.Milliseconds()
+	return l.Arrival.Add(wait)
 }
 
 // Timeouts are how long a leg is waited for after its last arrival: an ended one
@@ -114,17 +113,17 @@ func (l *Leg) HoldsUntil(t Timeouts) int64 {
 type Timeouts struct{ Grace, Unanswered, Answered time.Duration }
 
 // HungUpTwice reports whether the leg hung up a second time, which tells that it
-// was the consultation of an attended transfer, and when; 0 where that is not
-// known.
-func (l *Leg) HungUpTwice() (at int64, yes bool) {
+// was the consultation of an attended transfer, and when, as far as
+// that is known.
+func (l *Leg) HungUpTwice() (at call.Time, yes bool) {
 	if len(l.hangups) < 2 {
 		return 0, false
 	}
 	return l.hangups[1].at, true
 }
 
-// LastAlive is the last evidence that the leg was alive, 0 where there is none.
-func (l *Leg) LastAlive() int64 {
+// LastAlive is the last evidence that the leg was alive, not known where there is none.
+func (l *Leg) LastAlive() call.Time {
 	t := max(l.alive, l.Started.At, l.Ringing.At, l.Answer.At, l.End().At)
 	for i := range l.Moments {
 		if provesLife(l.Moments[i].Type) {
@@ -134,9 +133,9 @@ func (l *Leg) LastAlive() int64 {
 	return t
 }
 
-// LastEvent is the time of the leg's last event, 0 where none is known. Kafka
+// LastEvent is the time of the leg's last event, not known where none had one. Kafka
 // timestamps are taken from the timeline, where a copy may have lowered them.
-func (l *Leg) LastEvent() int64 {
+func (l *Leg) LastEvent() call.Time {
 	t := l.newest
 	for i := range l.Moments {
 		t = max(t, l.Moments[i].At)

@@ -73,7 +73,7 @@ const (
 
 // precedence orders the statements of several events about one field.
 type precedence struct {
-	at       int64
+	at       call.Time
 	id       uint32 // of the event, to break ties for good
 	standing standing
 	rank     uint8 // of the event's state in the lifecycle

@@ -21,7 +21,7 @@ const (
 
 // Moment is one entry of a leg's timeline: an event that has a time.
 type Moment struct {
-	At     int64 // epoch ms
+	At     call.Time
 	id     uint32
 	Type   call.EventType
 	Src    call.Evidence
@@ -104,7 +104,7 @@ func compareTies(a, b Tie) int {
 
 // hangup is one content of a once-only hang-up event.
 type hangup struct {
-	at      int64 // 0 where not known
+	at      call.Time
 	content uint64
 }
 
@@ -129,8 +129,8 @@ type Recording struct {
 	ID          string
 	Status      call.RecordingStatus
 	Transcribed bool
-	StartedAt   int64 // epoch ms; 0 where not known
-	AvailableAt int64 // epoch ms; 0 where not known
+	StartedAt   call.Time
+	AvailableAt call.Time
 	DurationMS  call.Int
 	Channels    call.Int
 	URL, Format Pick[string]
@@ -197,10 +197,9 @@ func addSorted[T any](s []T, v T, limit int, compare func(a, b T) int) []T {
 	return slices.Insert(s[:min(len(s), limit-1)], i, v)
 }
 
-// Earlier is the earlier of two instants in epoch milliseconds, 0 being one that
-// is not known: no instant of a record lies before the year 2000.
-func Earlier(a, b int64) int64 {
-	if a == 0 || b != 0 && b < a {
+// Earlier is the earlier of two instants, any of them rather than none.
+func Earlier(a, b call.Time) call.Time {
+	if !a.Known() || b.Known() && b < a {
 		return b
 	}
 	return a

@@ -21,15 +21,15 @@ var (
 type legBook struct {
 	legs    map[call.LegID]*Leg
 	seen    map[call.EventID]uint64
-	arrival map[call.LegID]int64 // the largest of what its leg has taken in
+	arrival map[call.LegID]call.Arrival // the largest of what its leg has taken in
 }
 
 func newLegBook() *legBook {
-	return &legBook{map[call.LegID]*Leg{}, map[call.EventID]uint64{}, map[call.LegID]int64{}}
+	return &legBook{map[call.LegID]*Leg{}, map[call.EventID]uint64{}, map[call.LegID]call.Arrival{}}
 }
 
 func (b *legBook) arrived(id call.LegID, e *call.Event) {
-	b.arrival[id] = max(b.arrival[id], e.IngestedAt)
+	b.arrival[id] = max(b.arrival[id], call.Arrival(e.IngestedAt))
 }
 
 func (b *legBook) leg(id call.LegID) *Leg {
@@ -44,19 +44,19 @@ func (b *legBook) take(e *call.Event) {
 	switch content, known := b.seen[e.ID]; {
 	case !known:
 		b.seen[e.ID] = e.Content
-		l.Fold(e, e.IngestedAt, false)
+		l.Fold(e, call.Arrival(e.IngestedAt), false)
 		b.arrived(e.Leg, e)
 	case content == e.Content:
 		l.Repeat(e)
 	case e.IDKind == call.IDSemantic:
-		l.Variant(e, e.IngestedAt)
+		l.Variant(e, call.Arrival(e.IngestedAt))
 		b.arrived(e.Leg, e)
 	}
 	if e.Snapshot != nil {
 		id := call.NewLegID(e.Tenant, e.Provider, e.Scope, e.Snapshot.CallID)
 		other := b.leg(id)
 		other.Identify(e.Tenant, e.Provider, e.Scope)
-		other.Witness(e.Snapshot, e.IngestedAt)
+		other.Witness(e.Snapshot, call.Arrival(e.IngestedAt))
 		b.arrived(id, e)
 	}
 }

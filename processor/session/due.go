@@ -1,22 +1,20 @@
 package session
 
 import (
-	"math"
-
 	"callstitch/processor/call"
 	"callstitch/processor/leg"
 )
 
-// Due is when the session of these legs is FINAL, in epoch milliseconds of arrival
-// time; math.MinInt64 for none.
-func Due(t leg.Timeouts, legs []*leg.Leg) int64 {
-	at, last := int64(math.MinInt64), int64(math.MinInt64)
+// Due is when the session of these legs is FINAL, in arrival time;
+// call.Unheard for none.
+func Due(t leg.Timeouts, legs []*leg.Leg) call.Arrival {
+	at, last := call.Unheard, call.Unheard
 	for _, l := range legs {
 		at = max(at, l.HoldsUntil(t))
 		last = max(last, l.Arrival)
 	}
 	if pending(legs) {
-		at = max(at, last+t.Answered.Milliseconds())
+		at = max(at, last.Add(t.Answered))
 	}
 	return at
 }
@@ -36,7 +34,7 @@ func pending(legs []*leg.Leg) bool {
 // goes on: it started later, or ended later than l's second hang-up, or there
 // are two others, the one passed on and the one it was passed to. The leg that
 // the consulting party left ends with l; its end may only be heard later.
-func outlived(l *leg.Leg, second int64, legs []*leg.Leg) bool {
+func outlived(l *leg.Leg, second call.Time, legs []*leg.Leg) bool {
 	others := 0
 	for _, x := range legs {
 		if x == l || !x.Ended() {
@@ -44,7 +42,7 @@ func outlived(l *leg.Leg, second int64, legs []*leg.Leg) bool {
 		}
 		others++
 		later := x.Started.Known() && l.Started.Known() && x.Started.At > l.Started.At ||
-			second != 0 && x.End().Known() && x.End().At > second && !leftBy(x, l)
+			second.Known() && x.End().Known() && x.End().At > second && !leftBy(x, l)
 		if later || others == 2 {
 			return true
 		}

@@ -58,7 +58,7 @@ func sooner(a, b call.Instant) call.Instant {
 
 // lastAlive is the lower bound of an end that was lost.
 func (c *course) lastAlive() call.Instant {
-	var at int64
+	var at call.Time
 	for i := range c.parts {
 		m := &c.parts[i]
 		second, _ := m.HungUpTwice()
@@ -67,8 +67,8 @@ func (c *course) lastAlive() call.Instant {
 	return timedOut(at)
 }
 
-func timedOut(at int64) call.Instant {
-	if at == 0 {
+func timedOut(at call.Time) call.Instant {
+	if !at.Known() {
 		return call.Instant{}
 	}
 	return call.Instant{At: at, Src: call.EvidenceTimeout, Precision: 1}
@@ -187,16 +187,16 @@ func (m *peer) conversations(spans []span, s span) []span {
 	for i := range m.Moments {
 		switch e := &m.Moments[i]; {
 		case e.At < s.from || e.Callee == "":
-		case e.Type == call.EventCallAnswered && since != 0:
+		case e.Type == call.EventCallAnswered && since.Known():
 			holder = e.Callee // whoever answers first, or takes over at once
 		case e.Type == call.EventCallAnswered:
 			holder, since = e.Callee, e.At
-		case e.Type == call.EventChannelEnded && e.Callee == holder && since != 0:
+		case e.Type == call.EventChannelEnded && e.Callee == holder && since.Known():
 			spans = append(spans, span{since, min(e.At, s.to)})
 			since = 0
 		}
 	}
-	if since != 0 {
+	if since.Known() {
 		spans = append(spans, span{since, s.to})
 	}
 	return spans
@@ -216,17 +216,17 @@ func hold(c *course) call.Int {
 }
 
 func (m *peer) holds(spans []span) []span {
-	var since int64
+	var since call.Time
 	for i := range m.Moments {
 		switch e := &m.Moments[i]; {
-		case e.Type == call.EventCallHeld && since == 0:
+		case e.Type == call.EventCallHeld && !since.Known():
 			since = e.At
-		case e.Type == call.EventCallResumed && since != 0:
+		case e.Type == call.EventCallResumed && since.Known():
 			spans = append(spans, span{since, e.At})
 			since = 0
 		}
 	}
-	if since != 0 && m.end.Known() {
+	if since.Known() && m.end.Known() {
 		spans = append(spans, span{since, m.end.At})
 	}
 	return spans
@@ -236,7 +236,7 @@ func (m *peer) holds(spans []span) []span {
 // the provider does not tell.
 func queue(c *course, flags *call.Flags) call.Int {
 	o := &c.parts[c.origin]
-	if o.Queued == 0 {
+	if !o.Queued.Known() {
 		return call.Int{}
 	}
 	return between(call.Instant{At: o.Queued, Src: call.EvidenceReported}, o.Started, flags)
@@ -302,16 +302,16 @@ func between(a, b call.Instant, flags *call.Flags) call.Int {
 	if b.At < a.At {
 		*flags |= call.FlagNegativeClamped
 	}
-	return call.Some(max(0, b.At-a.At))
+	return call.Some(max(0, int64(b.At-a.At)))
 }
 
-// span is a stretch of call time, in epoch milliseconds, its end excluded.
-type span struct{ from, to int64 }
+// span is a stretch of call time, its end excluded.
+type span struct{ from, to call.Time }
 
-// union is the time that spans cover, each moment once. It sorts them.
+// union is the time that spans cover, each moment once, in milliseconds. It sorts them.
 func union(spans []span) int64 {
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
-	var total, covered int64
+	var total, covered call.Time
 	for i, s := range spans {
 		if i == 0 || s.from > covered {
 			covered = s.from
@@ -321,5 +321,5 @@ func union(spans []span) int64 {
 			covered = s.to
 		}
 	}
-	return total
+	return int64(total)
 }

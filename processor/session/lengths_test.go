@@ -34,7 +34,7 @@ func TestUnionCountsEachMomentOnce(t *testing.T) {
 func TestUnionAgreesWithCounting(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spans := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) span {
-			return span{rapid.Int64Range(0, 40).Draw(t, "from"), rapid.Int64Range(0, 40).Draw(t, "to")}
+			return span{call.Time(rapid.Int64Range(0, 40).Draw(t, "from")), call.Time(rapid.Int64Range(0, 40).Draw(t, "to"))}
 		}), 0, 8).Draw(t, "spans")
 		var covered [41]bool
 		for _, s := range spans {

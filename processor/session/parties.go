@@ -27,7 +27,7 @@ func (p *parties) open() bool { return !p.over && !p.final }
 type peer struct {
 	*leg.Leg
 	dialect  *dialect
-	start    int64        // for order; math.MaxInt64 where not known
+	start    call.Time    // for order; math.MaxInt64 where not known
 	end      call.Instant // absent where not known
 	agent    call.Instant // when an agent answered after the platform had
 	parent   int          // -1 where its parent is not among the peers

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"math"
 	"slices"
 	"testing"
 	"time"
@@ -449,17 +448,17 @@ func TestDue(t *testing.T) {
 	for _, e := range answeredDial() {
 		b.take(e)
 	}
-	if got, want := Due(storyTimeouts, b.all()), second(31)+200+30_000; got != want {
+	if got, want := Due(storyTimeouts, b.all()), call.Arrival(second(31)+200+30_000); got != want {
 		t.Errorf("all ended: due %d, want the last arrival and grace %d", got, want)
 	}
 	b = newLegBook()
 	for _, e := range answeredDial()[:6] {
 		b.take(e)
 	}
-	if got, want := Due(storyTimeouts, b.all()), second(1)+200+4*time.Hour.Milliseconds(); got != want {
+	if got, want := Due(storyTimeouts, b.all()), call.Arrival(second(1)+200).Add(4*time.Hour); got != want {
 		t.Errorf("caller still connected: due %d, want %d", got, want)
 	}
-	if got := Due(storyTimeouts, nil); got != math.MinInt64 {
+	if got := Due(storyTimeouts, nil); got != call.Unheard {
 		t.Errorf("no legs: due %d", got)
 	}
 }

@@ -45,17 +45,17 @@ func (b *legBook) take(e *call.Event) {
 	switch content, known := b.seen[e.ID]; {
 	case !known:
 		b.seen[e.ID] = e.Content
-		l.Fold(e, e.IngestedAt, false)
+		l.Fold(e, call.Arrival(e.IngestedAt), false)
 	case content == e.Content:
 		l.Repeat(e)
 	case e.IDKind == call.IDSemantic:
-		l.Variant(e, e.IngestedAt)
+		l.Variant(e, call.Arrival(e.IngestedAt))
 	}
 	if e.Snapshot != nil {
 		id := call.NewLegID(e.Tenant, e.Provider, e.Scope, e.Snapshot.CallID)
 		other := b.leg(id)
 		other.Identify(e.Tenant, e.Provider, e.Scope)
-		other.Witness(e.Snapshot, e.IngestedAt)
+		other.Witness(e.Snapshot, call.Arrival(e.IngestedAt))
 	}
 }
 

@@ -30,7 +30,7 @@ type part struct {
 
 // transfer is one passing-on, by the places of parts; -1 is none.
 type transfer struct {
-	at         int64 // 0 where not known
+	at         call.Time
 	from, to   int
 	consult    int
 	typ        call.TransferType
@@ -159,7 +159,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 		}
 		if to >= 0 {
 			t.result = call.ResultCompleted
-			if t.at == 0 {
+			if !t.at.Known() {
 				t.at = shown[to].Started.At
 			}
 			if k.rangOn(&shown[to].peer) {
@@ -201,11 +201,11 @@ func lastOther(shown []part, fits func(int) bool) int {
 
 // takeOver connects a person to a leg that an attended transfer made, from the
 // moment of the transfer; its own answer, if there is one, is better.
-func (m *part) takeOver(at call.Instant, fallback int64) {
+func (m *part) takeOver(at call.Instant, fallback call.Time) {
 	m.reached = true
 	if at.Known() {
 		m.takenOver = at
-	} else if fallback != 0 {
+	} else if fallback.Known() {
 		m.takenOver = call.Instant{At: fallback, Src: call.EvidenceDerived, Precision: 1}
 	}
 }
@@ -242,7 +242,7 @@ func continues(a, b *part) bool {
 	case b.start == a.start:
 		return b.reached && endsBefore(&a.peer, &b.peer)
 	default:
-		return b.start > a.start && (b.reached || b.Started.At+int64(b.Started.Precision) > a.Answer.At)
+		return b.start > a.start && (b.reached || b.Started.At+call.Time(b.Started.Precision) > a.Answer.At)
 	}
 }
 
@@ -431,8 +431,8 @@ func isTarget(found []transfer, j int) bool {
 }
 
 // passOn adds an inferred blind transfer from leg i to leg j.
-func (c *course) passOn(found []transfer, i, j int, at int64) []transfer {
-	if at == 0 {
+func (c *course) passOn(found []transfer, i, j int, at call.Time) []transfer {
+	if !at.Known() {
 		at = c.parts[j].Started.At
 	}
 	near, _ := c.parts[i].sides()

@@ -84,13 +84,13 @@ func TestAttendedTransfer(t *testing.T) {
 }
 
 func TestASecondHangUpKeepsTheSessionOpen(t *testing.T) {
-	answered := 4 * time.Hour.Milliseconds()
+	answered := call.Time(4 * time.Hour.Milliseconds())
 	events := consultation()
 	for _, tt := range []struct {
 		name   string
 		events []*call.Event
 		open   bool
-		due    int64
+		due    call.Time
 	}{
 		{"one hang-up is an end", events[:6], false, second(40.1) + 200 + 30_000},
 		{"two, and the leg that goes on is not known", events[:7], true, second(40.2) + 200 + answered},
@@ -103,7 +103,7 @@ func TestASecondHangUpKeepsTheSessionOpen(t *testing.T) {
 			for _, e := range tt.events {
 				b.take(e)
 			}
-			if got := Due(storyTimeouts, b.all()); got != tt.due {
+			if got := Due(storyTimeouts, b.all()); got != call.Arrival(tt.due) {
 				t.Errorf("due %d, want %d", got, tt.due)
 			}
 			partial := Compose(call.LegID{}, b.all(), 0, false)

@@ -19,7 +19,7 @@ func (m *Machine) Plant(c Control) { m.control = c }
 // shortCutMessage is what a machine with a ShortCut sends to a leg.
 const shortCutMessage byte = 255
 
-func (m *Machine) sendShortCut(n *node, of member, trig int64) {
+func (m *Machine) sendShortCut(n *node, of member, trig call.Arrival) {
 	m.send(n, call.LegNode(of.id), trig, &body{kind: shortCutMessage, root: n.id})
 }
 

@@ -11,7 +11,7 @@ import (
 
 // legEvent is one event of a call, with a time of its own.
 func legEvent(callID string, n int, links ...call.Link) *call.Event {
-	at := int64(1_700_000_000_000) + int64(n)*1000
+	at := call.Time(1_700_000_000_000) + call.Time(n)*1000
 	e := &call.Event{
 		IDKind: call.IDExact, Tenant: "t", Provider: call.Sonetel, CallID: callID, Type: call.EventCallUpdated, Links: links,
 		Time:    call.Instant{At: at, Src: call.EvidenceEvent, Precision: 1},
@@ -60,8 +60,8 @@ func TestLongCall(t *testing.T) {
 		if chunks != events/idChunk {
 			t.Errorf("batch %d: %d chunks of ids, want %d", batch, chunks, events/idChunk)
 		}
-		for _, days := range []int64{2, 10} { // the leg expires, then its stub
-			at := int64(1_700_000_000_000) + days*24*60*60*1000
+		for _, days := range []call.Arrival{2, 10} { // the leg expires, then its stub
+			at := call.Arrival(1_700_000_000_000) + days*24*60*60*1000
 			m.Settle(Clocks{at, at}, 1)
 			m.Flush()
 		}
@@ -157,17 +157,17 @@ func TestCrowdIsHandedOver(t *testing.T) {
 // repeat.
 func TestLateIsByArrival(t *testing.T) {
 	m := New(testConfig, mapState{})
-	const start, ahead = int64(1_700_000_000_000), int64(2 * 60 * 60 * 1000)
+	const start, ahead = 1_700_000_000_000, 2 * 60 * 60 * 1000
 	m.Event(legEvent("c", 0), start, start)
 	e := legEvent("c", 1)
 	if r, _, err := m.Event(e, start+1000, start+ahead); err != nil || r.Late {
 		t.Error("an event in its leg's time is late because its trig is not")
 	}
-	expires := start + 1000 + m.keep()
+	expires := call.Arrival(start + 1000).Add(m.keep())
 	if _, o, err := m.Event(legEvent("c", 2), expires, expires+ahead); err != nil || o != Accepted {
 		t.Errorf("outcome %d at the end of the retention, want accepted", o)
 	}
-	expires += m.keep()
+	expires = expires.Add(m.keep())
 	if _, o, err := m.Event(legEvent("c", 3), expires+1, expires+1); err != nil || o != Late {
 		t.Errorf("outcome %d after the retention, want late", o)
 	}
@@ -178,9 +178,9 @@ func TestLateIsByArrival(t *testing.T) {
 func TestLate(t *testing.T) {
 	state := mapState{}
 	m := New(testConfig, state)
-	const start = int64(1_700_000_000_000)
+	const start = 1_700_000_000_000
 	const day = 24 * 60 * 60 * 1000
-	settle := func(at int64) Effects {
+	settle := func(at call.Arrival) Effects {
 		m.Settle(Clocks{at, at}, 10)
 		m.Flush()
 		return m.Take()

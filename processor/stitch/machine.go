@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"callstitch/processor/call"
 	"callstitch/processor/codec"
@@ -51,16 +52,16 @@ func New(cfg Config, state State) *Machine {
 // Event takes an event at the leg that it names, and returns its record with what
 // became of it. Arrival is its arrival time; trig is max(arrival, leg clock + 1 ms),
 // for every message that it causes.
-func (m *Machine) Event(e *call.Event, arrival, trig int64) (*call.EventRecord, Outcome, error) {
+func (m *Machine) Event(e *call.Event, arrival, trig call.Arrival) (*call.EventRecord, Outcome, error) {
 	r := &call.EventRecord{Event: e, ProcessedAt: arrival}
 	if e.Time.Known() && e.Time.Src != call.EvidenceIngest {
-		r.LatenessMS = max(arrival-e.Time.At, 0)
+		r.LatenessMS = max(int64(arrival)-int64(e.Time.At), 0)
 	}
 	outcome := m.event(r, trig)
 	return r, outcome, m.unreadable
 }
 
-func (m *Machine) event(r *call.EventRecord, trig int64) Outcome {
+func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 	e, arrival := r.Event, r.ProcessedAt
 	n := m.node(call.LegNode(e.Leg))
 	late := n.exp != 0 && arrival > n.exp
@@ -82,11 +83,11 @@ func (m *Machine) event(r *call.EventRecord, trig int64) Outcome {
 	m.remember(n, id)
 	earliest := n.leg.Earliest
 	n.leg.Fold(e, arrival, r.Late)
-	if controls && m.control.FirstEvent && earliest != 0 {
+	if controls && m.control.FirstEvent && earliest.Known() {
 		n.leg.Earliest = earliest
 	}
 	m.effects.Events = append(m.effects.Events, r)
-	n.exp = max(n.exp, arrival+m.keep())
+	n.exp = max(n.exp, arrival.Add(m.keep()))
 	m.learned(n, e, arrival, trig)
 	return Accepted
 }
@@ -103,7 +104,7 @@ func (m *Machine) late(r *call.EventRecord) Outcome {
 // something new only where the Kafka timestamp is the only clock, a variant may
 // say anything, and a conflict leaves its mark on the record. None of them
 // keeps the leg alive: only accepted events do.
-func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig int64) Outcome {
+func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig call.Arrival) Outcome {
 	e, arrival := r.Event, r.ProcessedAt
 	switch {
 	case same:
@@ -130,7 +131,7 @@ func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig int64) Out
 
 // learned spreads what an event has told its leg: the new fold to the root, and
 // the links and the evidence that the event named.
-func (m *Machine) learned(n *node, e *call.Event, arrival, trig int64) {
+func (m *Machine) learned(n *node, e *call.Event, arrival, trig call.Arrival) {
 	n.gate = max(n.gate, trig)
 	m.grown(n, trig)
 	for _, l := range e.Links {
@@ -140,13 +141,13 @@ func (m *Machine) learned(n *node, e *call.Event, arrival, trig int64) {
 }
 
 // keep is how long after the last accepted event a leg is remembered.
-func (m *Machine) keep() int64 {
-	return (m.cfg.AnsweredTimeout + m.cfg.Retention).Milliseconds()
+func (m *Machine) keep() time.Duration {
+	return m.cfg.AnsweredTimeout + m.cfg.Retention
 }
 
 // grown numbers the leg's new fold and passes it on to its root; a root has it
 // already.
-func (m *Machine) grown(n *node, trig int64) {
+func (m *Machine) grown(n *node, trig call.Arrival) {
 	n.v++
 	m.changed(n)
 	if n.root() {
@@ -157,7 +158,7 @@ func (m *Machine) grown(n *node, trig int64) {
 }
 
 // follow joins the leg to what a link of its event names.
-func (m *Machine) follow(n *node, e *call.Event, l call.Link, trig int64) {
+func (m *Machine) follow(n *node, e *call.Event, l call.Link, trig call.Arrival) {
 	y := LinkedNode(e, l)
 	if y == n.id || slices.Contains(n.links, y) || len(n.links) == legLinks {
 		return
@@ -182,7 +183,7 @@ func LinkedNode(e *call.Event, l call.Link) call.NodeID {
 }
 
 // sendWitness passes on what the event says about another leg, once.
-func (m *Machine) sendWitness(n *node, e *call.Event, arrival, trig int64) {
+func (m *Machine) sendWitness(n *node, e *call.Event, arrival, trig call.Arrival) {
 	if e.Snapshot == nil {
 		return
 	}
@@ -201,7 +202,7 @@ func (m *Machine) sendWitness(n *node, e *call.Event, arrival, trig int64) {
 }
 
 // union makes one component of two: the larger node hears of the smaller one.
-func (m *Machine) union(from *node, a, b call.NodeID, asker call.LegID, trig int64) {
+func (m *Machine) union(from *node, a, b call.NodeID, asker call.LegID, trig call.Arrival) {
 	switch c := a.Compare(b); {
 	case c < 0:
 		m.send(from, b, trig, &body{kind: unionMessage, root: a, asker: asker})
@@ -213,7 +214,7 @@ func (m *Machine) union(from *node, a, b call.NodeID, asker call.LegID, trig int
 // handOver makes a root a child of the smaller node w, and gives w all that it
 // published and held. Published goes along, else its revisions would begin at 1
 // again under w.
-func (m *Machine) handOver(n *node, w call.NodeID, trig int64) {
+func (m *Machine) handOver(n *node, w call.NodeID, trig call.Arrival) {
 	m.loadMembers(n)
 	members := n.members.all
 	if n.leg != nil {
@@ -244,7 +245,7 @@ func (m *Machine) Receive(msg Message) error {
 	n.stub = false // what reaches an expired leg this way is younger than it
 	n.exp = max(n.exp, b.exp)
 	if !n.id.IsLeg() {
-		n.exp = max(n.exp, msg.Trig+m.keep())
+		n.exp = max(n.exp, msg.Trig.Add(m.keep()))
 	}
 	n.gate = max(n.gate, b.gate)
 	m.changed(n)
@@ -263,7 +264,7 @@ func (m *Machine) Receive(msg Message) error {
 	return m.unreadable
 }
 
-func (m *Machine) onUnion(n *node, b *body, trig int64) {
+func (m *Machine) onUnion(n *node, b *body, trig call.Arrival) {
 	if !b.root.Less(n.id) { // the larger node hears of the smaller one
 		m.fail("UNION at", n.id, codec.ErrCorrupt)
 		return
@@ -281,7 +282,7 @@ func (m *Machine) onUnion(n *node, b *body, trig int64) {
 
 // admit takes one more leg through a link, unless the link is full. Then both
 // sides hear of it: the leg that is refused, and one that was taken.
-func (m *Machine) admit(n *node, asker call.LegID, trig int64) bool {
+func (m *Machine) admit(n *node, asker call.LegID, trig call.Arrival) bool {
 	i, known := slices.BinarySearchFunc(n.askers, asker, func(a, b call.LegID) int {
 		return slices.Compare(a[:], b[:])
 	})
@@ -299,7 +300,7 @@ func (m *Machine) admit(n *node, asker call.LegID, trig int64) bool {
 
 // onAbsorb takes summaries and what former roots published; a child passes
 // them on to its root.
-func (m *Machine) onAbsorb(n *node, b *body, trig int64) {
+func (m *Machine) onAbsorb(n *node, b *body, trig call.Arrival) {
 	if !n.root() {
 		m.send(n, n.up, trig, b)
 		return
@@ -341,7 +342,7 @@ func (n *node) absorbPublication(p publication) {
 }
 
 // onFull notes at a leg that a link it named takes no more legs.
-func (m *Machine) onFull(n *node, trig int64) {
+func (m *Machine) onFull(n *node, trig call.Arrival) {
 	if n.leg == nil {
 		return
 	}
@@ -351,7 +352,7 @@ func (m *Machine) onFull(n *node, trig int64) {
 
 // onWitness folds another leg's evidence about this one. It is no event: it
 // counts nowhere, but it may be all that is known of the leg.
-func (m *Machine) onWitness(n *node, b *body, trig int64) {
+func (m *Machine) onWitness(n *node, b *body, trig call.Arrival) {
 	if n.leg == nil {
 		n.leg = new(leg.Leg)
 	}

@@ -51,7 +51,7 @@ type network struct {
 	machines []*Machine
 	states   []mapState
 	inFlight [][]Message // by destination; delivered in order
-	clock    int64
+	clock    call.Arrival
 	sessions map[call.LegID][]*call.Session
 }
 
@@ -68,7 +68,7 @@ func newNetwork(t *testing.T, cfg Config, seed uint64, machines int) *network {
 
 func (w *network) owner(id call.NodeID) int { return int(id[1]) % len(w.machines) }
 
-func (w *network) event(e *call.Event, arrival int64) {
+func (w *network) event(e *call.Event, arrival call.Arrival) {
 	i := w.owner(call.LegNode(e.Leg))
 	w.machines[i].Event(e, arrival, max(arrival, w.clock+1))
 	w.commit(i)
@@ -98,7 +98,7 @@ func (w *network) step() bool {
 }
 
 // advance moves the clocks, no further than the oldest message in flight.
-func (w *network) advance(to int64) {
+func (w *network) advance(to call.Arrival) {
 	for _, q := range w.inFlight {
 		for _, msg := range q {
 			to = min(to, msg.Trig-1)
@@ -133,7 +133,7 @@ func (w *network) commit(i int) {
 	}
 }
 
-func (w *network) finish(at int64) {
+func (w *network) finish(at call.Arrival) {
 	for w.step() {
 	}
 	w.advance(at)
@@ -154,7 +154,7 @@ func (w *network) last() (out []*call.Session) {
 }
 
 // conversation is a few calls, linked by flows and parents at random.
-func conversation(rng *rand.Rand, name string, legs int, at int64) (events []*call.Event) {
+func conversation(rng *rand.Rand, name string, legs int, at call.Time) (events []*call.Event) {
 	for i := range legs {
 		id := fmt.Sprintf("%s-%d", name, i)
 		var links []call.Link
@@ -167,11 +167,11 @@ func conversation(rng *rand.Rand, name string, legs int, at int64) (events []*ca
 			}
 		}
 		links = append(links, call.Link{Kind: call.LinkFlow, Value: fmt.Sprintf("%s-flow-%d", name, i)})
-		start := at + int64(i)*1000
+		start := at + call.Time(i)*1000
 		for k, typ := range []call.EventType{call.EventCallInitiated, call.EventCallAnswered, call.EventCallEnded} {
 			e := &call.Event{
 				IDKind: call.IDExact, Tenant: "t", Provider: call.Sonetel, CallID: id, Type: typ, Links: links,
-				Time:    call.Instant{At: start + int64(k)*5000, Src: call.EvidenceEvent, Precision: 1},
+				Time:    call.Instant{At: start + call.Time(k)*5000, Src: call.EvidenceEvent, Precision: 1},
 				Started: call.Instant{At: start, Src: call.EvidenceReported, Precision: 1},
 			}
 			if typ == call.EventCallAnswered {
@@ -203,9 +203,9 @@ func TestComponents(t *testing.T) {
 		}
 		rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 		w := newNetwork(t, testConfig, seed, 1+rng.IntN(5))
-		at := int64(1_700_000_000_000)
+		at := call.Arrival(1_700_000_000_000)
 		for _, e := range events {
-			at += int64(rng.IntN(400))
+			at += call.Arrival(rng.IntN(400))
 			w.event(e, at)
 			if rng.IntN(3) == 0 {
 				w.event(e, at)
@@ -229,8 +229,8 @@ func TestComponents(t *testing.T) {
 // TestNothingStays frees every node once its time is over.
 func TestNothingStays(t *testing.T) {
 	w := newNetwork(t, testConfig, 1, 3)
-	at := int64(1_700_000_000_000)
-	for _, e := range conversation(rand.New(rand.NewPCG(1, 1)), "c", 5, at) {
+	at := call.Arrival(1_700_000_000_000)
+	for _, e := range conversation(rand.New(rand.NewPCG(1, 1)), "c", 5, call.Time(at)) {
 		at++
 		w.event(e, at)
 	}
@@ -247,8 +247,8 @@ func TestNothingStays(t *testing.T) {
 // retention still closes it.
 func TestQuietStretch(t *testing.T) {
 	w := newNetwork(t, testConfig, 3, 2)
-	at := int64(1_700_000_000_000)
-	for _, e := range conversation(rand.New(rand.NewPCG(1, 1)), "c", 3, at)[:5] {
+	at := call.Arrival(1_700_000_000_000)
+	for _, e := range conversation(rand.New(rand.NewPCG(1, 1)), "c", 3, call.Time(at))[:5] {
 		w.event(e, at)
 	}
 	w.finish(at + 10*24*60*60*1000)
@@ -262,12 +262,12 @@ func TestQuietStretch(t *testing.T) {
 // goes on: at most one revision a second of the leg clock, but each of them.
 func TestFirstPartials(t *testing.T) {
 	w := newNetwork(t, testConfig, 3, 1)
-	at := int64(1_700_000_000_000)
-	events := conversation(rand.New(rand.NewPCG(1, 1)), "c", 1, at)
+	at := call.Arrival(1_700_000_000_000)
+	events := conversation(rand.New(rand.NewPCG(1, 1)), "c", 1, call.Time(at))
 	for i, e := range events {
 		e.Links = nil
-		w.event(e, at+int64(i)*5000)
-		w.advance(at + int64(i)*5000 - 1)
+		w.event(e, at+call.Arrival(i)*5000)
+		w.advance(at + call.Arrival(i)*5000 - 1)
 	}
 	w.finish(at + 60_000)
 	var reasons []string
@@ -283,9 +283,9 @@ func TestFirstPartials(t *testing.T) {
 // wakes for what comes later.
 func TestTimerThatChangesNothing(t *testing.T) {
 	m := New(testConfig, mapState{})
-	const start = int64(1_700_000_000_000)
+	const start = 1_700_000_000_000
 	flow := call.Link{Kind: call.LinkFlow, Value: "f"}
-	event := func(n int, at int64) {
+	event := func(n int, at call.Arrival) {
 		e := legEvent("c", n, flow)
 		if n == 0 {
 			e.Time.Src = call.EvidenceIngest // a copy of it is worth another look
@@ -294,7 +294,7 @@ func TestTimerThatChangesNothing(t *testing.T) {
 		}
 		m.Event(e, at, at)
 	}
-	settle := func(session int64) int {
+	settle := func(session call.Arrival) int {
 		m.Settle(Clocks{session, session}, 10)
 		m.Flush()
 		fx := m.Take()
@@ -326,7 +326,7 @@ func TestTimerThatChangesNothing(t *testing.T) {
 }
 
 // settled is what a machine publishes at the clocks.
-func settled(m *Machine, leg, session int64) Effects {
+func settled(m *Machine, leg, session call.Arrival) Effects {
 	m.Settle(Clocks{leg, session}, 10)
 	m.Flush()
 	return m.Take()
@@ -336,11 +336,11 @@ func settled(m *Machine, leg, session int64) Effects {
 // clock is not FINAL while a message may be in flight that changes it.
 func TestFinalWaitsForMessages(t *testing.T) {
 	m := New(testConfig, mapState{})
-	const start = int64(1_700_000_000_000)
-	closes := start + testConfig.UnansweredTimeout.Milliseconds()
+	const start = 1_700_000_000_000
+	closes := call.Arrival(start).Add(testConfig.UnansweredTimeout)
 	m.Event(legEvent("c", 0), start, start)
 	for _, at := range []struct {
-		session int64
+		session call.Arrival
 		want    call.RecordState
 	}{{closes - 1, call.StatePartial}, {closes, call.StateFinal}} {
 		fx := settled(m, closes, at.session)
@@ -355,7 +355,7 @@ func TestFinalWaitsForMessages(t *testing.T) {
 // was caused before it is in flight.
 func TestConflictWaitsForMessages(t *testing.T) {
 	m := New(testConfig, mapState{})
-	const start = int64(1_700_000_000_000)
+	const start = 1_700_000_000_000
 	event := func(content uint64) *call.Event {
 		e := legEvent("c", 0, call.Link{Kind: call.LinkFlow, Value: "f"})
 		e.Content = content
@@ -381,7 +381,7 @@ func TestConflictWaitsForMessages(t *testing.T) {
 // nothing else changes.
 func TestAbsorbedAfterItsMember(t *testing.T) {
 	m := New(testConfig, mapState{})
-	const start = int64(1_700_000_000_000)
+	const start = 1_700_000_000_000
 	root, other := legEvent("a", 0), legEvent("b", 0)
 	if bytes.Compare(root.Leg[:], other.Leg[:]) > 0 {
 		root, other = other, root
@@ -416,11 +416,11 @@ func TestAbsorbedAfterItsMember(t *testing.T) {
 // for an hour: what was sent to it in time may be slow.
 func TestSlowMessageFindsItsLeg(t *testing.T) {
 	m := New(testConfig, mapState{})
-	const start = int64(1_700_000_000_000)
+	const start = 1_700_000_000_000
 	e := legEvent("c", 0)
 	m.Event(e, start, start)
 	settled(m, start, start)
-	last := start + m.keep() + time.Hour.Milliseconds()
+	last := call.Arrival(start).Add(m.keep() + time.Hour)
 	if fx := settled(m, last, last); len(fx.Sessions) != 1 || fx.Sessions[0].State != call.StateFinal {
 		t.Fatalf("%d records at the time-out, want one that is FINAL", len(fx.Sessions))
 	}

@@ -22,8 +22,8 @@ const absorbMax = 64
 // are set.
 type body struct {
 	kind byte
-	exp  int64
-	gate int64
+	exp  call.Arrival
+	gate call.Arrival
 
 	root  call.NodeID // union
 	asker call.LegID  // union
@@ -35,15 +35,15 @@ type body struct {
 	tenant   string // witness
 	provider call.Provider
 	scope    string
-	arrival  int64
+	arrival  call.Arrival
 	snapshot call.LegSnapshot
 }
 
 // Visit visits a message's body. A kind that is not known is that of a newer program.
 func (b *body) Visit(c *codec.Codec) {
 	c.Byte(&b.kind)
-	c.Int64(&b.exp)
-	c.Int64(&b.gate)
+	b.exp.Visit(c)
+	b.gate.Visit(c)
 	switch b.kind {
 	case unionMessage:
 		c.Raw(b.root[:])
@@ -59,7 +59,7 @@ func (b *body) Visit(c *codec.Codec) {
 		c.String(&b.tenant)
 		b.provider.Visit(c)
 		c.String(&b.scope)
-		c.Int64(&b.arrival)
+		b.arrival.Visit(c)
 		b.snapshot.Visit(c)
 	case 0:
 		c.Fail(codec.ErrCorrupt)
@@ -73,7 +73,7 @@ func (b *body) Visit(c *codec.Codec) {
 }
 
 // send hands a message to the task, stamped with what the sender knows.
-func (m *Machine) send(from *node, to call.NodeID, trig int64, b *body) {
+func (m *Machine) send(from *node, to call.NodeID, trig call.Arrival, b *body) {
 	b.exp, b.gate = from.exp, from.gate
 	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: m.write(b)})
 }

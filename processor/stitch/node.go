@@ -24,10 +24,10 @@ const (
 // this form; between transactions they are bytes in the state.
 type node struct {
 	id   call.NodeID
-	stub bool        // an expired leg of which only the id is remembered
-	up   call.NodeID // the smaller node that it handed over to; zero for a root
-	exp  int64       // expires_at, arrival time
-	gate int64       // largest trig seen
+	stub bool         // an expired leg of which only the id is remembered
+	up   call.NodeID  // the smaller node that it handed over to; zero for a root
+	exp  call.Arrival // expires_at; 0 before an event was accepted
+	gate call.Arrival // largest trig seen
 
 	// A leg.
 	leg   *leg.Leg      // nil until an event, or another leg's evidence, told of it
@@ -64,7 +64,7 @@ type publication struct {
 	wasFinal bool
 	mark     uint64 // fingerprint of the last record
 	facts    facts
-	at       int64 // leg clock at the last revision, for the limit of one a second
+	at       call.Arrival // leg clock at the last revision, for the limit of one a second
 }
 
 // rowMark is what is remembered of a published row of call.legs.
@@ -109,13 +109,13 @@ func (n *node) Visit(c *codec.Codec) {
 	at := uint64(n.due.at)
 	c.Uint64(&at)
 	if c.Reading {
-		n.due = timer{at: int64(at), leg: bits&bitLegClock != 0}
+		n.due = timer{at: call.Arrival(at), leg: bits&bitLegClock != 0}
 		n.stub = bits&bitStub != 0
 		if bits&bitLeg != 0 {
 			n.leg = &leg.Leg{ID: n.id.Leg()}
 		}
 	}
-	c.Int64(&n.exp)
+	n.exp.Visit(c)
 	if !n.stub {
 		n.visitLive(c, bits&bitChild != 0)
 	}
@@ -139,7 +139,7 @@ func (n *node) bits() (bits byte) {
 
 // visitLive visits what a node has that is no stub.
 func (n *node) visitLive(c *codec.Codec, child bool) {
-	c.Int64(&n.gate)
+	n.gate.Visit(c)
 	if child {
 		n.up.Visit(c)
 		if !n.up.Less(n.id) { // pointers that go round would never end
@@ -179,7 +179,7 @@ func header(b []byte) (timer, error) {
 	if len(b) < headerSize {
 		return timer{}, codec.ErrCorrupt
 	}
-	return timer{at: int64(binary.BigEndian.Uint64(b[2:])), leg: b[1]&bitLegClock != 0}, nil
+	return timer{at: call.Arrival(binary.BigEndian.Uint64(b[2:])), leg: b[1]&bitLegClock != 0}, nil
 }
 
 // Visit visits a publication.
@@ -190,5 +190,5 @@ func (p *publication) Visit(c *codec.Codec) {
 	c.Bool(&p.wasFinal)
 	c.Uint64(&p.mark)
 	p.facts.Visit(c)
-	c.Int64(&p.at)
+	p.at.Visit(c)
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"callstitch/processor/call"
 	"callstitch/processor/leg"
@@ -15,10 +16,10 @@ const (
 	// expirySlack is how long after its expires_at a node is freed. Lateness
 	// was decided by arrival; the slack keeps what a slow message may still
 	// need, and costs only memory.
-	expirySlack = 60 * 60 * 1000
-	// revisionGap limits a session of one leg to a revision a second, in the
-	// leg clock's milliseconds. FINAL and SUPERSEDED never wait.
-	revisionGap = 1000
+	expirySlack = time.Hour
+	// revisionGap limits a session of one leg to a revision a second of the
+	// leg clock. FINAL and SUPERSEDED never wait.
+	revisionGap = time.Second
 )
 
 // evaluate does what is due at a node and sets its timer.
@@ -30,13 +31,13 @@ func (m *Machine) evaluate(n *node, now Clocks) {
 		m.freeStub(n, now.Session)
 		return
 	}
-	n.due = timer{at: n.exp + expirySlack + 1}
+	n.due = timer{at: n.exp.Add(expirySlack) + 1}
 	if n.root() && (n.leg != nil || n.members.count > 0) {
 		m.review(n, now)
 	}
 	// After the review: where a clock leaps over a quiet stretch, the time to
 	// close a session and the time to forget it come at once.
-	if now.Session > n.exp+expirySlack {
+	if now.Session > n.exp.Add(expirySlack) {
 		m.expire(n)
 	}
 }
@@ -52,11 +53,11 @@ func (m *Machine) expire(n *node) {
 	}
 	n.stub, n.leg, n.links, n.told, n.published, n.up = true, nil, nil, nil, nil, call.NodeID{}
 	n.changed = true
-	n.due = timer{at: n.exp + expirySlack + m.cfg.StubRetention.Milliseconds() + 1}
+	n.due = timer{at: n.exp.Add(expirySlack+m.cfg.StubRetention) + 1}
 }
 
-func (m *Machine) freeStub(n *node, session int64) {
-	n.due = timer{at: n.exp + expirySlack + m.cfg.StubRetention.Milliseconds() + 1}
+func (m *Machine) freeStub(n *node, session call.Arrival) {
+	n.due = timer{at: n.exp.Add(expirySlack+m.cfg.StubRetention) + 1}
 	n.gone = session >= n.due.at
 }
 
@@ -86,10 +87,10 @@ func (m *Machine) review(n *node, now Clocks) {
 // early reports whether a session of one leg has had its revision of this second;
 // if so it waits for the leg clock.
 func (n *node) early(now Clocks, m *Machine) bool {
-	if len(n.published) == 0 || now.Leg >= n.published[0].at+revisionGap {
+	if len(n.published) == 0 || now.Leg >= n.published[0].at.Add(revisionGap) {
 		return false
 	}
-	n.wait(timer{at: n.published[0].at + revisionGap, leg: true})
+	n.wait(timer{at: n.published[0].at.Add(revisionGap), leg: true})
 	return true
 }
 
@@ -120,10 +121,10 @@ func (m *Machine) gather(n *node) []*leg.Leg {
 // instant, then the smallest id.
 func (m *Machine) oldest(n *node) call.LegID {
 	var id call.LegID
-	var best int64
+	var best call.Time
 	found := false
-	consider := func(leg call.LegID, at int64) {
-		if at == 0 {
+	consider := func(leg call.LegID, at call.Time) {
+		if !at.Known() {
 			at = math.MaxInt64 // nothing is known of when: after all others
 		}
 		order := cmp.Or(cmp.Compare(at, best), bytes.Compare(leg[:], id[:]))
@@ -142,7 +143,7 @@ func (m *Machine) oldest(n *node) call.LegID {
 
 // publish writes the next revision of the session if anything in it changed,
 // and the last one of every id that it has absorbed.
-func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock int64) {
+func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock call.Arrival) {
 	id := m.oldest(n)
 	s := session.Compose(id, legs, int(n.members.dropped), final)
 	s.State = call.StatePartial
@@ -189,7 +190,7 @@ func (n *node) absorbed(survivor int) bool {
 }
 
 // supersede ends every other id with a last revision that names its survivor.
-func (m *Machine) supersede(n *node, survivor int, s *call.Session, at int64) (any bool) {
+func (m *Machine) supersede(n *node, survivor int, s *call.Session, at call.Arrival) (any bool) {
 	for i := range n.published {
 		p := &n.published[i]
 		if i == survivor || p.revision == 0 || p.state == call.StateSuperseded {
@@ -222,7 +223,7 @@ func (n *node) mergedInto(survivor int) (ids []call.LegID) {
 
 // publishRows writes the row of every leg that changed, or came under another
 // session or state.
-func (m *Machine) publishRows(n *node, s *call.Session, final bool, at int64) {
+func (m *Machine) publishRows(n *node, s *call.Session, final bool, at call.Arrival) {
 	if !m.cfg.Legs {
 		return
 	}
@@ -237,7 +238,7 @@ func (m *Machine) publishRows(n *node, s *call.Session, final bool, at int64) {
 	}
 }
 
-func (m *Machine) publishRow(s *call.Session, l *leg.Leg, mark *rowMark, final bool, at int64) bool {
+func (m *Machine) publishRow(s *call.Session, l *leg.Leg, mark *rowMark, final bool, at call.Arrival) bool {
 	r := session.Row(s, l, final)
 	print := session.RowFingerprint(r)
 	if mark.revision > 0 && mark.mark == print {

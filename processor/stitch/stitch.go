@@ -46,11 +46,10 @@ type State interface {
 }
 
 // Message travels from one node to another, within a task or through the
-// exchange. Trig is the arrival time, in epoch milliseconds, of what caused it:
-// the session clock does not pass Trig while the message is in flight.
+// exchange. Trig is the arrival time of what caused it: the session clock does not pass Trig while the message is in flight.
 type Message struct {
 	To   call.NodeID
-	Trig int64
+	Trig call.Arrival
 	Body []byte // opaque outside this package
 }
 
@@ -74,9 +73,9 @@ type Effects struct {
 	Conflicts []*call.EventRecord // to be rejected with ID_CONFLICT
 }
 
-// Clocks are the two clocks of a task, in epoch milliseconds of arrival time;
-// math.MinInt64 before every source partition was heard.
+// Clocks are the two clocks of a task; call.Unheard before every source partition
+// was heard.
 type Clocks struct {
-	Leg     int64 // minimum over all source partitions
-	Session int64 // no message caused at or before it is still in flight
+	Leg     call.Arrival // minimum over all source partitions
+	Session call.Arrival // no message caused at or before it is still in flight
 }

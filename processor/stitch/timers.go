@@ -4,7 +4,7 @@ import "callstitch/processor/call"
 
 // timer is when a node is looked at next: on the leg clock or the session clock.
 type timer struct {
-	at  int64
+	at  call.Arrival
 	leg bool
 }
 
@@ -17,7 +17,7 @@ type index struct {
 }
 
 type entry struct {
-	at int64
+	at call.Arrival
 	id call.NodeID
 }
 
@@ -83,7 +83,7 @@ func (x *index) pop(now Clocks) (id call.NodeID, ok bool) {
 	return popDue(&x.legClock, now.Leg)
 }
 
-func popDue(e *entries, now int64) (id call.NodeID, ok bool) {
+func popDue(e *entries, now call.Arrival) (id call.NodeID, ok bool) {
 	if len(*e) == 0 || (*e)[0].at > now {
 		return id, false
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"callstitch/processor/call"
 	"callstitch/topology"
 )
 
@@ -62,9 +63,9 @@ type Snapshot struct {
 	Waiting string
 	Tasks   []Task // sorted by topic and partition
 
-	// The clocks of the slowest stitch task of this instance, epoch ms; 0 before
-	// they are known.
-	LegClock, SessionClock int64
+	// The clocks of the slowest stitch task of this instance; 0 before they
+	// are known.
+	LegClock, SessionClock call.Arrival
 	HeldBy                 topology.TopicPartition // what holds it; zero if there is none
 	ExchangeLag            int64                   // largest lag of any exchange partition, of any instance
 

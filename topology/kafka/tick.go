@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"callstitch/processor/call"
 	"callstitch/topology"
 )
 
@@ -22,7 +23,7 @@ func (s *session) seen() topology.Seen {
 	if o != nil {
 		s.lag = o.exchangeLag
 	}
-	return func(tp topology.TopicPartition) (idle bool, heard int64) {
+	return func(tp topology.TopicPartition) (idle bool, heard call.Arrival) {
 		p := s.parts[topicPartition{tp.Topic, tp.Partition}]
 		position, _ := s.tasks.Position(tp)
 		p.end = max(o.end(p), position)
@@ -36,9 +37,9 @@ func (s *session) seen() topology.Seen {
 // the same as an empty fetch.
 type observation struct {
 	// heard is the largest timestamp in one exchange partition before the ends
-	// were asked for, epoch ms; 0 if it held no record. The broker gave it, to
+	// were asked for; call.Unheard if it held no record. The broker gave it, to
 	// whoever's record: franz-go does not report those of the records produced.
-	heard int64
+	heard call.Arrival
 	ends  map[topicPartition]int64
 	// exchangeLag is the largest lag of any exchange partition, whoever owns it.
 	exchangeLag int64
@@ -62,9 +63,9 @@ func (o *observation) end(p *partition) int64 {
 	return o.ends[p.topicPartition]
 }
 
-func (o *observation) heardAt() int64 {
+func (o *observation) heardAt() call.Arrival {
 	if o == nil {
-		return 0
+		return call.Unheard
 	}
 	return o.heard
 }
@@ -102,12 +103,14 @@ func (s *session) observe(ctx context.Context) {
 }
 
 func ask(ctx context.Context, cl *kgo.Client, group string, clock topicPartition, owned, exchange []topicPartition) (*observation, error) {
-	o := &observation{ends: make(map[topicPartition]int64)}
+	o := &observation{heard: call.Unheard, ends: make(map[topicPartition]int64)}
 	newest, err := listOffsets(ctx, cl, []topicPartition{clock}, maxTimestamp)
 	if err != nil {
 		return nil, err
 	}
-	o.heard = max(newest[clock].Timestamp, 0)
+	if t := newest[clock].Timestamp; t > 0 { // the clock of idle partitions
+		o.heard = call.Arrival(t)
+	}
 	ends, err := listOffsets(ctx, cl, append(owned, exchange...), endOffset)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"callstitch/processor/call"
 	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/topologytest"
@@ -363,8 +364,8 @@ func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
 		}
 		task := res.task
 		held := task.Clock().Time
-		later := held + time.Minute.Milliseconds()
-		hear := func(behind int32) int64 {
+		later := held.Add(time.Minute)
+		hear := func(behind int32) call.Arrival {
 			t.Helper()
 			var k topology.Tick
 			for p := range raw[topologytest.Topic] {

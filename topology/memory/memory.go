@@ -43,7 +43,7 @@ type Runtime struct {
 
 	batch int // raw records in the open batch
 	books map[topology.TopicPartition]*call.Audit
-	end   int64 // where time stands after the end of the input; math.MinInt64 before
+	end   call.Arrival // where time stands after the end of the input; call.Unheard before
 }
 
 // queue is what an exchange partition holds for its task.
@@ -64,7 +64,7 @@ func New(cfg Config, emit func(topology.Output)) *Runtime {
 		topics: map[string]int32{},
 		queues: make([]queue, cfg.ExchangePartitions),
 		books:  map[topology.TopicPartition]*call.Audit{},
-		end:    math.MinInt64,
+		end:    call.Unheard,
 	}
 	r.worker = topology.NewWorker(&r.cfg.Config)
 	for p := range cfg.ExchangePartitions {
@@ -137,9 +137,9 @@ func (r *Runtime) Commit() error {
 	return r.commit()
 }
 
-// Advance commits, and then says that time has come to an instant, in epoch ms
-// of arrival time, in every source partition: what is due by then is published.
-func (r *Runtime) Advance(to int64) error {
+// Advance commits, and then says that time has come to an instant of
+// arrival time in every source partition: what is due by then is published.
+func (r *Runtime) Advance(to call.Arrival) error {
 	if err := r.Commit(); err != nil || len(r.decodes) == 0 {
 		return err
 	}
@@ -251,7 +251,7 @@ func (r *Runtime) settle() error {
 
 // settled reports whether a tick would tell nothing new.
 func (r *Runtime) settled() bool {
-	slowest := int64(math.MaxInt64)
+	slowest := call.Arrival(math.MaxInt64)
 	for _, t := range r.decodes {
 		slowest = min(slowest, t.Progress(r.seen(t.Reads())).Time)
 	}
@@ -272,20 +272,20 @@ func (r *Runtime) tick() error {
 
 // seen says of every source partition that it is idle if it fell behind, and at the
 // end of the input of all.
-func (r *Runtime) seen(topology.TopicPartition) (idle bool, heard int64) {
+func (r *Runtime) seen(topology.TopicPartition) (idle bool, heard call.Arrival) {
 	heard = r.end
-	if latest := r.latest(); latest != math.MinInt64 {
-		heard = max(heard, latest-idleAfter.Milliseconds())
+	if latest := r.latest(); latest != call.Unheard {
+		heard = max(heard, latest.Add(-idleAfter))
 	}
-	return heard != math.MinInt64, heard
+	return heard != call.Unheard, heard
 }
 
-// latest is the largest arrival of any source partition, math.MinInt64 where
+// latest is the largest arrival of any source partition, call.Unheard where
 // none is known.
-func (r *Runtime) latest() int64 {
-	latest := int64(math.MinInt64)
+func (r *Runtime) latest() call.Arrival {
+	latest := call.Unheard
 	for _, t := range r.decodes {
-		latest = max(latest, t.Progress(false, 0).Arrival)
+		latest = max(latest, t.Progress(false, call.Unheard).Arrival)
 	}
 	return latest
 }
@@ -308,7 +308,7 @@ func (r *Runtime) Close() error {
 		return err
 	}
 	c := r.cfg.Stitch
-	r.end = r.latest() + max(c.Grace, c.UnansweredTimeout, c.AnsweredTimeout).Milliseconds() + 1
+	r.end = r.latest().Add(max(c.Grace, c.UnansweredTimeout, c.AnsweredTimeout)) + 1
 	if err := r.settle(); err != nil {
 		return err
 	}
@@ -318,7 +318,7 @@ func (r *Runtime) Close() error {
 // check holds the books against what the tasks have counted themselves.
 func (r *Runtime) check() error {
 	for _, t := range r.decodes {
-		p := t.Progress(false, 0)
+		p := t.Progress(false, call.Unheard)
 		b := r.books[p.Source]
 		if b == nil || b.NextOffset != p.Offset || !b.Balanced() {
 			return fmt.Errorf("the book of %s does not balance: %+v; report this with the input", p.Source, b)

@@ -190,7 +190,7 @@ func (r *report) listRevisions() {
 	})
 	for _, s := range r.revisions {
 		r.line("revision %d%s of %s: %s %s %s%s at %s", s.Revision, generation(s.Generation), r.name(s.ID), s.State, s.ChangeReason, s.Disposition,
-			closing(s), r.time(s.EmittedAt))
+			closing(s), r.time(call.Time(s.EmittedAt)))
 	}
 }
 
@@ -238,11 +238,11 @@ func (r *report) instant(i call.Instant) string {
 }
 
 // time is a moment, with its date where that is not the story's day.
-func (r *report) time(at int64) string {
+func (r *report) time(at call.Time) string {
 	if at == 0 {
 		return "-"
 	}
-	t := time.UnixMilli(at).UTC()
+	t := time.UnixMilli(int64(at)).UTC()
 	if t.Format(time.DateOnly) == r.day {
 		return t.Format("15:04:05.000")
 	}

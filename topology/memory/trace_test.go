@@ -119,9 +119,9 @@ func TestAdvance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grace := production.Grace.Milliseconds()
+	grace := call.Arrival(production.Grace.Milliseconds())
 	for _, step := range []struct {
-		to   int64
+		to   call.Arrival
 		want []call.RecordState
 	}{{arrival + grace - 1, nil}, {arrival + grace, []call.RecordState{call.StateFinal}}} {
 		states = nil

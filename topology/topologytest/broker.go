@@ -3,6 +3,7 @@ package topologytest
 import (
 	"slices"
 
+	"callstitch/processor/call"
 	"callstitch/topology"
 )
 
@@ -16,7 +17,7 @@ type broker struct {
 	changelog []*partition
 	committed map[*partition]position
 	open      []*transaction
-	flight    map[sentMessage]int64 // messages of stitch tasks that no commit has passed: trig
+	flight    map[sentMessage]call.Arrival // messages of stitch tasks that no commit has passed: trig
 }
 
 type partition struct {
@@ -157,7 +158,7 @@ func (b *broker) land() {
 }
 
 // earliest is the smallest trig in flight.
-func (b *broker) earliest() (trig int64, any bool) {
+func (b *broker) earliest() (trig call.Arrival, any bool) {
 	for _, t := range b.flight {
 		if !any || t < trig {
 			trig, any = t, true

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"callstitch/processor/call"
 	"callstitch/topology"
 )
 
@@ -11,7 +12,7 @@ import (
 // what readers of committed records see, and until where.
 
 func newBroker() (*broker, *partition) {
-	b := &broker{committed: map[*partition]position{}, flight: map[sentMessage]int64{}}
+	b := &broker{committed: map[*partition]position{}, flight: map[sentMessage]call.Arrival{}}
 	return b, &partition{topic: "call.raw"}
 }
 
@@ -141,12 +142,12 @@ func TestExpiry(t *testing.T) {
 // passed it.
 func TestMessagesInFlight(t *testing.T) {
 	b, p := newBroker()
-	send := func(trig int64) *transaction {
+	send := func(trig call.Arrival) *transaction {
 		tx := b.begin()
 		b.flight[sentMessage{p, put(b, p, "m", tx)}] = trig
 		return tx
 	}
-	mustBeEarliest := func(want int64, any bool) {
+	mustBeEarliest := func(want call.Arrival, any bool) {
 		t.Helper()
 		if got, some := b.earliest(); got != want || some != any {
 			t.Errorf("the earliest in flight is %d, %t; want %d, %t", got, some, want, any)

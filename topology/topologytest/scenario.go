@@ -136,7 +136,7 @@ type game struct {
 	orphaned []*transaction // left open by workers that died
 	pending  []Raw          // not appended yet
 	calm     bool           // no more faults
-	target   int64          // where the session clocks must come
+	target   call.Arrival   // where the session clocks must come
 	result   *Result
 	stats    *Stats
 }
@@ -150,7 +150,7 @@ func newGame(s Scenario) *game {
 		Scenario: s,
 		rng:      rand.New(rand.NewPCG(s.Seed, 1)),
 		broker: &broker{
-			committed: map[*partition]position{}, flight: map[sentMessage]int64{},
+			committed: map[*partition]position{}, flight: map[sentMessage]call.Arrival{},
 		},
 		result: newResult(),
 	}
@@ -186,10 +186,10 @@ func (g *game) schedule() {
 	}
 	g.pending = slices.Clone(g.Records)
 	slices.SortStableFunc(g.pending, func(a, b Raw) int { return int(a.At - b.At) })
-	g.target = latest + max(g.cfg.Stitch.Grace, g.cfg.Stitch.UnansweredTimeout, g.cfg.Stitch.AnsweredTimeout).Milliseconds()
+	g.target = call.Arrival(latest).Add(max(g.cfg.Stitch.Grace, g.cfg.Stitch.UnansweredTimeout, g.cfg.Stitch.AnsweredTimeout))
 	g.broker.now = first
 	if g.Replay {
-		g.broker.now = g.target + 1
+		g.broker.now = int64(g.target) + 1
 	}
 }
 

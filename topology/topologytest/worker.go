@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"callstitch/processor/call"
 	"callstitch/topology"
 )
 
@@ -20,13 +21,13 @@ type worker struct {
 	tx       *transaction
 	sent     []int64 // offsets of the envelopes of the open transaction
 	lastTick int64
-	heard    int64 // broker's timestamp of the last progress record sent; 0 if none
-	busy     int64 // stalled until then
+	heard    call.Arrival // broker's timestamp of the last progress record sent; call.Unheard if none
+	busy     int64        // stalled until then
 }
 
 // newWorker is a worker without tasks.
 func newWorker(g *game) worker {
-	return worker{game: g, tasks: topology.NewWorker(&g.cfg), machines: map[int32]*topology.StitchTask{}}
+	return worker{game: g, heard: call.Unheard, tasks: topology.NewWorker(&g.cfg), machines: map[int32]*topology.StitchTask{}}
 }
 
 // input is a partition that the worker reads.
@@ -36,7 +37,7 @@ type input struct {
 	busy int64 // paused, or not polled, until then
 
 	idle  bool // of a source: a fetch since the last tick reached the end
-	heard int64
+	heard call.Arrival
 }
 
 // step is one turn: the beginning of a transaction, or its end.
@@ -71,7 +72,7 @@ func (w *worker) step() error {
 		return err
 	}
 	if tick != nil {
-		w.heard = w.game.broker.now
+		w.heard = call.Arrival(w.game.broker.now)
 	}
 	return w.produce()
 }
@@ -118,10 +119,10 @@ func (w *worker) tickDue() bool {
 }
 
 // seen is what the worker knows of a source partition at a tick.
-func (w *worker) seen(p topology.TopicPartition) (idle bool, heard int64) {
+func (w *worker) seen(p topology.TopicPartition) (idle bool, heard call.Arrival) {
 	i := slices.IndexFunc(w.decodes, func(in *input) bool { return in.from.name() == p })
 	if i < 0 {
-		return false, 0
+		return false, call.Unheard
 	}
 	in := w.decodes[i]
 	idle, heard = in.idle, in.heard

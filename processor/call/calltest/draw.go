@@ -38,7 +38,7 @@ func Delayed(e *call.Event, d int64) *call.Event {
 	c.IngestedAt += d
 	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
 		if i.Src == call.EvidenceIngest {
-			i.At += d
+			i.At += call.Time(d)
 		}
 	}
 	c.Source.Offset++
@@ -64,7 +64,7 @@ func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
 	if src != call.NoEvidence {
 		e.Time = Instant(src, moment("time"))
 	}
-	e.IngestedAt = max(e.Time.At, Start)
+	e.IngestedAt = max(int64(e.Time.At), Start)
 	e.Source = call.Source{Topic: rapid.SampledFrom([]string{"call.raw", "call.raw2"}).Draw(t, "topic"), Partition: 3, Offset: int64(i)}
 	for _, f := range []*call.Instant{&e.Started, &e.Ringing, &e.Answered} {
 		if some("instant") {

@@ -12,8 +12,8 @@ import (
 // Start is second 0 of every story.
 const Start = 1_700_000_000_000
 
-// Second is a second of the story, in epoch milliseconds.
-func Second(s float64) int64 { return Start + int64(s*1000) }
+// Second is a second of the story, in call time.
+func Second(s float64) call.Time { return Start + call.Time(s*1000) }
 
 // Instant is a second of the story, to the millisecond.
 func Instant(src call.Evidence, s float64) call.Instant {
@@ -29,7 +29,7 @@ func Happened(p call.Provider, callID string, typ call.EventType, s float64, tel
 	e := &call.Event{
 		Tenant: "default", Provider: p, CallID: callID, Type: typ, IDKind: call.IDExact,
 		Leg:  call.NewLegID("default", p, "", callID),
-		Time: Instant(call.EvidenceEvent, s), IngestedAt: Second(s) + 200,
+		Time: Instant(call.EvidenceEvent, s), IngestedAt: int64(Second(s)) + 200,
 		Source: call.Source{Topic: "call.raw", Partition: 1, Offset: int64(s * 1000)},
 	}
 	switch typ {
@@ -46,7 +46,7 @@ func Happened(p call.Provider, callID string, typ call.EventType, s float64, tel
 		t(e)
 	}
 	if e.ID == (call.EventID{}) {
-		e.ID = call.NewEventID(e.Leg, typ.String(), time.UnixMilli(e.Time.At).String(), e.To.Raw)
+		e.ID = call.NewEventID(e.Leg, typ.String(), time.UnixMilli(int64(e.Time.At)).String(), e.To.Raw)
 	}
 	e.Content = contentOf(e)
 	return e

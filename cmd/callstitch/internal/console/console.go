@@ -38,7 +38,7 @@ type Status struct {
 	OpenNodes   int64 // legs and links that are held
 	ExchangeLag int64 // records of the exchange that are not processed yet
 
-	LegClock, SessionClock int64 // epoch ms; 0 before they are known
+	LegClock, SessionClock call.Arrival // 0 before they are known
 	HeldBy                 string
 
 	// Totals of this instance's sources since it started.

@@ -98,8 +98,8 @@ type statusView struct {
 	ExchangeLag  int64         `json:"exchange_lag"`
 	Changelog    string        `json:"changelog"`
 	Sinks        []sinkView    `json:"sinks"`
-	LegClock     int64         `json:"leg_clock"`
-	SessionClock int64         `json:"session_clock"`
+	LegClock     call.Arrival  `json:"leg_clock"`
+	SessionClock call.Arrival  `json:"session_clock"`
 	HeldBy       string        `json:"held_by"`
 	Totals       totalsView    `json:"totals"`
 	Closed       int64         `json:"sessions_closed"`

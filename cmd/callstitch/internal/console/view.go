@@ -7,31 +7,31 @@ import (
 // sessionView is a session as the page shows it: numbers masked, and nothing in
 // which a provider or a customer may have put one (ids, tags, causes, links).
 type sessionView struct {
-	ID          string   `json:"id"`
-	Tenant      string   `json:"tenant"`
-	Provider    string   `json:"provider"`
-	State       string   `json:"state"`
-	Revision    int32    `json:"revision"`
-	Amended     bool     `json:"amended"`
-	Disposition string   `json:"disposition"`
-	Direction   string   `json:"direction"`
-	From        string   `json:"from"`
-	To          string   `json:"to"`
-	StartedAt   *int64   `json:"started_at"`
-	RingingAt   *int64   `json:"ringing_at"`
-	AnsweredAt  *int64   `json:"answered_at"`
-	EndedAt     *int64   `json:"ended_at"`
-	EndedSrc    string   `json:"ended_at_src"`
-	RingMS      *int64   `json:"ring_ms"`
-	TalkMS      *int64   `json:"talk_ms"`
-	TotalMS     *int64   `json:"total_ms"`
-	LegCount    int32    `json:"leg_count"`
-	Transfers   int32    `json:"transfer_count"`
-	Events      int32    `json:"event_count"`
-	Duplicates  int32    `json:"duplicate_count"`
-	Late        int32    `json:"late_event_count"`
-	Flags       []string `json:"flags"`
-	CloseReason string   `json:"close_reason"`
+	ID          string     `json:"id"`
+	Tenant      string     `json:"tenant"`
+	Provider    string     `json:"provider"`
+	State       string     `json:"state"`
+	Revision    int32      `json:"revision"`
+	Amended     bool       `json:"amended"`
+	Disposition string     `json:"disposition"`
+	Direction   string     `json:"direction"`
+	From        string     `json:"from"`
+	To          string     `json:"to"`
+	StartedAt   *call.Time `json:"started_at"`
+	RingingAt   *call.Time `json:"ringing_at"`
+	AnsweredAt  *call.Time `json:"answered_at"`
+	EndedAt     *call.Time `json:"ended_at"`
+	EndedSrc    string     `json:"ended_at_src"`
+	RingMS      *int64     `json:"ring_ms"`
+	TalkMS      *int64     `json:"talk_ms"`
+	TotalMS     *int64     `json:"total_ms"`
+	LegCount    int32      `json:"leg_count"`
+	Transfers   int32      `json:"transfer_count"`
+	Events      int32      `json:"event_count"`
+	Duplicates  int32      `json:"duplicate_count"`
+	Late        int32      `json:"late_event_count"`
+	Flags       []string   `json:"flags"`
+	CloseReason string     `json:"close_reason"`
 }
 
 // detailView adds what one session's timeline is drawn from.
@@ -47,22 +47,22 @@ type detailView struct {
 }
 
 type legView struct {
-	ID          string `json:"id"`
-	Role        string `json:"role"`
-	From        string `json:"from"`
-	To          string `json:"to"`
-	StartedAt   *int64 `json:"started_at"`
-	AnsweredAt  *int64 `json:"answered_at"`
-	EndedAt     *int64 `json:"ended_at"`
-	Disposition string `json:"disposition"`
-	HangupCause string `json:"hangup_cause"`
+	ID          string     `json:"id"`
+	Role        string     `json:"role"`
+	From        string     `json:"from"`
+	To          string     `json:"to"`
+	StartedAt   *call.Time `json:"started_at"`
+	AnsweredAt  *call.Time `json:"answered_at"`
+	EndedAt     *call.Time `json:"ended_at"`
+	Disposition string     `json:"disposition"`
+	HangupCause string     `json:"hangup_cause"`
 }
 
 type momentView struct {
-	At   int64  `json:"at"`
-	Type string `json:"type"`
-	Leg  string `json:"leg"`
-	Src  string `json:"src"`
+	At   call.Time `json:"at"`
+	Type string    `json:"type"`
+	Leg  string    `json:"leg"`
+	Src  string    `json:"src"`
 }
 
 func viewSession(s *call.Session) sessionView {
@@ -105,7 +105,7 @@ func viewDetail(s *call.Session) detailView {
 	return v
 }
 
-func instant(i call.Instant) *int64 {
+func instant(i call.Instant) *call.Time {
 	if !i.Known() {
 		return nil
 	}

@@ -239,7 +239,7 @@ func (a *archive) tail(ctx context.Context, t kafka.TailConfig, topic, from stri
 // read reads the raw records around those of the calls.
 func (a *archive) read(ctx context.Context, window time.Duration) (Evidence, error) {
 	from, until := time.UnixMilli(a.since).Add(-window), time.UnixMilli(a.until).Add(window)
-	e := Evidence{cfg: a.cfg, through: a.through(time.Now().UnixMilli())}
+	e := Evidence{cfg: a.cfg, through: a.through(call.Arrival(time.Now().UnixMilli()))}
 	topics := a.topics()
 	for _, topic := range topics {
 		t := a.broker
@@ -280,9 +280,9 @@ func (a *archive) topics() []string {
 
 // through is how far time has come for the calls: to now, but no further than
 // what closes them, for they would be forgotten after their retention.
-func (a *archive) through(now int64) int64 {
+func (a *archive) through(now call.Arrival) call.Arrival {
 	c := a.cfg.Stitch
-	return min(now, a.until+max(c.Grace, c.UnansweredTimeout, c.AnsweredTimeout).Milliseconds()+1)
+	return min(now, call.Arrival(a.until).Add(max(c.Grace, c.UnansweredTimeout, c.AnsweredTimeout))+1)
 }
 
 // gone counts the calls' raw records that were not read.

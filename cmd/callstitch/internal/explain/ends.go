@@ -15,8 +15,8 @@ import (
 // end of waiting changed.
 func (x *story) printClosed() {
 	for _, s := range x.closed {
-		x.printDay(s.EmittedAt)
-		x.printf("%s  session %s: %s%s", x.Paint(terminal.Dim, x.clock(s.EmittedAt)), s.ID, x.Paint(terminal.Violet, stateText(s)), x.mark(s.ID == x.q.leg))
+		x.printDay(int64(s.EmittedAt))
+		x.printf("%s  session %s: %s%s", x.Paint(terminal.Dim, x.clock(int64(s.EmittedAt))), s.ID, x.Paint(terminal.Violet, stateText(s)), x.mark(s.ID == x.q.leg))
 		if s.State == call.StateFinal {
 			for _, line := range x.changes(x.core.Session(s.ID), s, call.LegID{}) {
 				x.printf("    %s", line)

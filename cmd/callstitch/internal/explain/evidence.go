@@ -18,9 +18,9 @@ type Evidence struct {
 	cfg   memory.Config
 	pile  pile
 	where string // what was read, for people
-	// through is how far time is known to have come, in epoch ms of arrival time;
+	// through is how far time is known to have come in arrival time;
 	// 0 where the end of the records is the end of every call.
-	through int64
+	through call.Arrival
 	remarks []string
 	stored  []storedSession // as the output topic has them
 }
@@ -52,7 +52,7 @@ type pile struct {
 
 type arrived struct {
 	topology.Record
-	at int64 // arrival time: in each partition it never goes back; 0 before merge
+	at call.Arrival // in each partition it never goes back; 0 before merge
 }
 
 // add keeps a copy: a line's memory is used again.
@@ -69,11 +69,11 @@ func (p *pile) add(r topology.Record) error {
 
 // merge puts the records of several partitions in the order of their arrival.
 func (p *pile) merge() {
-	latest := map[topology.TopicPartition]int64{}
+	latest := map[topology.TopicPartition]call.Arrival{}
 	for i := range p.records {
 		r := &p.records[i]
 		from := topology.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		r.at = max(latest[from], r.Timestamp)
+		r.at = max(latest[from], call.Arrival(r.Timestamp))
 		latest[from] = r.at
 	}
 	slices.SortStableFunc(p.records, func(a, b arrived) int {

@@ -54,7 +54,7 @@ func TestExplainWaitsAsARunDoes(t *testing.T) {
 		`{"eventType":"recordingAvailable","eventTime":"2024-02-20T10:01:30.000Z","callId":"c-1","recordingId":"r-1","status":"complete",` +
 			`"direction":"outbound","from":"+15550100101","to":"+15550100102","startTime":"2024-02-20T10:00:00.000Z"}`,
 	)}
-	e := Evidence{where: "3 raw records", through: late + 60_000}
+	e := Evidence{where: "3 raw records", through: call.Arrival(late + 60_000)}
 	for _, r := range []topology.Record{
 		recording,
 		disconnect(0, 8, arrival), // behind the recording in its partition, so it arrives no earlier
@@ -88,13 +88,13 @@ func TestExplainWaitsAsARunDoes(t *testing.T) {
 func TestExplainOpenCalls(t *testing.T) {
 	arrival := time.Date(2024, 2, 20, 10, 0, 30, 0, time.UTC).UnixMilli()
 	for _, test := range []struct {
-		through int64
+		through call.Arrival
 		want    string
 	}{
 		{29_999, "open: every leg has ended, and grace (30s) is not over\n"},
 		{30_000, "FINAL, closed NORMAL: "},
 	} {
-		e := Evidence{where: "1 raw record", through: arrival + test.through}
+		e := Evidence{where: "1 raw record", through: call.Arrival(arrival) + test.through}
 		if err := e.pile.add(disconnect(0, 0, arrival)); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestExplainComparesAbsorbedSessions(t *testing.T) {
 		want  string // nothing: it is not told
 	}{{"FINAL", told + "FINAL, NO_ANSWER, other than here"}, {"PARTIAL", told + "PARTIAL, NO_ANSWER, other than here"}, {"SUPERSEDED", ""}} {
 		e := Evidence{
-			where: "2 raw records", through: arrival + 300_000,
+			where: "2 raw records", through: call.Arrival(arrival + 300_000),
 			stored: []storedSession{{ID: absorbed, State: test.state, Revision: 1, Disposition: "NO_ANSWER"}},
 		}
 		for _, r := range []topology.Record{transferred, disconnect(0, 1, arrival+60_000)} {
@@ -168,7 +168,7 @@ func TestExplainComparesOpenSessions(t *testing.T) {
 	arrival := time.Date(2024, 2, 20, 10, 0, 30, 0, time.UTC).UnixMilli()
 	session := call.NewLegID("default", call.Bandwidth, "", "c-1").String()
 	for state, differ := range map[string]bool{"PARTIAL": false, "FINAL": true, "SUPERSEDED": true} {
-		e := Evidence{where: "1 raw record", through: arrival + 1, stored: []storedSession{{ID: session, State: state, Revision: 1}}}
+		e := Evidence{where: "1 raw record", through: call.Arrival(arrival + 1), stored: []storedSession{{ID: session, State: state, Revision: 1}}}
 		if err := e.pile.add(disconnect(0, 0, arrival)); err != nil {
 			t.Fatal(err)
 		}

@@ -121,7 +121,7 @@ func (x *story) instant(i call.Instant) string {
 	if !i.Known() {
 		return ""
 	}
-	return x.clock(i.At) + " " + i.Src.String()
+	return x.clock(int64(i.At)) + " " + i.Src.String()
 }
 
 func codeText(c call.Code) string {

@@ -60,8 +60,8 @@ func sessionBefore(before map[call.LegID]*call.Session, is *call.Session, leg ca
 
 func (x *story) printStep(s topology.Step) {
 	e := s.Event
-	x.printDay(s.ProcessedAt)
-	x.printf("%s  %s  %s → %s  %s: %s%s", x.Paint(terminal.Dim, x.clock(s.ProcessedAt)), x.Paint(terminal.Cyan, position(e.Source)),
+	x.printDay(int64(s.ProcessedAt))
+	x.printf("%s  %s  %s → %s  %s: %s%s", x.Paint(terminal.Dim, x.clock(int64(s.ProcessedAt))), x.Paint(terminal.Cyan, position(e.Source)),
 		printable(strings.TrimSpace(e.ProviderType+" "+e.ProviderState)), e.Type, x.leg(e.Leg), x.outcome(s),
 		x.mark(x.q.isAbout(e.Source)))
 	if s.Outcome == stitch.Accepted {

@@ -21,7 +21,7 @@ var dispositionColours = map[call.Disposition]Colour{
 func (w Writer) SessionLine(s *call.Session) string {
 	started := "        "
 	if s.Started.Known() {
-		started = time.UnixMilli(s.Started.At).Format(time.TimeOnly)
+		started = time.UnixMilli(int64(s.Started.At)).Format(time.TimeOnly)
 	}
 	outcome := strings.ToLower(strings.ReplaceAll(s.Disposition.String(), "_", " "))
 	return fmt.Sprintf("%s  %-9s %s → %s  %s %s %s  %s%s",

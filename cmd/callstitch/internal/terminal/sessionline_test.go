@@ -10,7 +10,7 @@ import (
 func TestSessionLine(t *testing.T) {
 	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.Local).UnixMilli()
 	answered := &call.Session{
-		Provider: call.Bandwidth, Disposition: call.DispositionAnswered, Started: call.Instant{At: at, Src: call.EvidenceReported},
+		Provider: call.Bandwidth, Disposition: call.DispositionAnswered, Started: call.Instant{At: call.Time(at), Src: call.EvidenceReported},
 		From: call.Party{E164: "+15550100101"}, To: call.Party{Raw: "sip:somebody.with.a.long.name@example.com"},
 		RingMS: call.Some(6140), TalkMS: call.Some(99_400), LegCount: 3, TransferCount: 1,
 	}

@@ -1,0 +1,33 @@
+package call
+
+import (
+	"math"
+	"time"
+
+	"callstitch/processor/codec"
+)
+
+// Arrival is arrival time, in epoch milliseconds: for each source partition the
+// largest Kafka timestamp so far. The clocks stand on it and every timer runs on it;
+// no time that a provider reports moves either.
+type Arrival int64
+
+// Unheard is an arrival before all others: nothing was heard yet.
+const Unheard Arrival = math.MinInt64
+
+// Add is the arrival d later, to whole milliseconds; a is not Unheard.
+func (a Arrival) Add(d time.Duration) Arrival { return a + Arrival(d.Milliseconds()) }
+
+// Visit visits the arrival.
+func (a *Arrival) Visit(c *codec.Codec) { c.Int64((*int64)(a)) }
+
+// Time is call time, in epoch milliseconds: an instant as providers report it. 0 is
+// one that is not known, null in records; none lies before the year 2000. It tells what
+// happened and in what order, and never drives a timer.
+type Time int64
+
+// Known reports whether the instant is known.
+func (t Time) Known() bool { return t != 0 }
+
+// Visit visits the instant.
+func (t *Time) Visit(c *codec.Codec) { c.Int64((*int64)(t)) }
