@@ -245,19 +245,19 @@ func (t *StitchTask) process(r Record, fx *Effects) error {
 	case eventKind:
 		e, arrival, err := parseEvent(r.Value)
 		if err != nil {
-			return err
+			return fmt.Errorf("read an event: %w", err)
 		}
 		return t.event(e, arrival)
 	case messageKind:
 		m, err := parseMessage(r.Key, r.Value)
 		if err != nil {
-			return err
+			return fmt.Errorf("read a message: %w", err)
 		}
 		return t.machine.Receive(m)
 	case tickKind:
 		k, err := parseTick(r.Value)
 		if err != nil {
-			return err
+			return fmt.Errorf("read a tick: %w", err)
 		}
 		return t.tick(k, fx)
 	default:

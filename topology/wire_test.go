@@ -92,8 +92,15 @@ func TestUnreadable(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	task := NewStitchTask(&Config{ExchangePartitions: 1}, 0, nil)
-	if err := task.Process(Record{Value: []byte{99}}, &Effects{}); !errors.Is(err, codec.ErrNewerState) {
-		t.Errorf("unknown kind: %v", err)
+	for name, value := range map[string][]byte{
+		"unknown kind": {99},
+		"event":        {eventKind, 0, 2},
+		"message":      {messageKind, 0, 99}, // what follows a kind that is not known may have any form
+	} {
+		task := NewStitchTask(&Config{ExchangePartitions: 1}, 0, nil)
+		err := task.Process(Record{Key: make([]byte, len(call.NodeID{})), Value: value}, &Effects{})
+		if !errors.Is(err, codec.ErrNewerState) {
+			t.Errorf("newer %s: %v", name, err)
+		}
 	}
 }

@@ -39,9 +39,13 @@ type body struct {
 	snapshot call.LegSnapshot
 }
 
-// Visit visits a message's body. A kind that is not known is that of a newer program.
+// Visit visits a message's body. A kind that is not known is that of a newer program,
+// and nothing is known of what follows it.
 func (b *body) Visit(c *codec.Codec) {
 	c.Byte(&b.kind)
+	if b.kind > witnessMessage && !(controls && b.kind == shortCutMessage) {
+		c.Fail(codec.ErrNewerState)
+	}
 	b.exp.Visit(c)
 	b.gate.Visit(c)
 	switch b.kind {
@@ -64,10 +68,6 @@ func (b *body) Visit(c *codec.Codec) {
 	case 0:
 		c.Fail(codec.ErrCorrupt)
 	default:
-		if !controls || b.kind != shortCutMessage {
-			c.Fail(codec.ErrNewerState)
-			return
-		}
 		c.Raw(b.root[:])
 	}
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 
 	"callstitch/processor/codec"
 )
@@ -35,4 +36,16 @@ func final(err error) bool {
 		}
 	}
 	return false
+}
+
+// advised adds what to do next to an error that ends a run, where it was made too far
+// inside to know.
+func advised(err error) error {
+	switch {
+	case errors.Is(err, ErrNewerState):
+		return fmt.Errorf("%w: run that program, or reset the application", err)
+	case errors.Is(err, codec.ErrCorrupt):
+		return fmt.Errorf("%w: an internal topic is damaged; reset the application", err)
+	}
+	return err
 }

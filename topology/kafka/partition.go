@@ -78,7 +78,7 @@ func parseMetadata(s string) (m metadata, err error) {
 	changelog, m.task, _ = strings.Cut(rest, " ")
 	m.changelog, err = strconv.ParseInt(changelog, 10, 64)
 	if err != nil {
-		return m, fmt.Errorf("read offset metadata %q: %w: the offset was committed by another program; reset the application", s, err)
+		return m, fmt.Errorf("%w: read offset metadata %q: the offset was committed by another program; reset the application", errBroken, s)
 	}
 	return m, nil
 }

@@ -23,7 +23,7 @@ func TestMetadataRoundTrip(t *testing.T) {
 	if _, err := parseMetadata("2 something new"); !errors.Is(err, ErrNewerState) {
 		t.Errorf("a newer form: %v", err)
 	}
-	if _, err := parseMetadata("1 owner x"); err == nil || !strings.Contains(err.Error(), "reset") {
+	if _, err := parseMetadata("1 owner x"); !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "reset") {
 		t.Errorf("a foreign form: %v", err)
 	}
 }

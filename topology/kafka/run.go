@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config, status *Status) error {
 		return err
 	}
 	p.status, p.id = status, id
-	return p.run(ctx)
+	return advised(p.run(ctx))
 }
 
 // process is what the workers of a process share.

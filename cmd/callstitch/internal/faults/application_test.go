@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -39,10 +40,11 @@ http: {listen: "127.0.0.1:0"}
 log: {format: json}
 `
 
-func newApplication(t *testing.T, p *program, tr *traffic, id string) *application {
+// newApplication may have more lines of configuration than the usual.
+func newApplication(t *testing.T, p *program, tr *traffic, id string, more ...string) *application {
 	t.Helper()
 	a := &application{program: p, t: t, id: id, dir: t.TempDir(), traffic: tr}
-	text := fmt.Sprintf(configuration, id, p.cluster.Brokers()[0], p.registry, tr.topic)
+	text := fmt.Sprintf(configuration, id, p.cluster.Brokers()[0], p.registry, tr.topic) + strings.Join(more, "\n")
 	if err := os.WriteFile(a.config(), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

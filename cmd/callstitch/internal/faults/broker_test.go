@@ -12,16 +12,73 @@ import (
 
 // broker answers what readers cannot tell: for them a topic ends where an open
 // transaction begins.
-type broker struct{ admin *kadm.Client }
+type broker struct {
+	client *kgo.Client
+	admin  *kadm.Client
+}
 
 func newBroker(t *testing.T, addresses []string) *broker {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(addresses...), kgo.MetadataMinAge(10*time.Millisecond)) // else topics that were just made are not listed
+	client, err := kgo.NewClient(kgo.SeedBrokers(addresses...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MetadataMinAge(10*time.Millisecond)) // else topics that were just made are not listed
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &broker{kadm.NewClient(client)}
+	return &broker{client, kadm.NewClient(client)}
+}
+
+// written is the partition that records are written to, by hand.
+const written = 1
+
+// write appends a record to a topic.
+func (b *broker) write(t *testing.T, topic string, key, value []byte) {
+	t.Helper()
+	if err := b.client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: written, Key: key, Value: value}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// remark puts metadata beside the offset that a group has committed.
+func (b *broker) remark(t *testing.T, group, topic, metadata string) {
+	t.Helper()
+	offset := b.committed(t, group, topic)[written].Offset
+	offset.Metadata = metadata
+	offsets := make(kadm.Offsets)
+	offsets.Add(offset)
+	if err := b.admin.CommitAllOffsets(t.Context(), group, offsets); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read is how many records of a topic a group has read.
+func (b *broker) read(t *testing.T, group, topic string) (n int64) {
+	t.Helper()
+	for _, o := range b.committed(t, group, topic) {
+		n += o.At
+	}
+	return n
+}
+
+// everyTaskHasRead reports whether a group has read of each partition of its exchange.
+func (b *broker) everyTaskHasRead(t *testing.T, group string) bool {
+	t.Helper()
+	tasks := b.committed(t, group, group+"-exchange-repartition")
+	for _, o := range tasks {
+		if o.At == 0 {
+			return false
+		}
+	}
+	return len(tasks) > 0
+}
+
+func (b *broker) committed(t *testing.T, group, topic string) map[int32]kadm.OffsetResponse {
+	t.Helper()
+	offsets, err := b.admin.FetchOffsets(t.Context(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return offsets[topic]
 }
 
 // ownTopics are exchange, changelog, events, sessions, rejects and audit.
