@@ -16,10 +16,10 @@ var mayNameProviders = map[string]string{
 	"processor/decode/causes.go":    "has the causes of what some of them run",
 	"processor/session/dialect.go":  "has the row of each",
 	"internal/simulator/feed.go":    "lists the rows",
+	"internal/simulator/graphs.go":  "draws as two of them would",
 	"internal/simulator/tenant.go":  "has accounts at each",
 	"cmd/callstitch/process.go":     "shows a command line",
 	"processor/call/calltest":       "tells what one might send",
-	"topology/topologytest":         "draws what each sends",
 }
 
 // providerFolders have a file for each provider, named after it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
 )
@@ -57,16 +58,16 @@ const Start = 1_772_442_000_000
 // Noise adds messages that are no call events.
 func (c *Corpus) Noise(seed uint64, n int) *Corpus {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	last := c.Records[len(c.Records)-1].Timestamp
+	last, providers := c.Records[len(c.Records)-1].Timestamp, call.ProviderNames()
 	for i := range n {
 		m := Message{Timestamp: Start + rng.Int64N(last-Start+1), Call: i}
 		switch i % 4 {
 		case 0:
-			m.Headers, m.Value, m.Kind = sentBy("opentact"), []byte(`{"type":"call_state"`), Rejected
+			m.Headers, m.Value, m.Kind = sentBy(providers[0]), []byte(`{"type":"call_state"`), Rejected
 		case 1:
-			m.Headers, m.Kind = sentBy("stringee"), Ignored
+			m.Headers, m.Kind = sentBy(providers[1]), Ignored
 		case 2:
-			m.Headers, m.Value, m.Kind = sentBy("bandwidth"), []byte(`[]`), Ignored
+			m.Headers, m.Value, m.Kind = sentBy(providers[len(providers)-1]), []byte(`[]`), Ignored
 		case 3:
 			m.Headers, m.Value, m.Kind = sentBy("nobody"), []byte(`{}`), Rejected
 		}
@@ -79,12 +80,12 @@ func (c *Corpus) Noise(seed uint64, n int) *Corpus {
 func (c *Corpus) Conflicts(n int) *Corpus {
 	for i := range c.Records {
 		m := &c.Records[i]
-		if n == 0 || m.Kind != NewEvent || !bytes.Contains(m.Value, hungUp) {
+		if n == 0 || m.Kind != NewEvent || !bytes.Contains(m.Value, simulator.GraphHungUp) {
 			continue
 		}
 		n--
 		other := *m
-		other.Value = bytes.Replace(m.Value, hungUp, []byte(`"q850_cause":17`), 1)
+		other.Value = bytes.Replace(m.Value, simulator.GraphHungUp, []byte(`"q850_cause":17`), 1)
 		m.Kind, other.Kind = Conflicted, Conflict
 		c.Records = append(c.Records, other)
 	}
@@ -94,13 +95,13 @@ func (c *Corpus) Conflicts(n int) *Corpus {
 // Stragglers adds to n calls of one leg an event that comes as much later.
 func (c *Corpus) Stragglers(n int, kind Kind, later time.Duration) *Corpus {
 	for _, m := range slices.Clone(c.Records) {
-		if n == 0 || len(c.Calls[m.Call].Legs) > 1 || !bytes.Contains(m.Value, begun) {
+		if n == 0 || len(c.Calls[m.Call].Legs) > 1 || !bytes.Contains(m.Value, simulator.GraphBegun) {
 			continue
 		}
 		n--
 		m.Timestamp += later.Milliseconds()
 		m.Kind = kind
-		m.Value = bytes.Replace(m.Value, eventID, fmt.Appendf(nil, "%s%s-", eventID, later), 1)
+		m.Value = bytes.Replace(m.Value, simulator.GraphEventID, fmt.Appendf(nil, "%s%s-", simulator.GraphEventID, later), 1)
 		c.Records = append(c.Records, m)
 	}
 	return c
