@@ -337,3 +337,19 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What ends a form may be as long as the form has bytes.
+func TestTheLastFieldTakesAllThatIsLeft(t *testing.T) {
+	c := NewReader([]byte{4, 'a', 'b'})
+	var text string
+	c.String(&text)
+	if err := c.Done(); err != nil || text != "ab" {
+		t.Errorf("a string at the end was read as %q: %v", text, err)
+	}
+	c = NewReader([]byte{4, 7, 8})
+	var list []byte
+	List(c, &list, func(b *byte, c *Codec) { c.Byte(b) })
+	if err := c.Done(); err != nil || !bytes.Equal(list, []byte{7, 8}) {
+		t.Errorf("a list at the end was read as %v: %v", list, err)
+	}
+}
