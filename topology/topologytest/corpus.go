@@ -67,7 +67,7 @@ func (c *Corpus) Noise(seed uint64, n int) *Corpus {
 		case 1:
 			m.Headers, m.Kind = sentBy(providers[1]), Ignored
 		case 2:
-			m.Headers, m.Value, m.Kind = sentBy(providers[len(providers)-1]), []byte(`[]`), Ignored
+			m.Headers, m.Value, m.Kind = sentBy(providers[3]), []byte(`[]`), Ignored
 		case 3:
 			m.Headers, m.Value, m.Kind = sentBy("nobody"), []byte(`{}`), Rejected
 		}
