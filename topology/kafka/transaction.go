@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -34,7 +33,11 @@ type transaction struct {
 	sent                      []*kgo.Record // the exchange records, in the order of fx.Exchange
 	changelog                 []*kgo.Record // the last record for each changelog partition
 	encodeErr                 error
-	produceErr                atomic.Pointer[error]
+
+	// intact ends with the first record that failed, which is its cause: a commit
+	// would go through without it (K4).
+	intact context.Context
+	fail   context.CancelCauseFunc
 }
 
 // outcome is how a transaction ended (K3).
@@ -57,6 +60,8 @@ func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	tx := &transaction{begun: time.Now(), changelog: make([]*kgo.Record, s.cfg.ExchangePartitions)}
+	tx.intact, tx.fail = context.WithCancelCause(hard)
+	defer tx.fail(nil)
 	if err := s.gather(ctx, hard, tx, first); err != nil {
 		return errors.Join(err, s.abort(hard))
 	}
@@ -179,20 +184,10 @@ func (s *session) produce(ctx context.Context, tx *transaction) {
 	tx.exchange, tx.change, tx.outputs = len(fx.Exchange), len(fx.Changelog), len(fx.Outputs)
 }
 
-// acknowledged keeps the first error of any record: a commit would go through
-// without the records that failed (K4).
 func (tx *transaction) acknowledged(rec *kgo.Record, err error) {
 	if err != nil {
-		err = fmt.Errorf("produce to %s: %w", rec.Topic, err)
-		tx.produceErr.CompareAndSwap(nil, &err)
+		tx.fail(fmt.Errorf("produce to %s: %w", rec.Topic, err))
 	}
-}
-
-func (tx *transaction) err() error {
-	if err := tx.produceErr.Load(); err != nil {
-		return *err
-	}
-	return nil
 }
 
 // finish closes the batch, with a tick where one is due.
@@ -213,13 +208,15 @@ func (s *session) finish(tx *transaction) error {
 func (s *session) end(ctx context.Context, tx *transaction) (outcome, error) {
 	// Crash here: records of an open transaction. They are aborted when the id
 	// is fenced, at the latest at the transaction time-out.
-	if err := s.cl.Flush(ctx); err != nil {
+	// Once a record has failed, the rest is not waited for: where the producer was
+	// fenced, franz-go can forget records of a topic that it has just come to know.
+	if err := s.cl.Flush(tx.intact); err != nil && ctx.Err() != nil {
 		return unknown, fmt.Errorf("flush: %w", err)
 	}
 	if tx.encodeErr != nil {
 		return aborted, errors.Join(fmt.Errorf("%w: %w", errBroken, tx.encodeErr), s.abort(ctx))
 	}
-	if err := tx.err(); err != nil {
+	if err := context.Cause(tx.intact); err != nil {
 		return aborted, errors.Join(err, s.abort(ctx))
 	}
 	s.noteChangelog(tx)
@@ -239,7 +236,11 @@ func (s *session) end(ctx context.Context, tx *transaction) (outcome, error) {
 	}
 }
 
+// abort ends the transaction of a session that is over. It waits no longer than the
+// broker, which then aborts it by itself: see end about records that are forgotten.
 func (s *session) abort(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
+	defer cancel()
 	if _, err := s.member.End(ctx, kgo.TryAbort); err != nil {
 		return fmt.Errorf("abort the transaction: %w", err)
 	}
