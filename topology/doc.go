@@ -4,7 +4,9 @@
 // both what time it is, and the books that account for every record.
 //
 // A task turns records into Effects and holds its state in a Store with an
-// overlay; its runtime decides when the effects become durable. Nothing here
-// reads a clock, starts a goroutine, or knows a Kafka client. The runtimes are
-// topology/kafka, for brokers, and topology/memory, for files.
+// overlay. A Worker owns the tasks of one member and the transaction that is open
+// over them, and keeps its order; a runtime moves the records and makes the effects
+// durable. Nothing here reads a clock, starts a goroutine, or knows a Kafka client.
+// The runtimes are topology/kafka, for brokers, topology/memory, for files, and
+// topology/topologytest, for faults.
 package topology

@@ -176,13 +176,16 @@ func (c *Codec) Byte(p *byte) {
 	c.skip(1)
 }
 
-// Bool visits a boolean.
+// Bool visits a boolean: 0 or 1.
 func (c *Codec) Bool(p *bool) {
 	var b byte
 	if *p {
 		b = 1
 	}
 	c.Byte(&b)
+	if b > 1 {
+		c.corrupt()
+	}
 	*p = b == 1
 }
 

@@ -353,3 +353,14 @@ func TestTheLastFieldTakesAllThatIsLeft(t *testing.T) {
 		t.Errorf("a list at the end was read as %v: %v", list, err)
 	}
 }
+
+// A byte that is neither false nor true is damage, not false.
+func TestABooleanIsZeroOrOne(t *testing.T) {
+	for form := 2; form < 256; form++ {
+		c := NewReader([]byte{byte(form)})
+		b := true
+		if c.Bool(&b); !errors.Is(c.Done(), ErrCorrupt) || b {
+			t.Fatalf("%d reads as %t, %v", form, b, c.Done())
+		}
+	}
+}

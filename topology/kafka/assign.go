@@ -17,7 +17,7 @@ import (
 // assigned is a partition that the group gave to a worker, with what the last
 // owner committed.
 type assigned struct {
-	topicPartition
+	topology.TopicPartition
 	stable
 	last       metadata // the parsed form of stable.metadata
 	generation int32    // of the group
@@ -74,13 +74,13 @@ func (s *session) onAssigned(ctx context.Context, cl *kgo.Client, added map[stri
 // the offset of every partition it touched, the fetch waited for those that were
 // pending, and the group refuses those of an older generation.
 func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
-	s.fetched = make(map[topicPartition]assigned)
+	s.fetched = make(map[topology.TopicPartition]assigned)
 	for tp, p := range partitionsIn(resp) {
 		m, err := parseMetadata(text(p.Metadata))
 		if err != nil {
-			s.mailbox.fail(fmt.Errorf("%s-%d: %w", tp.topic, tp.partition, err))
+			s.mailbox.fail(fmt.Errorf("%s: %w", tp, err))
 		}
-		s.fetched[tp] = assigned{topicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}
+		s.fetched[tp] = assigned{TopicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}
 	}
 	return nil
 }
@@ -89,10 +89,10 @@ func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetF
 // offset was added to its topic after the start and is read from its beginning.
 func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	var all []assigned
-	var added []topicPartition
+	var added []topology.TopicPartition
 	for topic, partitions := range offsets {
 		for p, o := range partitions {
-			tp := topicPartition{topic, p}
+			tp := topology.TopicPartition{Topic: topic, Partition: p}
 			if o.EpochOffset().Offset >= 0 {
 				all = append(all, s.fetched[tp])
 			} else {
@@ -107,8 +107,8 @@ func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kg
 		}
 		for _, tp := range added {
 			at := starts[tp].Offset
-			offsets[tp.topic][tp.partition] = kgo.NewOffset().At(at)
-			all = append(all, assigned{topicPartition: tp, stable: stable{offset: at}})
+			offsets[tp.Topic][tp.Partition] = kgo.NewOffset().At(at)
+			all = append(all, assigned{TopicPartition: tp, stable: stable{offset: at}})
 		}
 	}
 	_, generation := s.cl.GroupMetadata()
@@ -127,19 +127,19 @@ func (s *session) receive(ctx context.Context) error {
 		return err
 	}
 	for _, a := range all {
-		if old := s.parts[a.topicPartition]; old != nil {
+		if old := s.parts[a.TopicPartition]; old != nil {
 			s.drop(old)
 		}
 		p := &partition{
-			topicPartition: a.topicPartition, generation: a.generation, epoch: -1,
-			source: a.topic != s.cfg.ExchangeTopic(), stable: a.stable, changelogNext: a.last.changelog, newest: -1,
+			TopicPartition: a.TopicPartition, generation: a.generation, epoch: -1,
+			source: a.Topic != s.cfg.ExchangeTopic(), stable: a.stable, changelogNext: a.last.changelog, newest: -1,
 		}
-		s.parts[a.topicPartition] = p
+		s.parts[a.TopicPartition] = p
 		if !p.source {
-			p.restore = startRestore(ctx, &restore{cfg: s.cfg, slots: s.slots, raw: s.topics.raw, of: a, log: s.log.With("partition", a.partition)})
+			p.restore = startRestore(ctx, &restore{cfg: s.cfg, slots: s.slots, raw: s.topics.raw, of: a, log: s.log.With("partition", a.Partition)})
 			continue
 		}
-		task := topology.NewDecodeTask(&s.cfg.Config, s.cfg.SourceOf(a.topic), a.partition)
+		task := topology.NewDecodeTask(&s.cfg.Config, s.cfg.SourceOf(a.Topic), a.Partition)
 		if err := task.Restore(a.last.task); err != nil {
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
@@ -159,7 +159,7 @@ func (s *session) reconcile() {
 	owned := s.cl.CommittedOffsets()
 	_, generation := s.cl.GroupMetadata()
 	for tp, p := range s.parts {
-		_, ok := owned[tp.topic][tp.partition]
+		_, ok := owned[tp.Topic][tp.Partition]
 		switch {
 		case ok && !p.confirmed:
 			p.confirmed = true
@@ -167,7 +167,7 @@ func (s *session) reconcile() {
 				s.activate(p)
 			}
 		case !ok && p.lost(generation):
-			s.log.Info("partition revoked", "topic", tp.topic, "partition", tp.partition)
+			s.log.Info("partition revoked", "topic", tp.Topic, "partition", tp.Partition)
 			s.drop(p)
 		}
 	}
@@ -183,12 +183,12 @@ func (s *session) finishRestores() error {
 		case r := <-p.restore.result:
 			p.restore = nil // it gives one result, and close waits for those that are out
 			if r.err != nil {
-				return fmt.Errorf("restore %s-%d: %w", p.topic, p.partition, r.err)
+				return fmt.Errorf("restore %s-%d: %w", p.Topic, p.Partition, r.err)
 			}
 			p.task, p.changelogNext = r.task, r.changelog
 			p.duplicates = r.task.Counts().Duplicate
 			s.metrics.restored.Add(float64(r.records))
-			s.log.Info("task restored", "partition", p.partition, "records", r.records, "took", r.took.Round(time.Millisecond))
+			s.log.Info("task restored", "partition", p.Partition, "records", r.records, "took", r.took.Round(time.Millisecond))
 			s.activate(p)
 		default:
 		}
@@ -200,8 +200,8 @@ func (s *session) drop(p *partition) {
 	if p.restore != nil {
 		p.restore.cancel()
 	}
-	s.tasks.Remove(topology.TopicPartition{Topic: p.topic, Partition: p.partition})
-	delete(s.parts, p.topicPartition)
+	s.tasks.Remove(p.TopicPartition)
+	delete(s.parts, p.TopicPartition)
 }
 
 // activate makes the worker the owner of a partition's task, and reads on.
@@ -211,5 +211,5 @@ func (s *session) activate(p *partition) {
 	if p.source && s.throttle {
 		return
 	}
-	s.cl.ResumeFetchPartitions(map[string][]int32{p.topic: {p.partition}})
+	s.cl.ResumeFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"callstitch/topology"
 )
 
 // balancerName is the protocol that all members of a group must share (K23).
@@ -70,51 +72,41 @@ func (b balancer) Balance(cb *kgo.ConsumerBalancer, counts map[string]int32) kgo
 	for i, m := range members {
 		to, _ := cb.MemberAt(i)
 		for _, tp := range m.planned {
-			plan.AddPartition(to, tp.topic, tp.partition)
+			plan.AddPartition(to, tp.Topic, tp.Partition)
 		}
 	}
 	plan.AdjustCooperative(cb)
 	return plan
 }
 
-// topicPartition names a partition.
-type topicPartition struct {
-	topic     string
-	partition int32
-}
-
-func compareTP(a, b topicPartition) int {
-	return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
-}
-
 // member is a group member while the leader plans.
 type member struct {
-	owned      map[topicPartition]bool
+	owned      map[topology.TopicPartition]bool
 	generation int32 // in which it came to own them; a lower one is out of date
-	planned    []topicPartition
+	planned    []topology.TopicPartition
 }
 
-func ownedBy(meta *kmsg.ConsumerMemberMetadata) map[topicPartition]bool {
-	owned := make(map[topicPartition]bool)
+func ownedBy(meta *kmsg.ConsumerMemberMetadata) map[topology.TopicPartition]bool {
+	owned := make(map[topology.TopicPartition]bool)
 	for _, t := range meta.OwnedPartitions {
 		for _, p := range t.Partitions {
-			owned[topicPartition{t.Topic, p}] = true
+			owned[topology.TopicPartition{Topic: t.Topic, Partition: p}] = true
 		}
 	}
 	return owned
 }
 
 // partitionsOf lists the partitions of the topics of one kind, sorted.
-func partitionsOf(counts map[string]int32, kind func(topic string) bool) []topicPartition {
-	var all []topicPartition
+func partitionsOf(counts map[string]int32, kind func(topic string) bool) []topology.TopicPartition {
+	var all []topology.TopicPartition
 	for topic, n := range counts {
 		for p := range n {
 			if kind(topic) {
-				all = append(all, topicPartition{topic, p})
+				all = append(all, topology.TopicPartition{Topic: topic, Partition: p})
 			}
 		}
 	}
-	slices.SortFunc(all, compareTP)
+	slices.SortFunc(all, topology.TopicPartition.Compare)
 	return all
 }
 
@@ -122,12 +114,12 @@ func partitionsOf(counts map[string]int32, kind func(topic string) bool) []topic
 // keeps what it owns up to that, and the ones with one more are those that own
 // most, then those with the least planned of other kinds. Calling it for one kind
 // after the other keeps the sum even too.
-func spread(members []member, partitions []topicPartition) {
+func spread(members []member, partitions []topology.TopicPartition) {
 	if len(members) == 0 {
 		return
 	}
-	held := make([][]topicPartition, len(members))
-	var free []topicPartition
+	held := make([][]topology.TopicPartition, len(members))
+	var free []topology.TopicPartition
 	for _, tp := range partitions {
 		if i, ok := ownerOf(members, tp); ok {
 			held[i] = append(held[i], tp)
@@ -142,7 +134,7 @@ func spread(members []member, partitions []topicPartition) {
 		free = append(free, held[i][keep:]...)
 		quota[i] -= keep
 	}
-	slices.SortFunc(free, compareTP)
+	slices.SortFunc(free, topology.TopicPartition.Compare)
 	for i := range members {
 		members[i].planned = append(members[i].planned, free[:quota[i]]...)
 		free = free[quota[i]:]
@@ -150,7 +142,7 @@ func spread(members []member, partitions []topicPartition) {
 }
 
 // ownerOf is the member with the newest claim to a partition.
-func ownerOf(members []member, tp topicPartition) (int, bool) {
+func ownerOf(members []member, tp topology.TopicPartition) (int, bool) {
 	owner, ok := 0, false
 	for i, m := range members {
 		if m.owned[tp] && (!ok || m.generation > members[owner].generation) {
@@ -160,7 +152,7 @@ func ownerOf(members []member, tp topicPartition) (int, bool) {
 	return owner, ok
 }
 
-func quotas(members []member, held [][]topicPartition, n int) []int {
+func quotas(members []member, held [][]topology.TopicPartition, n int) []int {
 	order := make([]int, len(members))
 	quota := make([]int, len(members))
 	for i := range members {

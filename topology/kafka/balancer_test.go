@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"callstitch/topology"
 )
 
 const testExchange = "app-exchange-repartition"
@@ -144,14 +146,14 @@ func checkEven(t *rapid.T, g *group, counts map[string]int32, kind func(string) 
 
 func checkComplete(t *rapid.T, g *group, counts map[string]int32) {
 	got := map[string]int32{}
-	seen := map[topicPartition]bool{}
+	seen := map[topology.TopicPartition]bool{}
 	for _, topics := range g.members {
 		for topic, partitions := range topics {
 			for _, p := range partitions {
-				if seen[topicPartition{topic, p}] {
+				if seen[topology.TopicPartition{Topic: topic, Partition: p}] {
 					t.Fatalf("%s-%d has two owners", topic, p)
 				}
-				seen[topicPartition{topic, p}] = true
+				seen[topology.TopicPartition{Topic: topic, Partition: p}] = true
 				got[topic]++
 			}
 		}
@@ -199,14 +201,13 @@ func TestAMoveTakesTwoPhases(t *testing.T) {
 }
 
 func TestANewerClaimWins(t *testing.T) {
-	tp := topicPartition{"call.raw", 0}
+	tp := topology.TopicPartition{Topic: "call.raw", Partition: 0}
 	members := []member{
-		{owned: map[topicPartition]bool{tp: true}, generation: 3},
-		{owned: map[topicPartition]bool{tp: true}, generation: 4},
+		{owned: map[topology.TopicPartition]bool{tp: true}, generation: 3},
+		{owned: map[topology.TopicPartition]bool{tp: true}, generation: 4},
 	}
-	spread(members, []topicPartition{tp})
-	if diff := cmp.Diff([][]topicPartition{nil, {tp}}, [][]topicPartition{members[0].planned, members[1].planned},
-		cmp.AllowUnexported(topicPartition{})); diff != "" {
+	spread(members, []topology.TopicPartition{tp})
+	if diff := cmp.Diff([][]topology.TopicPartition{nil, {tp}}, [][]topology.TopicPartition{members[0].planned, members[1].planned}); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -30,11 +30,11 @@ func (r *reader) Pending() int { return r.pending }
 // reading is a session without a broker, whose tasks only note what they read.
 func reading(pending int, topics ...string) (s *session, read *[]string) {
 	cfg := Config{Config: topology.Config{ApplicationID: "app", ExchangePartitions: 1}}.withDefaults()
-	s = &session{worker: &worker{cfg: &cfg}, parts: make(map[topicPartition]*partition), tasks: topology.NewWorker(&cfg.Config)}
+	s = &session{worker: &worker{cfg: &cfg}, parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&cfg.Config)}
 	read = new([]string)
 	for _, topic := range topics {
-		tp := topicPartition{topic, 0}
-		s.parts[tp] = &partition{topicPartition: tp, active: true}
+		tp := topology.TopicPartition{Topic: topic, Partition: 0}
+		s.parts[tp] = &partition{TopicPartition: tp, active: true}
 		s.tasks.Add(&reader{at: topology.TopicPartition{Topic: topic}, read: read, pending: pending}, 0)
 	}
 	return s, read

@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"callstitch/topology"
 )
 
 // fenceLimit bounds the fencing of one owner: its transaction times out by
@@ -46,10 +48,10 @@ func (s *session) lastOwners(ctx context.Context, cl *kgo.Client, of map[string]
 	if err != nil {
 		return nil, fmt.Errorf("fetch offsets: %w", err)
 	}
-	wanted := make(map[topicPartition]bool)
+	wanted := make(map[topology.TopicPartition]bool)
 	for topic, partitions := range of {
 		for _, p := range partitions {
-			wanted[topicPartition{topic, p}] = true
+			wanted[topology.TopicPartition{Topic: topic, Partition: p}] = true
 		}
 	}
 	owners := make(map[string]bool)

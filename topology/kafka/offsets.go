@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"callstitch/topology"
 )
 
 // prepareOffsets makes sure that every source and exchange partition has a
@@ -141,7 +143,7 @@ type stable struct {
 
 // stableOffsets are the group's committed offsets of some partitions, once no
 // transaction on them is pending. Others' transactions are pending all the time.
-func stableOffsets(ctx context.Context, cl *kgo.Client, group string, of map[topicPartition]stable) (map[topicPartition]stable, error) {
+func stableOffsets(ctx context.Context, cl *kgo.Client, group string, of map[topology.TopicPartition]stable) (map[topology.TopicPartition]stable, error) {
 	const again = 100 * time.Millisecond
 	for {
 		offsets, err := fetchStable(ctx, cl, group, of)
@@ -156,19 +158,19 @@ func stableOffsets(ctx context.Context, cl *kgo.Client, group string, of map[top
 	}
 }
 
-func fetchStable(ctx context.Context, cl *kgo.Client, group string, of map[topicPartition]stable) (map[topicPartition]stable, error) {
+func fetchStable(ctx context.Context, cl *kgo.Client, group string, of map[topology.TopicPartition]stable) (map[topology.TopicPartition]stable, error) {
 	const onlyStable = true
 	resp, err := fetchOffsets(ctx, cl, group, onlyStable)
 	if err != nil {
 		return nil, fmt.Errorf("fetch stable offsets: %w", err)
 	}
-	offsets := make(map[topicPartition]stable)
+	offsets := make(map[topology.TopicPartition]stable)
 	for tp, p := range partitionsIn(resp) {
 		if _, ok := of[tp]; !ok {
 			continue
 		}
 		if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-			return nil, fmt.Errorf("fetch the stable offset of %s-%d: %w", tp.topic, tp.partition, err)
+			return nil, fmt.Errorf("fetch the stable offset of %s-%d: %w", tp.Topic, tp.Partition, err)
 		}
 		offsets[tp] = stable{p.Offset, text(p.Metadata)}
 	}
@@ -188,12 +190,12 @@ func fetchOffsets(ctx context.Context, cl *kgo.Client, group string, onlyStable 
 }
 
 // partitionsIn goes through an answer to a fetch of offsets.
-func partitionsIn(resp *kmsg.OffsetFetchResponse) iter.Seq2[topicPartition, kmsg.OffsetFetchResponseGroupTopicPartition] {
-	return func(yield func(topicPartition, kmsg.OffsetFetchResponseGroupTopicPartition) bool) {
+func partitionsIn(resp *kmsg.OffsetFetchResponse) iter.Seq2[topology.TopicPartition, kmsg.OffsetFetchResponseGroupTopicPartition] {
+	return func(yield func(topology.TopicPartition, kmsg.OffsetFetchResponseGroupTopicPartition) bool) {
 		for _, g := range resp.Groups {
 			for _, t := range g.Topics {
 				for _, p := range t.Partitions {
-					if !yield(topicPartition{t.Topic, p.Partition}, p) {
+					if !yield(topology.TopicPartition{Topic: t.Topic, Partition: p.Partition}, p) {
 						return
 					}
 				}
@@ -205,32 +207,32 @@ func partitionsIn(resp *kmsg.OffsetFetchResponse) iter.Seq2[topicPartition, kmsg
 // listOffsets asks for one kind of offset of some partitions: kadm asks for
 // whole topics, which is more than a worker owns. Partitions that failed are
 // absent: their leader is moving, and the next time will tell.
-func listOffsets(ctx context.Context, cl *kgo.Client, of []topicPartition, timestamp int64) (map[topicPartition]kmsg.ListOffsetsResponseTopicPartition, error) {
+func listOffsets(ctx context.Context, cl *kgo.Client, of []topology.TopicPartition, timestamp int64) (map[topology.TopicPartition]kmsg.ListOffsetsResponseTopicPartition, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID = -1
 	byTopic := make(map[string]int)
 	for _, tp := range of {
-		i, ok := byTopic[tp.topic]
+		i, ok := byTopic[tp.Topic]
 		if !ok {
 			t := kmsg.NewListOffsetsRequestTopic()
-			t.Topic = tp.topic
+			t.Topic = tp.Topic
 			i = len(req.Topics)
-			byTopic[tp.topic] = i
+			byTopic[tp.Topic] = i
 			req.Topics = append(req.Topics, t)
 		}
 		p := kmsg.NewListOffsetsRequestTopicPartition()
-		p.Partition, p.Timestamp = tp.partition, timestamp
+		p.Partition, p.Timestamp = tp.Partition, timestamp
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[topicPartition]kmsg.ListOffsetsResponseTopicPartition, len(of))
+	found := make(map[topology.TopicPartition]kmsg.ListOffsetsResponseTopicPartition, len(of))
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if p.ErrorCode == 0 {
-				found[topicPartition{t.Topic, p.Partition}] = p
+				found[topology.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // partition is a partition that this session was assigned, with its task.
 type partition struct {
-	topicPartition
+	topology.TopicPartition
 	generation int32 // of the group, when it was assigned
 	source     bool  // of a raw topic, else of the exchange
 	epoch      int32

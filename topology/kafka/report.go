@@ -28,7 +28,7 @@ func (s *session) joined() bool {
 
 func (s *session) task(p *partition) Task {
 	t := Task{
-		Worker: s.id, Topic: p.topic, Partition: p.partition,
+		Worker: s.id, Topic: p.Topic, Partition: p.Partition,
 		Position: p.stable.offset, End: p.end, Newest: p.newest, Restoring: !p.active,
 		Throttled: p.source && s.throttle,
 	}

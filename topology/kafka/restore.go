@@ -97,7 +97,7 @@ func (r *restore) attempt(ctx context.Context) restored {
 	if err != nil {
 		return restored{err: err}
 	}
-	task := topology.NewStitchTask(&r.cfg.Config, r.of.partition, r.raw)
+	task := topology.NewStitchTask(&r.cfg.Config, r.of.Partition, r.raw)
 	records := int64(0)
 	if start < end {
 		if records, err = r.consume(ctx, task, start, end); err != nil {
@@ -106,7 +106,7 @@ func (r *restore) attempt(ctx context.Context) restored {
 	}
 	if records > 0 && r.of.last.owner == "" {
 		return restored{err: fmt.Errorf("%w: %s-%d holds state, but the offset of %s-%d was not committed with it: reset the application",
-			ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.partition, r.of.topic, r.of.partition)}
+			ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.Partition, r.of.Topic, r.of.Partition)}
 	}
 	ends, err := r.exchangeEnds(ctx, cl)
 	if err != nil {
@@ -129,17 +129,17 @@ func (r *restore) client(opts ...kgo.Opt) (*kgo.Client, error) {
 // target is the span of the changelog to read: to the high watermark, not to
 // the last stable offset, behind which committed state may still hide (K7).
 func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64, err error) {
-	tp := topicPartition{r.cfg.ChangelogTopic(), r.of.partition}
+	tp := topology.TopicPartition{Topic: r.cfg.ChangelogTopic(), Partition: r.of.Partition}
 	for _, ask := range []struct {
 		timestamp int64
 		into      *int64
 	}{{startOffset, &start}, {endOffset, &end}} {
-		found, err := listOffsets(ctx, cl, []topicPartition{tp}, ask.timestamp)
+		found, err := listOffsets(ctx, cl, []topology.TopicPartition{tp}, ask.timestamp)
 		if err == nil && len(found) == 0 {
 			err = kerr.LeaderNotAvailable
 		}
 		if err != nil {
-			return 0, 0, fmt.Errorf("list offsets of %s-%d: %w", tp.topic, tp.partition, err)
+			return 0, 0, fmt.Errorf("list offsets of %s-%d: %w", tp.Topic, tp.Partition, err)
 		}
 		*ask.into = found[tp].Offset
 	}
@@ -155,13 +155,13 @@ func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64,
 // committed to it (K9, K10).
 func (r *restore) truncated(end int64) error {
 	return fmt.Errorf("%w: %s-%d ends at %d, but state up to %d was committed to it: records were lost; reset the application, or restore the topic",
-		ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.partition, end, r.of.last.changelog)
+		ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.Partition, end, r.of.last.changelog)
 }
 
 // consume loads [start, end). Control records and those of aborted transactions
 // move the position too: without them the end might never be reached (K8).
 func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start, end int64) (records int64, err error) {
-	topic, p := r.cfg.ChangelogTopic(), r.of.partition
+	topic, p := r.cfg.ChangelogTopic(), r.of.Partition
 	cl, err := r.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(start)}}))
 	if err != nil {
 		return 0, err
@@ -196,8 +196,8 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 // standstill tells apart why a restore does not move: a truncated changelog ends
 // the run, an open transaction is reported by the id of its producer.
 func (r *restore) standstill(ctx context.Context, cl *kgo.Client, end int64) error {
-	tp := topicPartition{r.cfg.ChangelogTopic(), r.of.partition}
-	found, err := listOffsets(ctx, cl, []topicPartition{tp}, endOffset)
+	tp := topology.TopicPartition{Topic: r.cfg.ChangelogTopic(), Partition: r.of.Partition}
+	found, err := listOffsets(ctx, cl, []topology.TopicPartition{tp}, endOffset)
 	if err != nil || len(found) == 0 {
 		r.log.Warn("restore stands still, the broker does not answer", "error", err)
 		return nil
@@ -212,7 +212,7 @@ func (r *restore) standstill(ctx context.Context, cl *kgo.Client, end int64) err
 
 func (r *restore) openTransactions(ctx context.Context, cl *kgo.Client) (ids []string) {
 	var set kadm.TopicsSet
-	set.Add(r.cfg.ChangelogTopic(), r.of.partition)
+	set.Add(r.cfg.ChangelogTopic(), r.of.Partition)
 	described, err := kadm.NewClient(cl).DescribeProducers(ctx, set)
 	if err != nil {
 		return nil
@@ -229,9 +229,9 @@ func (r *restore) openTransactions(ctx context.Context, cl *kgo.Client) (ids []s
 // owner sent lies below them, committed or not.
 func (r *restore) exchangeEnds(ctx context.Context, cl *kgo.Client) ([]int64, error) {
 	topic := r.cfg.ExchangeTopic()
-	all := make([]topicPartition, r.cfg.ExchangePartitions)
+	all := make([]topology.TopicPartition, r.cfg.ExchangePartitions)
 	for p := range all {
-		all[p] = topicPartition{topic, int32(p)}
+		all[p] = topology.TopicPartition{Topic: topic, Partition: int32(p)}
 	}
 	found, err := listOffsets(ctx, cl, all, endOffset)
 	if err == nil && len(found) < len(all) {

@@ -23,9 +23,9 @@ type session struct {
 	member *kgo.GroupTransactSession
 	cl     *kgo.Client // of the member
 
-	mailbox *mailbox                    // shared with callbacks
-	fetched map[topicPartition]assigned // of the group's goroutine only
-	parts   map[topicPartition]*partition
+	mailbox *mailbox                             // shared with callbacks
+	fetched map[topology.TopicPartition]assigned // of the group's goroutine only
+	parts   map[topology.TopicPartition]*partition
 	tasks   *topology.Worker // of the partitions that are active
 
 	aborts   int // in a row
@@ -42,7 +42,7 @@ type session struct {
 // newSession makes the client. It joins the group at once, and its calls come
 // from other goroutines.
 func newSession(hard context.Context, w *worker) (*session, error) {
-	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config)}
+	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config)}
 	ready := make(chan struct{}) // the callbacks use s.cl
 	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.topics.batchBytes),
 		kgo.WithContext(hard),

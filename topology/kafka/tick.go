@@ -24,7 +24,7 @@ func (s *session) seen() topology.Seen {
 		s.lag = o.exchangeLag
 	}
 	return func(tp topology.TopicPartition) (idle bool, heard call.Arrival) {
-		p := s.parts[topicPartition{tp.Topic, tp.Partition}]
+		p := s.parts[tp]
 		position, _ := s.tasks.Position(tp)
 		p.end = max(o.end(p), position)
 		return o.idle(p, position, s.throttle), o.heardAt()
@@ -40,7 +40,7 @@ type observation struct {
 	// were asked for; call.Unheard if it held no record. The broker gave it, to
 	// whoever's record: franz-go does not report those of the records produced.
 	heard call.Arrival
-	ends  map[topicPartition]int64
+	ends  map[topology.TopicPartition]int64
 	// exchangeLag is the largest lag of any exchange partition, whoever owns it.
 	exchangeLag int64
 }
@@ -52,7 +52,7 @@ func (o *observation) idle(p *partition, position int64, paused bool) bool {
 	if o == nil || paused {
 		return false
 	}
-	end, ok := o.ends[p.topicPartition]
+	end, ok := o.ends[p.TopicPartition]
 	return ok && position >= end
 }
 
@@ -60,7 +60,7 @@ func (o *observation) end(p *partition) int64 {
 	if o == nil {
 		return p.end
 	}
-	return o.ends[p.topicPartition]
+	return o.ends[p.TopicPartition]
 }
 
 func (o *observation) heardAt() call.Arrival {
@@ -79,15 +79,15 @@ func (s *session) observe(ctx context.Context) {
 	if !s.watching.CompareAndSwap(false, true) {
 		return
 	}
-	var owned []topicPartition
+	var owned []topology.TopicPartition
 	for tp, p := range s.parts {
 		if p.source && p.active {
 			owned = append(owned, tp)
 		}
 	}
-	exchange := make([]topicPartition, s.cfg.ExchangePartitions)
+	exchange := make([]topology.TopicPartition, s.cfg.ExchangePartitions)
 	for p := range exchange {
-		exchange[p] = topicPartition{s.cfg.ExchangeTopic(), int32(p)}
+		exchange[p] = topology.TopicPartition{Topic: s.cfg.ExchangeTopic(), Partition: int32(p)}
 	}
 	s.asked++
 	clock := exchange[s.asked%len(exchange)]
@@ -102,9 +102,9 @@ func (s *session) observe(ctx context.Context) {
 	}()
 }
 
-func ask(ctx context.Context, cl *kgo.Client, group string, clock topicPartition, owned, exchange []topicPartition) (*observation, error) {
-	o := &observation{heard: call.Unheard, ends: make(map[topicPartition]int64)}
-	newest, err := listOffsets(ctx, cl, []topicPartition{clock}, maxTimestamp)
+func ask(ctx context.Context, cl *kgo.Client, group string, clock topology.TopicPartition, owned, exchange []topology.TopicPartition) (*observation, error) {
+	o := &observation{heard: call.Unheard, ends: make(map[topology.TopicPartition]int64)}
+	newest, err := listOffsets(ctx, cl, []topology.TopicPartition{clock}, maxTimestamp)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func ask(ctx context.Context, cl *kgo.Client, group string, clock topicPartition
 	if err != nil {
 		return nil, err
 	}
-	read := make(map[topicPartition]int64)
+	read := make(map[topology.TopicPartition]int64)
 	for tp, p := range partitionsIn(resp) {
 		read[tp] = max(p.Offset, 0)
 	}
@@ -157,7 +157,7 @@ func (s *session) sourcePartitions() map[string][]int32 {
 	m := make(map[string][]int32)
 	for tp, p := range s.parts {
 		if p.source && p.active {
-			m[tp.topic] = append(m[tp.topic], tp.partition)
+			m[tp.Topic] = append(m[tp.Topic], tp.Partition)
 		}
 	}
 	return m
@@ -183,7 +183,7 @@ func (s *session) purge(ctx context.Context) {
 	offsets := make(kadm.Offsets)
 	for _, p := range s.parts {
 		if !p.source && p.active && p.stable.offset > 0 {
-			offsets.AddOffset(p.topic, p.partition, p.stable.offset, -1)
+			offsets.AddOffset(p.Topic, p.Partition, p.stable.offset, -1)
 		}
 	}
 	go func() {

@@ -1,11 +1,15 @@
 package kafka
 
-import "testing"
+import (
+	"testing"
+
+	"callstitch/topology"
+)
 
 func TestIdle(t *testing.T) {
-	p := &partition{topicPartition: topicPartition{"call.raw", 3}}
+	p := &partition{TopicPartition: topology.TopicPartition{Topic: "call.raw", Partition: 3}}
 	at := func(end int64) *observation {
-		return &observation{heard: 99, ends: map[topicPartition]int64{p.topicPartition: end}}
+		return &observation{heard: 99, ends: map[topology.TopicPartition]int64{p.TopicPartition: end}}
 	}
 	for name, c := range map[string]struct {
 		seen   *observation

@@ -131,8 +131,8 @@ func (s *session) process(tx *transaction, fetches kgo.Fetches) error {
 }
 
 func (s *session) processPartition(tx *transaction, f kgo.FetchTopicPartition) error {
-	p := s.parts[topicPartition{f.Topic, f.Partition}]
 	tp := topology.TopicPartition{Topic: f.Topic, Partition: f.Partition}
+	p := s.parts[tp]
 	if position, ok := s.tasks.Position(tp); !ok || f.Records[0].Offset < position {
 		return fmt.Errorf("fetched %s at %d, for which there is no task here", tp, f.Records[0].Offset)
 	}
@@ -252,7 +252,7 @@ func (s *session) abort(ctx context.Context) error {
 func (s *session) noteChangelog(tx *transaction) {
 	for p, rec := range tx.changelog {
 		if rec != nil {
-			s.parts[topicPartition{s.cfg.ExchangeTopic(), int32(p)}].changelogNext = rec.Offset + 1
+			s.parts[topology.TopicPartition{Topic: s.cfg.ExchangeTopic(), Partition: int32(p)}].changelogNext = rec.Offset + 1
 		}
 	}
 }
@@ -267,14 +267,14 @@ func (s *session) offsets(req *kmsg.TxnOffsetCommitRequest) error {
 	}
 	req.Topics = req.Topics[:0]
 	for p, at := range s.touched() {
-		i := slices.IndexFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return t.Topic == p.topic })
+		i := slices.IndexFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return t.Topic == p.Topic })
 		if i < 0 {
 			t := kmsg.NewTxnOffsetCommitRequestTopic()
-			t.Topic, t.TopicID = p.topic, ids[p.topic]
+			t.Topic, t.TopicID = p.Topic, ids[p.Topic]
 			i, req.Topics = len(req.Topics), append(req.Topics, t)
 		}
 		rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = p.partition, at.offset, p.epoch, &at.metadata
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = p.Partition, at.offset, p.epoch, &at.metadata
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rp)
 	}
 	return nil
@@ -285,7 +285,7 @@ func (s *session) offsets(req *kmsg.TxnOffsetCommitRequest) error {
 func (s *session) touched() iter.Seq2[*partition, stable] {
 	return func(yield func(*partition, stable) bool) {
 		for _, o := range s.tasks.Offsets() {
-			p := s.parts[topicPartition{o.Topic, o.Partition}]
+			p := s.parts[o.TopicPartition]
 			if !yield(p, stable{o.Next, p.metadata(s.id, o.Metadata).String()}) {
 				return
 			}
@@ -298,10 +298,10 @@ func (s *session) touched() iter.Seq2[*partition, stable] {
 // error, so the stable offsets decide: unmoved means aborted (K3, K22).
 func (s *session) verify(ctx context.Context) (outcome, error) {
 	owned := s.cl.CommittedOffsets()
-	expected := make(map[topicPartition]stable)
+	expected := make(map[topology.TopicPartition]stable)
 	for p := range s.touched() {
-		if _, ok := owned[p.topic][p.partition]; ok { // else its next owner may have moved it
-			expected[p.topicPartition] = p.stable
+		if _, ok := owned[p.Topic][p.Partition]; ok { // else its next owner may have moved it
+			expected[p.TopicPartition] = p.stable
 		}
 	}
 	now, err := stableOffsets(ctx, s.cl, s.cfg.ApplicationID, expected)
@@ -311,7 +311,7 @@ func (s *session) verify(ctx context.Context) (outcome, error) {
 	for tp, want := range expected {
 		if now[tp] != want {
 			return unknown, fmt.Errorf("resolve the outcome of a transaction: %s-%d stands at %d, where %d was expected",
-				tp.topic, tp.partition, now[tp].offset, want.offset)
+				tp.Topic, tp.Partition, now[tp].offset, want.offset)
 		}
 	}
 	return aborted, nil

@@ -308,9 +308,9 @@ func TestTruncatedChangelog(t *testing.T) {
 			ends[rec.Partition] = max(ends[rec.Partition], rec.Offset+1)
 		}
 		for tp, m := range committedMetadata(t, cfg) {
-			if tp.topic == cfg.ExchangeTopic() && m.changelog != ends[tp.partition] {
+			if tp.Topic == cfg.ExchangeTopic() && m.changelog != ends[tp.Partition] {
 				t.Errorf("the metadata of %s-%d says that its changelog ends at %d, and it ends at %d",
-					tp.topic, tp.partition, m.changelog, ends[tp.partition])
+					tp.Topic, tp.Partition, m.changelog, ends[tp.Partition])
 			}
 		}
 		cl := client(t, cfg)
@@ -355,8 +355,8 @@ func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
 			}
 		}
 
-		of := assigned{topicPartition: topicPartition{cfg.ExchangeTopic(), 1}}
-		of.last = committedMetadata(t, cfg)[of.topicPartition]
+		of := assigned{TopicPartition: topology.TopicPartition{Topic: cfg.ExchangeTopic(), Partition: 1}}
+		of.last = committedMetadata(t, cfg)[of.TopicPartition]
 		raw := map[string]int32{topologytest.Topic: 4}
 		res := (&restore{cfg: &cfg, raw: raw, of: of, log: cfg.Log}).attempt(t.Context())
 		if res.err != nil {
@@ -379,7 +379,7 @@ func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
 				k.Clocks = append(k.Clocks, c)
 			}
 			var fx topology.Effects
-			tick := topology.Record{Offset: task.Position(), Value: k.Envelopes(&cfg.Config)[of.partition].Value}
+			tick := topology.Record{Offset: task.Position(), Value: k.Envelopes(&cfg.Config)[of.Partition].Value}
 			if err := task.Process(tick, &fx); err != nil {
 				t.Fatal(err)
 			}
@@ -401,9 +401,9 @@ func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
 // TestMetadataOfANewerProgram begins where a program of another version has
 // committed.
 func TestMetadataOfANewerProgram(t *testing.T) {
-	for name, tp := range map[string]topicPartition{
-		"source":   {topologytest.Topic, 3},
-		"exchange": {testApp + "-exchange-repartition", 1},
+	for name, tp := range map[string]topology.TopicPartition{
+		"source":   {Topic: topologytest.Topic, Partition: 3},
+		"exchange": {Topic: testApp + "-exchange-repartition", Partition: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
@@ -415,13 +415,13 @@ func TestMetadataOfANewerProgram(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				o, _ := all.Lookup(tp.topic, tp.partition)
+				o, _ := all.Lookup(tp.Topic, tp.Partition)
 				newer := kadm.Offsets{}
-				newer.Add(kadm.Offset{Topic: tp.topic, Partition: tp.partition, At: o.At, LeaderEpoch: -1, Metadata: "2 x 0 "})
+				newer.Add(kadm.Offset{Topic: tp.Topic, Partition: tp.Partition, At: o.At, LeaderEpoch: -1, Metadata: "2 x 0 "})
 				if err := adm.CommitAllOffsets(t.Context(), testApp, newer); err != nil {
 					t.Fatal(err)
 				}
-				endsWith(t, cfg, ErrNewerState, fmt.Sprintf("%s-%d: ", tp.topic, tp.partition), `of form "2"`)
+				endsWith(t, cfg, ErrNewerState, fmt.Sprintf("%s-%d: ", tp.Topic, tp.Partition), `of form "2"`)
 			})
 		})
 	}
@@ -511,13 +511,13 @@ func memberWith(t *testing.T, cfg Config, committed metadata) (*session, *partit
 	}
 	s := &session{
 		worker: &worker{cfg: &cfg, id: committed.owner}, member: member, cl: member.Client(),
-		tasks: topology.NewWorker(&cfg.Config), parts: map[topicPartition]*partition{},
+		tasks: topology.NewWorker(&cfg.Config), parts: map[topology.TopicPartition]*partition{},
 	}
 	p := &partition{
-		topicPartition: topicPartition{topologytest.Topic, 0}, epoch: -1, stable: stable{0, committed.String()},
+		TopicPartition: topology.TopicPartition{Topic: topologytest.Topic, Partition: 0}, epoch: -1, stable: stable{0, committed.String()},
 		task: wordless{topology.NewStitchTask(&cfg.Config, 0, nil)},
 	}
-	s.parts[p.topicPartition] = p
+	s.parts[p.TopicPartition] = p
 	s.activate(p)
 	return s, p
 }
@@ -652,15 +652,15 @@ func TestPurge(t *testing.T) {
 // TestSourcesWaitForTheExchange holds the exchange back until its lag is large:
 // the sources pause, and go on when it was worked off.
 func TestSourcesWaitForTheExchange(t *testing.T) {
-	s := &session{worker: &worker{cfg: &Config{}}, parts: map[topicPartition]*partition{}}
+	s := &session{worker: &worker{cfg: &Config{}}, parts: map[topology.TopicPartition]*partition{}}
 	cl, err := kgo.NewClient()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
 	s.cl = cl
-	tp := topicPartition{"call.raw", 1}
-	s.parts[tp] = &partition{topicPartition: tp, source: true, active: true}
+	tp := topology.TopicPartition{Topic: "call.raw", Partition: 1}
+	s.parts[tp] = &partition{TopicPartition: tp, source: true, active: true}
 	paused := func() bool { return len(cl.PauseFetchPartitions(nil)["call.raw"]) == 1 }
 	for _, step := range []struct {
 		lag  int64
@@ -683,13 +683,13 @@ func TestTickCommitsEveryOffset(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		for tp, m := range committedMetadata(t, cfg) {
 			if m.owner != "app-one-0" {
-				t.Errorf("%s-%d was last committed by %q", tp.topic, tp.partition, m.owner)
+				t.Errorf("%s-%d was last committed by %q", tp.Topic, tp.Partition, m.owner)
 			}
 		}
 	})
 }
 
-func committedMetadata(t *testing.T, cfg Config) map[topicPartition]metadata {
+func committedMetadata(t *testing.T, cfg Config) map[topology.TopicPartition]metadata {
 	t.Helper()
 	cl := client(t, cfg)
 	defer cl.Close()
@@ -697,13 +697,13 @@ func committedMetadata(t *testing.T, cfg Config) map[topicPartition]metadata {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[topicPartition]metadata{}
+	all := map[topology.TopicPartition]metadata{}
 	offsets.Each(func(o kadm.OffsetResponse) {
 		m, err := parseMetadata(o.Metadata)
 		if err != nil {
 			t.Error(err)
 		}
-		all[topicPartition{o.Topic, o.Partition}] = m
+		all[topology.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = m
 	})
 	if want := int(cfg.ExchangePartitions) + 4; len(all) != want {
 		t.Errorf("%d partitions have offsets, want %d", len(all), want)
