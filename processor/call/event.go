@@ -131,4 +131,4 @@ type EventRecord struct {
 
 // DecoderVersion is raised when a decoder's output changes for an input that
 // it already took.
-const DecoderVersion = "1"
+const DecoderVersion = "2"

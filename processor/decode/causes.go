@@ -11,7 +11,8 @@ import (
 type Scheme string
 
 // The schemes that providers share; a provider's own is in its file. What
-// FreeSWITCH numbers beyond 127 is its own and no Q.850.
+// FreeSWITCH numbers beyond 127 is its own and no Q.850; since June 2022 it has
+// other numbers than before.
 const (
 	Q850Scheme       Scheme = "q850"
 	FreeSwitchScheme Scheme = "freeswitch"
@@ -112,7 +113,9 @@ var q850Causes = []CauseRow{
 }
 
 // freeSwitchCauses are the codes of FreeSWITCH that are no Q.850.
-var freeSwitchCauses = []CauseRow{
+var freeSwitchCauses = slices.Concat(freeSwitchNumbers, beforeRenumbering(freeSwitchNumbers))
+
+var freeSwitchNumbers = []CauseRow{
 	freeSwitchRow(0, "NONE", call.CauseUnknown, 0, call.NoHangupParty),
 	freeSwitchRow(142, "SUCCESS", call.CauseNormal, 0, call.NoHangupParty),
 	freeSwitchRow(487, "ORIGINATOR_CANCEL", call.CauseCanceled, 487, call.HangupByCaller),
@@ -207,6 +210,25 @@ func freeSwitchRow(code int32, name string, c call.HangupCause, sip int32, by ca
 	}
 }
 
+// renumbered is how much FreeSWITCH added in June 2022 to the numbers of its own
+// causes from 500 on, which had been those of SIP statuses. Systems of both ages are
+// about, and no number of one is one of the other.
+const (
+	renumbered     = 200
+	freeSwitchOnce = "FreeSWITCH switch_types.h before pull request 1681"
+)
+
+// beforeRenumbering are the rows that have another number since.
+func beforeRenumbering(rows []CauseRow) (old []CauseRow) {
+	for _, r := range rows {
+		if n, _ := strconv.Atoi(r.Code); n >= 500+renumbered {
+			r.Code, r.Source = strconv.Itoa(n-renumbered), freeSwitchOnce
+			old = append(old, r)
+		}
+	}
+	return old
+}
+
 func sipRow(code int32, name string, c call.HangupCause, q850 int32, source string) CauseRow {
 	return CauseRow{
 		Scheme: SIPScheme, Code: strconv.Itoa(int(code)), Name: name, Cause: c, Unanswered: c.Unanswered(),
@@ -273,8 +295,19 @@ func endsWith(e *call.Ending, scheme map[string]CauseRow, code string) {
 	}
 }
 
-// endsWithNumber fills in a hangup cause number of FreeSWITCH: up to 127 they
-// are Q.850, beyond that its own.
+// endsWithFreeSwitch fills in a hangup cause of FreeSWITCH, of which the number,
+// the name or both were sent. The number decides, where it tells something: up to
+// 127 they are Q.850, beyond that FreeSWITCH's own.
+func endsWithFreeSwitch(e *call.Ending, number value, name string) {
+	e.ProviderCause = name
+	if n, ok := number.integer(); ok {
+		endsWithNumber(e, n)
+	}
+	if row, ok := causeByName[name]; ok && (e.HangupCause == call.NoCause || e.HangupCause == call.CauseUnknown) {
+		ends(e, row)
+	}
+}
+
 func endsWithNumber(e *call.Ending, n int64) {
 	code := strconv.FormatInt(n, 10)
 	if n >= 1 && n <= 127 {

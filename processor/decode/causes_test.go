@@ -1,8 +1,11 @@
 package decode
 
 import (
+	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
 )
@@ -119,6 +122,61 @@ func TestReportedCodesStay(t *testing.T) {
 		tt.end(&e)
 		if e.Q850 != tt.q850 || e.SIPStatus != tt.sip || e.HangupCause != tt.cause {
 			t.Errorf("%s: Q.850 %v, SIP %v, %s", tt.name, e.Q850, e.SIPStatus, e.HangupCause)
+		}
+	}
+}
+
+// TestNumberAndWordAreOne: FreeSWITCH's cause says the same by its number, since
+// 2022 or before, by its name, and by both.
+func TestNumberAndWordAreOne(t *testing.T) {
+	for _, row := range slices.Concat(q850Causes, freeSwitchCauses) {
+		numbered := opentactEnd(t, `"q850_cause":`+row.Code)
+		for form, members := range map[string]string{
+			"number as text": `"q850_cause":"` + row.Code + `"`,
+			"name":           `"q850_cause_string":"` + row.Name + `"`,
+			"name alone":     `"q850_cause":null,"q850_cause_string":"` + row.Name + `"`,
+			"both":           `"q850_cause":` + row.Code + `,"q850_cause_string":"` + row.Name + `"`,
+		} {
+			if diff := cmp.Diff(unworded(numbered), unworded(opentactEnd(t, members))); diff != "" {
+				t.Errorf("%s %s: %s is not what the number says (-number +%s):\n%s", row.Code, row.Name, form, form, diff)
+			}
+		}
+		if n, _ := strconv.Atoi(row.Code); n > 127 && numbered.Q850.Known() {
+			t.Errorf("%s is no Q.850 cause, and became %d", row.Code, numbered.Q850.N)
+		}
+	}
+}
+
+func opentactEnd(t *testing.T, members string) call.Ending {
+	t.Helper()
+	e := event(t, []byte(`{"type":"call_state","uuid":"e-1","created_on":"2026-03-10T10:00:42.000Z","payload":{"state":"hangup"},
+		"call":{"uuid":"leg-1","hangup_on":"2026-03-10T10:00:42.000Z",`+members+`}}`))
+	return e.Ending
+}
+
+// unworded is an ending without what shows in which form it was sent.
+func unworded(e call.Ending) call.Ending {
+	e.ProviderCause, e.ProviderCauseCode, e.Q850.Src = "", "", call.NoCode
+	return e
+}
+
+// TestWordOfUnknownNumber: a name that is known tells more than a number that is not.
+func TestWordOfUnknownNumber(t *testing.T) {
+	for _, members := range []string{
+		`"q850_cause":999,"q850_cause_string":"LOSE_RACE"`, `"q850_cause":0,"q850_cause_string":"LOSE_RACE"`, `"q850_cause":"","q850_cause_string":"LOSE_RACE"`,
+	} {
+		if e := opentactEnd(t, members); e.HangupCause != call.CauseCanceled || e.HangupParty != call.HangupByPlatform {
+			t.Errorf("%s: %s by %s", members, e.HangupCause, e.HangupParty)
+		}
+	}
+}
+
+// TestFreeSwitchWordsAtStringee: they mean what they mean at Opentact.
+func TestFreeSwitchWordsAtStringee(t *testing.T) {
+	for _, row := range slices.Concat(q850Causes, freeSwitchCauses) {
+		e := event(t, []byte(`{"call_status":"ended","call_id":"call-1","timestamp_ms":1773136842000,"duration":9,"answerDuration":0,"endCallCause":"`+row.Name+`"}`))
+		if diff := cmp.Diff(unworded(opentactEnd(t, `"q850_cause_string":"`+row.Name+`"`)), unworded(e.Ending)); diff != "" {
+			t.Errorf("%s (-opentact +stringee):\n%s", row.Name, diff)
 		}
 	}
 }

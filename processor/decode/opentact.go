@@ -244,12 +244,7 @@ func (d *draft) opentactEnd(m opentactMessage) {
 
 // opentactCause reads why a call ended, from the call or from a copy of it.
 func (d *draft) opentactCause(leg value) (e call.Ending) {
-	e.ProviderCause = d.text(leg.get("q850_cause_string"))
-	if n, ok := leg.get("q850_cause").integer(); ok {
-		endsWithNumber(&e, n)
-	} else if row, ok := causeByName[e.ProviderCause]; ok {
-		ends(&e, row)
-	}
+	endsWithFreeSwitch(&e, leg.get("q850_cause"), d.text(leg.get("q850_cause_string")))
 	return e
 }
 

@@ -144,9 +144,14 @@ func (d *draft) stringeeEnd(root value) {
 	}
 }
 
-// stringeeCause reads a keyword, or a SIP status with its reason phrase.
+// stringeeCause reads a keyword, a SIP status with its reason phrase, or a cause of
+// FreeSWITCH, which comes through from behind Stringee.
 func (d *draft) stringeeCause() {
 	e := d.event
+	if row, ok := causeByName[e.ProviderCause]; ok {
+		ends(&e.Ending, row)
+		return
+	}
 	code, _, _ := strings.Cut(e.ProviderCause, " ")
 	switch {
 	case e.ProviderCause == "":

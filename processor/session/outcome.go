@@ -185,7 +185,7 @@ func severity(d call.Disposition) int {
 // elsewhere reports whether the dial stopped because another one was answered.
 func (m *peer) elsewhere() bool {
 	why := m.Ending()
-	return why.Q850.N == q850NonSelectedUser || m.dialect.words[why.ProviderCause] == tookElsewhere
+	return why.Q850.N == q850NonSelectedUser || m.dialect.says(why) == tookElsewhere
 }
 
 // q850NonSelectedUser is the cause of a dial that stopped because another

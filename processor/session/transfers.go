@@ -286,12 +286,12 @@ func (c *course) fromCauses(found []transfer) []transfer {
 	for i := range shown {
 		m := &shown[i]
 		why := m.Ending()
-		if why.HangupCause != call.CauseTransferred || m.dialect.words[why.ProviderCause] == bowedOut {
+		if why.HangupCause != call.CauseTransferred || m.dialect.says(why) == bowedOut {
 			continue
 		}
 		t := transfer{
 			at: m.end.At, from: i, to: c.successor(i), consult: -1,
-			typ: m.passing(why.ProviderCause), result: call.ResultCompleted, transferor: m.farEnd(),
+			typ: m.passing(why), result: call.ResultCompleted, transferor: m.farEnd(),
 		}
 		if t.to >= 0 {
 			if isTarget(found, t.to) {
@@ -411,7 +411,7 @@ func (c *course) confirm(found []transfer, i int, at call.Instant, result call.T
 	}
 	return append(found, transfer{
 		at: at.At, from: i, to: c.successor(i), consult: -1,
-		typ: c.parts[i].passing(""), result: result,
+		typ: c.parts[i].passing(call.Ending{}), result: result,
 	})
 }
 
@@ -457,12 +457,12 @@ func (c *course) arrived(j int) call.TransferResult {
 	}
 }
 
-// passing is the kind of transfer that a leg's events name, or else its cause.
-func (m *peer) passing(cause string) call.TransferType {
+// passing is the kind of transfer that a leg's events name, or else the reason of its end.
+func (m *peer) passing(why call.Ending) call.TransferType {
 	if m.TransferType.Known() {
 		return m.TransferType.Value
 	}
-	switch m.dialect.words[cause] {
+	switch m.dialect.says(why) {
 	case passedBlind:
 		return call.TransferBlind
 	case passedAsked:
