@@ -151,8 +151,13 @@ func (v value) kind() jsontext.Kind {
 	return v.node().kind
 }
 
-// given reports whether there is a value other than null.
-func (v value) given() bool { return v.kind() != 0 && v.kind() != jsontext.KindNull }
+// given reports whether there is a value, other than null and the empty string:
+// relays that turn a query or a form into JSON write "" for what the provider left
+// out.
+func (v value) given() bool { return v.kind() != 0 && v.kind() != jsontext.KindNull && !v.isEmpty() }
+
+// isEmpty reports whether v is the empty string.
+func (v value) isEmpty() bool { return v.isString() && v.node().to-v.node().from == int32(len(`""`)) }
 
 func (v value) isObject() bool { return v.kind() == jsontext.KindBeginObject }
 func (v value) isString() bool { return v.kind() == jsontext.KindString }
@@ -208,11 +213,11 @@ func (v value) raw() []byte {
 }
 
 // members hashes the names and values in v, whatever their order and the space
-// between them.
+// between them, and without those that are empty.
 func (v value) members() (sum uint64) {
 	for i := v.at; i < v.node().next; i++ {
 		n := &v.doc.nodes[i]
-		if n.kind == jsontext.KindBeginObject || n.kind == jsontext.KindBeginArray {
+		if n.kind == jsontext.KindBeginObject || n.kind == jsontext.KindBeginArray || (value{v.doc, i}).isEmpty() {
 			continue
 		}
 		sum += fnv1a(v.doc.src[n.nameFrom:n.nameTo], v.doc.src[n.from:n.to])

@@ -30,6 +30,9 @@ func (d *draft) address(v value, certain func(digits string) bool) call.Party {
 		international := d.copyWith("+", b)
 		return call.Party{Raw: international[1:], E164: international, Kind: call.PartyPSTN}
 	}
+	if b[0] == ' ' && isE164("+"+string(b[1:])) { // a relay read the plus of a query as a space
+		return call.Party{Raw: d.copy(b), E164: d.copyWith("+", b[1:]), Kind: call.PartyPSTN}
+	}
 	raw := d.copy(b)
 	if isE164(raw) {
 		return call.Party{Raw: raw, E164: raw, Kind: call.PartyPSTN}
