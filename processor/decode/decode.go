@@ -155,6 +155,7 @@ func (d *Decoder) element(v value, o origin, timestamp int64) Result {
 	case ignored != "":
 		return Result{Ignored: ignored}
 	}
+	d.draft.doubt()
 	return Result{Events: d.events(p, v)}
 }
 

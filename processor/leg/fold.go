@@ -153,6 +153,9 @@ func (l *Leg) mergeMarks(e *call.Event) {
 	if e.Type == call.EventConferenceJoined || e.Type == call.EventConferenceLeft || e.Type == call.EventCallUnbridged && !failedBridge(e.HangupCause) {
 		l.marks |= Bridged
 	}
+	if e.ProviderTalk.N > 0 {
+		l.marks |= connected // whenever that was
+	}
 	if e.PlatformAnswer {
 		l.marks |= PlatformAnswered
 	}
