@@ -17,7 +17,10 @@ func (l *Leg) Fold(e *call.Event, arrival call.Arrival, late bool) {
 	if late {
 		l.Late++
 	}
-	l.mergePosition(e)
+	l.meet(e)
+	if p := (Position{e.Source, e.IngestedAt}); l.Events == 0 || p.Compare(l.LastSource) > 0 {
+		l.LastSource = p
+	}
 	l.merge(e)
 	l.Events++
 	l.Arrival = max(l.Arrival, arrival)
@@ -27,19 +30,24 @@ func (l *Leg) Fold(e *call.Event, arrival call.Arrival, late bool) {
 // under the same id. It is idempotent but for the count.
 func (l *Leg) Variant(e *call.Event, arrival call.Arrival) {
 	l.Duplicates++
+	l.meet(e)
 	l.merge(e)
 	l.Arrival = max(l.Arrival, arrival)
 }
 
-// Repeat counts an exact copy of an accepted event. Where the Kafka timestamp
-// is the only clock, the copy with the smallest counts, so that the order of
-// copies does not matter; elsewhere a copy changes nothing.
-func (l *Leg) Repeat(e *call.Event) {
+// Repeat counts an exact copy of an accepted event, and reports whether it may have
+// told anything new. Where the Kafka timestamp is the only clock, the copy with the
+// smallest counts, so that the order of copies does not matter; elsewhere a copy
+// tells no more than when the leg was first heard of.
+func (l *Leg) Repeat(e *call.Event) (news bool) {
 	l.Duplicates++
+	news = l.meet(e)
 	if e.Time.Src == call.EvidenceIngest || e.Started.Src == call.EvidenceIngest || e.Ringing.Src == call.EvidenceIngest ||
 		e.Answered.Src == call.EvidenceIngest || e.Ended.Src == call.EvidenceIngest {
 		l.merge(e)
+		return true
 	}
+	return news
 }
 
 // Identify says whose leg this is, before anything but another leg's event has
@@ -71,21 +79,27 @@ func (l *Leg) Witness(s *call.LegSnapshot, arrival call.Arrival) {
 	l.Arrival = max(l.Arrival, arrival)
 }
 
-// Conflict notes that another content came under the id of an accepted event.
-func (l *Leg) Conflict() { l.Flags |= call.FlagIDConflict }
+// Conflict notes that e came with another content under the id of an accepted event.
+// Which of the two was accepted depends on their order, so both count for when the
+// leg was first heard of.
+func (l *Leg) Conflict(e *call.Event) {
+	l.meet(e)
+	l.Flags |= call.FlagIDConflict
+}
 
 // Overflow notes that a link that the leg named takes no more legs.
 func (l *Leg) Overflow() { l.Flags |= call.FlagLinkOverflow }
 
-// mergePosition keeps the span of source positions.
-func (l *Leg) mergePosition(e *call.Event) {
+// meet keeps the first of all records about the leg, copies too, and reports whether
+// this one has an earlier timestamp than all before it.
+func (l *Leg) meet(e *call.Event) (earlier bool) {
 	p := Position{e.Source, e.IngestedAt}
-	if l.Events == 0 || p.Compare(l.FirstSource) < 0 {
-		l.FirstSource = p
+	if l.Events > 0 && p.Compare(l.FirstSource) >= 0 {
+		return false
 	}
-	if l.Events == 0 || p.Compare(l.LastSource) > 0 {
-		l.LastSource = p
-	}
+	earlier = l.Events == 0 || p.ingestedAt < l.FirstSource.ingestedAt
+	l.FirstSource = p
+	return earlier
 }
 
 // merge is the part of the fold that is idempotent.

@@ -44,7 +44,7 @@ const permutationsPerStory = 120
 func canonical(l *Leg) []byte {
 	c := *l
 	c.Duplicates, c.Late, c.OutOfOrder, c.Arrival = 0, 0, 0, 0
-	c.FirstSource, c.LastSource = Position{}, Position{}
+	c.FirstSource, c.LastSource = Position{ingestedAt: c.FirstSource.ingestedAt}, Position{}
 	w := codec.NewWriter(nil)
 	c.Visit(w)
 	return w.Buf

@@ -1,6 +1,7 @@
 package leg
 
 import (
+	"bytes"
 	"cmp"
 	"strings"
 	"time"
@@ -197,4 +198,21 @@ func (p Position) Compare(o Position) int {
 		cmp.Compare(p.ingestedAt, o.ingestedAt), strings.Compare(p.Source.Topic, o.Source.Topic),
 		cmp.Compare(p.Source.Partition, o.Source.Partition), cmp.Compare(p.Source.Offset, o.Source.Offset),
 	)
+}
+
+// CompareFirst orders legs by which was heard of first: by the Kafka timestamp of the
+// first record about each, then by id. Legs that only other legs' records tell of come
+// last. It decides between legs of one instant, such as those of a ring group whose
+// provider dates them in whole seconds.
+func CompareFirst(a, b *Leg) int {
+	if known := a.Events > 0; known != (b.Events > 0) {
+		if known {
+			return -1
+		}
+		return 1
+	}
+	if c := cmp.Compare(a.FirstSource.ingestedAt, b.FirstSource.ingestedAt); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.ID[:], b.ID[:])
 }

@@ -56,7 +56,7 @@ var policies = []policy{
 	{"duplicates", "count of deliveries", "not canonical"},
 	{"late", "count of deliveries", "not canonical"},
 	{"outOfOrder", "count of deliveries", "not canonical"},
-	{"firstSource", "smallest by (timestamp, topic, partition, offset)", "not canonical"},
+	{"firstSource", "smallest by (timestamp, topic, partition, offset), of copies too", "its timestamp decides which of two legs of one instant came first; the rest is not canonical"},
 	{"lastSource", "largest by (timestamp, topic, partition, offset)", "not canonical"},
 }
 

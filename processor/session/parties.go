@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -14,7 +13,7 @@ import (
 // parties are the legs of a session and who they are to each other, before
 // anything is known of transfers.
 type parties struct {
-	peers  []peer // by start, then id
+	peers  []peer // by start, then by which was heard of first
 	origin int    // of peers: the leg that began the call
 	final  bool
 	over   bool // every leg ended, and nothing more is expected
@@ -107,7 +106,7 @@ func comparePeers(a, b peer) int {
 	if c := cmp.Compare(a.start, b.start); c != 0 {
 		return c
 	}
-	return bytes.Compare(a.ID[:], b.ID[:])
+	return leg.CompareFirst(a.Leg, b.Leg)
 }
 
 // findParents finds each peer's parent; most share one.

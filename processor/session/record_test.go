@@ -536,3 +536,32 @@ func TestASessionDoesNotDependOnTheOrderOfItsEvents(t *testing.T) {
 		}
 	})
 }
+
+// Telephones that ring at once have one start. The one heard of first is whom the
+// caller dialled, also where that was told by a copy that came later; a leg that only
+// another leg's copy tells of is after all that told of themselves.
+func TestOfEqualStartsTheLegHeardOfFirstBeganTheCall(t *testing.T) {
+	tell := func(callID string, s float64, to string) *call.Event {
+		return heard(callID, call.EventCallInitiated, s, 0, "+15550100001", to, "f1", callID)
+	}
+	legs := []string{"a", "b", "c", "d", "e"}
+	for i, first := range legs {
+		var told []*call.Event
+		for k, callID := range legs {
+			told = append(told, tell(callID, 0.5+float64(k)/100, callID))
+		}
+		told = append(told, calltest.Delayed(told[i], -300))
+		if s := session(t, true, told...); s.To.Raw != first {
+			t.Errorf("%s was heard of first, and the call is to %s", first, s.To.Raw)
+		}
+	}
+	for _, other := range legs {
+		dial := happened(call.Opentact, "dial "+other, call.EventCallInitiated, 5, called("A", "B"), func(e *call.Event) {
+			e.Started = instant(call.EvidenceReported, 0)
+			e.Snapshot = &call.LegSnapshot{CallID: other, To: call.Party{Raw: "copy"}, Started: instant(call.EvidenceSnapshot, 0)}
+		})
+		if s := session(t, true, dial); s.LegCount != 2 || s.To.Raw != "B" {
+			t.Errorf("%d legs, and the call is to %s: want the one that told of itself", s.LegCount, s.To.Raw)
+		}
+	}
+}

@@ -21,5 +21,5 @@ func (m *Machine) Look(id call.NodeID) (s *call.Session, up call.NodeID) {
 	if m.unreadable != nil || !n.root() || len(legs) == 0 {
 		return nil, n.up
 	}
-	return session.Compose(m.oldest(n), legs, int(n.members.dropped), false), up
+	return session.Compose(oldest(legs), legs, int(n.members.dropped), false), up
 }

@@ -99,15 +99,14 @@ func (m *Machine) late(r *call.EventRecord) Outcome {
 }
 
 // again takes an event whose id its leg has accepted before. A repeat says
-// something new only where the Kafka timestamp is the only clock, a variant may
-// say anything, and a conflict leaves its mark on the record. None of them
-// keeps the leg alive: only accepted events do.
+// something new only where the Kafka timestamp is the only clock or the smallest so
+// far, a variant may say anything, and a conflict leaves its mark on the record. None
+// of them keeps the leg alive: only accepted events do.
 func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig call.Arrival) Outcome {
 	e, arrival := r.Event, r.ProcessedAt
 	switch {
 	case same:
-		n.leg.Repeat(e)
-		if e.Time.Src != call.EvidenceIngest {
+		if news := n.leg.Repeat(e); !news {
 			m.changed(n)
 			m.sendWitness(n, e, arrival, trig) // copies may differ in when the parent was last seen alive
 			return Duplicate
@@ -119,7 +118,7 @@ func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig call.Arriv
 		m.learned(n, e, arrival, trig)
 		return Duplicate
 	default:
-		n.leg.Conflict()
+		n.leg.Conflict(e)
 		m.effects.Conflicts = append(m.effects.Conflicts, r)
 		n.gate = max(n.gate, trig)
 		m.grown(n, trig)

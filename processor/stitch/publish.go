@@ -3,7 +3,6 @@ package stitch
 import (
 	"bytes"
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
@@ -117,34 +116,27 @@ func (m *Machine) gather(n *node) []*leg.Leg {
 	return m.legs
 }
 
-// oldest is the leg that names the session: the one with the smallest first
-// instant, then the smallest id.
-func (m *Machine) oldest(n *node) call.LegID {
-	var id call.LegID
-	var best call.Time
-	found := false
-	consider := func(leg call.LegID, at call.Time) {
-		if !at.Known() {
-			at = math.MaxInt64 // nothing is known of when: after all others
+// oldest is the leg that names the session of these: the one with the smallest first
+// instant, then the one that was heard of first.
+func oldest(legs []*leg.Leg) call.LegID {
+	return slices.MinFunc(legs, func(a, b *leg.Leg) int {
+		switch known := a.Earliest.Known(); {
+		case known != b.Earliest.Known():
+			if known {
+				return -1
+			}
+			return 1 // nothing is known of when: after all others
+		case a.Earliest != b.Earliest:
+			return cmp.Compare(a.Earliest, b.Earliest)
 		}
-		order := cmp.Or(cmp.Compare(at, best), bytes.Compare(leg[:], id[:]))
-		if !found || order < 0 {
-			id, best, found = leg, at, true
-		}
-	}
-	if n.leg != nil {
-		consider(n.id.Leg(), n.leg.Earliest)
-	}
-	for i := range n.members.all {
-		consider(n.members.all[i].id, n.members.all[i].leg.Earliest)
-	}
-	return id
+		return leg.CompareFirst(a, b)
+	}).ID
 }
 
 // publish writes the next revision of the session if anything in it changed,
 // and the last one of every id that it has absorbed.
 func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock call.Arrival) {
-	id := m.oldest(n)
+	id := oldest(legs)
 	s := session.Compose(id, legs, int(n.members.dropped), final)
 	s.State = call.StatePartial
 	if final {
