@@ -21,6 +21,7 @@ const bandwidthTag = "tag"
 // bandwidthFeeds are the posts that are ignored.
 var bandwidthFeeds = map[string]string{
 	"conference": "bandwidth/conference", // about a conference, not one of its calls
+	"endpoint":   "bandwidth/endpoint",   // a browser's device came or went; no call of it is named
 	"":           "bandwidth/other",
 }
 
@@ -40,6 +41,7 @@ var bandwidthEvents = map[string]bandwidthEvent{
 	"transferAnswer":                 {event: call.EventCallAnswered},
 	"transferComplete":               {event: call.EventTransferCompleted},
 	"transferDisconnect":             {event: call.EventCallEnded, once: true},
+	"referComplete":                  {event: call.EventCallUpdated}, // until its outcome is read
 	"bridgeComplete":                 {event: call.EventCallUnbridged},
 	"bridgeTargetComplete":           {event: call.EventCallUnbridged},
 	"conferenceCreated":              {event: call.EventCallUpdated, once: true},
@@ -98,6 +100,9 @@ func (d *draft) bandwidth(root value) (ignored string) {
 	typ := d.word(root.either("eventType", "event_type"), "eventType")
 	id := root.either("callId", "call_id")
 	known, isKnown := bandwidthEvents[typ]
+	if d.rejected == nil && !isKnown && !id.given() && root.either("endpointId", "endpoint_id").given() {
+		return bandwidthFeeds["endpoint"]
+	}
 	if d.rejected == nil && typ != "" && !id.given() {
 		switch {
 		case isConference(root, typ):
@@ -116,7 +121,13 @@ func (d *draft) bandwidth(root value) (ignored string) {
 	}
 	e.Type, e.ProviderType = known.event, typ
 	d.bandwidthCall(root, known)
-	d.bandwidthType(root, typ)
+	if typ == "referComplete" {
+		d.bandwidthRefer(root)
+	} else {
+		d.bandwidthType(root, typ)
+	}
+	// An inbound call counts as answered as soon as the application speaks.
+	e.PlatformAnswer = e.Direction == call.DirectionInbound && e.Answered.Known()
 	d.bandwidthID(root, typ, known.once)
 	return ""
 }
@@ -215,21 +226,51 @@ func (d *draft) bandwidthType(root value, typ string) {
 	case call.EventRecordingCompleted, call.EventRecordingAvailable, call.EventTranscriptionAvailable:
 		d.bandwidthRecording(root, typ)
 	}
-	// An inbound call counts as answered as soon as the application speaks.
-	e.PlatformAnswer = e.Direction == call.DirectionInbound && e.Answered.Known()
 }
 
 // bandwidthCause reads why a call ended: the word decides, the SIP status of
 // newer events adds to it, and stands for a word that says nothing.
 func (d *draft) bandwidthCause(root value) {
 	e := d.event
-	if status, ok := root.either("sipResponseCode", "sip_response_code").integer(); ok && status >= 100 && status < 700 {
-		endsWithStatus(&e.Ending, int32(status))
+	if status := bandwidthStatus(root.either("sipResponseCode", "sip_response_code")); status != 0 {
+		endsWithStatus(&e.Ending, status)
 	}
 	e.ProviderCause = d.text(root.get("cause"))
 	if e.ProviderCause != "" && (e.ProviderCause != "unknown" || !e.SIPStatus.Known()) {
 		endsWith(&e.Ending, bandwidthByWord, e.ProviderCause)
 	}
+}
+
+// bandwidthRefer reads how the platform's request to the caller's own exchange went,
+// to call somebody else instead. Where it was granted, the platform has torn the
+// call down, and may say no more of it; where not, the call goes on.
+func (d *draft) bandwidthRefer(root value) {
+	e := d.event
+	outcome := root.either("referCallStatus", "refer_call_status")
+	requested := bandwidthStatus(root.either("referSipResponseCode", "refer_sip_response_code"))
+	reached := bandwidthStatus(root.either("notifySipResponseCode", "notify_sip_response_code"))
+	e.ProviderState = d.id(outcome)
+	e.TransferType = call.TransferBlind
+	e.TransferTarget = d.id(root.either("referTo", "refer_to"))
+	switch {
+	case outcome.is("success"), !outcome.is("failure") && reached >= 200 && reached < 300:
+		e.Type, e.Ended = call.EventCallEnded, e.Time
+		e.HangupCause, e.HangupParty = call.CauseTransferred, call.HangupByTransfer
+	case outcome.is("failure"), requested >= 300, reached >= 300:
+		e.Type = call.EventTransferFailed
+		if status := max(requested, reached); status >= 300 {
+			endsWithStatus(&e.Ending, status)
+		}
+	}
+}
+
+// bandwidthStatus is a SIP status, 0 where there is none.
+func bandwidthStatus(v value) int32 {
+	status, ok := v.integer()
+	if !ok || status < 100 || status >= 700 {
+		return 0
+	}
+	return int32(status)
 }
 
 // bandwidthMachine reads what answering machine detection found.

@@ -56,6 +56,7 @@ func TestOutcomes(t *testing.T) {
 		{"JSON null", `null`, "ignored null"},
 		{"an empty array", ` [ ] `, "ignored empty"},
 		{"sms", opentactSMS, "ignored opentact/sms"},
+		{"a device of BRTC", `{"eventType":"DEVICE_CONNECTED","endpointId":"e-1","eventTime":"2026-02-20T10:00:00.000Z","status":"CONNECTED"}`, "ignored bandwidth/endpoint"},
 		{"an array", "[" + opentactLive + "," + stringeeRinging + "]", "opentact CALL_ANSWERED, stringee CALL_RINGING"},
 		{"an array with ignored elements", "[" + opentactSMS + "," + opentactLive + ",null]", "opentact CALL_ANSWERED"},
 		{"an array of ignored elements", "[" + opentactSMS + "," + bandwidthMeeting + "]", "ignored opentact/sms"},

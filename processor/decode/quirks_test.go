@@ -656,6 +656,51 @@ func TestBandwidthQuirks(t *testing.T) {
 	})
 }
 
+// TestBandwidthReferral: a <Refer> that was granted ends the call, one that was
+// refused does not, and one of which nothing is told changes nothing.
+func TestBandwidthReferral(t *testing.T) {
+	for _, tt := range []struct {
+		name                     string
+		outcome, request, notify any
+		want                     call.EventType
+		sip                      int32
+	}{
+		{"granted", "success", json.Number("202"), json.Number("200"), call.EventCallEnded, 0},
+		{"granted, codes are text", "success", "202", "200", call.EventCallEnded, 0},
+		{"granted, no NOTIFY", "success", json.Number("202"), nil, call.EventCallEnded, 0},
+		{"granted, no codes", "success", nil, "", call.EventCallEnded, 0},
+		{"granted, the last NOTIFY was provisional", "success", json.Number("202"), json.Number("180"), call.EventCallEnded, 0},
+		{"refused by the exchange", "failure", json.Number("405"), nil, call.EventTransferFailed, 405},
+		{"the target is busy", "failure", json.Number("202"), json.Number("486"), call.EventTransferFailed, 486},
+		{"the target declines, as text", "failure", "202", "603", call.EventTransferFailed, 603},
+		{"no NOTIFY came", "failure", json.Number("202"), nil, call.EventTransferFailed, 0},
+		{"it only rang", "failure", json.Number("202"), json.Number("183"), call.EventTransferFailed, 0},
+		{"never sent", "failure", nil, nil, call.EventTransferFailed, 0},
+		{"no word, but reached", nil, json.Number("202"), json.Number("200"), call.EventCallEnded, 0},
+		{"no word, but refused", "", json.Number("503"), nil, call.EventTransferFailed, 503},
+		{"no word, but unreachable", "", json.Number("202"), json.Number("404"), call.EventTransferFailed, 404},
+		{"no word, and on its way", nil, json.Number("202"), json.Number("100"), call.EventCallUpdated, 0},
+		{"a word of tomorrow", "pending", json.Number("202"), nil, call.EventCallUpdated, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := event(t, edited(t, "bandwidth/refer_complete.json", map[string]any{
+				"referCallStatus": tt.outcome, "referSipResponseCode": tt.request, "notifySipResponseCode": tt.notify,
+			}))
+			equal(t, "type", e.Type, tt.want)
+			equal(t, "SIP", e.SIPStatus.N, tt.sip)
+			equal(t, "target", e.TransferTarget, "sip:alice@pbx.example.com")
+			equal(t, "kind", e.TransferType, call.TransferBlind)
+			equal(t, "flags", e.Flags, 0)
+			if ends := tt.want == call.EventCallEnded; ends {
+				equal(t, "ended", e.Ended, e.Time)
+				equal(t, "cause", e.Ending, call.Ending{HangupCause: call.CauseTransferred, HangupParty: call.HangupByTransfer})
+			} else {
+				equal(t, "ended", e.Ended, call.Instant{})
+			}
+		})
+	}
+}
+
 func TestBandwidthSpellings(t *testing.T) {
 	camel := `{"eventType":"disconnect","eventTime":"2022-05-04T18:53:25.179Z","callId":"c-1","direction":"outbound","from":"+15550100001",` +
 		`"to":"+15550100003","accountId":"5","startTime":"2022-05-04T18:53:03.383Z","endTime":"2022-05-04T18:53:25.179Z","cause":"timeout","sipCallId":"s"}`

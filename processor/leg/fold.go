@@ -164,6 +164,9 @@ func (l *Leg) mergeMarks(e *call.Event) {
 	case call.EventCallBridged, call.EventCallHeld, call.EventCallResumed, call.EventConferenceJoined:
 		l.marks |= connected
 	}
+	if e.Type == call.EventCallEnded && e.TransferType != call.NoTransfer {
+		l.marks |= connected | Bridged // whoever was on it was passed on to somebody of whom there is no leg
+	}
 	if e.Type == call.EventConferenceJoined || e.Type == call.EventConferenceLeft || e.Type == call.EventCallUnbridged && !failedBridge(e.HangupCause) {
 		l.marks |= Bridged
 	}
@@ -311,15 +314,26 @@ func (l *Leg) mergeEnding(by precedence, group call.Ending) {
 		held.by, held.Value = by, group
 		return
 	}
-	// Any other end beats a miss, and any of the leg's own a copy's. Then the
-	// richer group wins.
-	c := cmp.Or(cmp.Compare(by.owner(), held.by.owner()), cmp.Compare(held.Value.Facts(), group.Facts()))
+	// Any other end beats a miss, and any of the leg's own a copy's. That the party was
+	// passed on beats the hang-up that follows from it. Then the richer group wins.
+	c := cmp.Or(
+		cmp.Compare(by.owner(), held.by.owner()), passedOn(held.Value)-passedOn(group),
+		cmp.Compare(held.Value.Facts(), group.Facts()),
+	)
 	switch {
 	case c < 0:
 		held.by, held.Value = by, group
 	case c == 0:
 		held.offer(by, group, call.CompareEndings)
 	}
+}
+
+// passedOn is 1 where a transfer ended the leg.
+func passedOn(e call.Ending) int {
+	if e.HangupCause == call.CauseTransferred {
+		return 1
+	}
+	return 0
 }
 
 // copied is the standing of an end that another leg's copy tells.

@@ -44,7 +44,7 @@ var policies = []policy{
 	{"transferType", "first by (time, state rank, event id)", "the first passing-on that says its kind"},
 	{"duration", "first by (end's evidence and time, state rank, event id)", "the claim belongs to the end that counts"},
 	{"talk", "first by (end's evidence and time, state rank, event id)", "the claim belongs to the end that counts"},
-	{"cause", "one group: own before a copy's, most facts, then first by (end's evidence and time, state rank, event id)", "cause, code and party of different events must not be mixed"},
+	{"cause", "one group: own before a copy's, a transfer's before a hang-up's, most facts, then first by (end's evidence and time, state rank, event id)", "cause, code and party of different events must not be mixed"},
 	{"attributes", "for each key first by (time, state rank, event id); the 32 smallest keys", "a tag may be rewritten mid-call"},
 	{"moments", "for each event the smallest time; the 64 first by (lifecycle before the rest, time, type, event id)", "keypad input must not push out the answers"},
 	{"recordings", "for each id: largest status, duration and channels, smallest instants, first URL and format; the 16 smallest ids", "a recording only grows"},

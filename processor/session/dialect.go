@@ -56,8 +56,9 @@ var dialects = [...]dialect{
 		answersInbound:  true,
 		recordsMessages: true,
 		unknownCause:    call.DispositionFailed, // a word of its open list for a call that it could not place
-		// Its transfer events tell of dials, which are legs already.
-		transfers: []transferRule{byRedial},
+		// Its transfer events tell of dials, which are legs already. What it tells of
+		// referrals has no leg.
+		transfers: []transferRule{byRedial, byReferral},
 	},
 }
 

@@ -49,6 +49,7 @@ const (
 	byCause                                // a leg that says that a transfer ended it
 	byAgent                                // another agent is rung under one call id
 	byEvent                                // the provider's own transfer events
+	byReferral                             // a caller who was sent elsewhere, out of the platform
 )
 
 // switchTolerance is how much earlier than the end of the old leg, in
@@ -95,6 +96,8 @@ func (c *course) find(found []transfer, rule transferRule) []transfer {
 		return c.fromAgents(found)
 	case byEvent:
 		return c.fromEvents(found)
+	case byReferral:
+		return c.fromReferrals(found)
 	}
 	return found
 }
@@ -382,6 +385,34 @@ func (c *course) fromEvents(found []transfer) []transfer {
 			case call.EventTransferStarted:
 				found = c.confirm(found, i, at, call.ResultUnknown)
 			}
+		}
+	}
+	return found
+}
+
+// fromReferrals finds callers whose own exchange was asked to call somebody else, out
+// of the platform, which says whether that was granted and has no leg of it. Where
+// it was not, the call goes on.
+//
+//	from     C ├──────── platform ────┤ referred, to no leg
+//	from     C ├──────── platform ──┼──────────┤
+//	                              refused
+func (c *course) fromReferrals(found []transfer) []transfer {
+	shown := c.shown()
+	for i := range shown {
+		m := &shown[i]
+		near, _ := m.sides()
+		for k := range m.Moments {
+			if e := &m.Moments[k]; e.Type == call.EventTransferFailed {
+				found = append(found, transfer{
+					at: e.At, from: i, to: -1, consult: -1, typ: call.TransferBlind, result: call.ResultFailed, transferor: near.Raw,
+				})
+			}
+		}
+		if m.Ending().HangupCause == call.CauseTransferred {
+			found = append(found, transfer{
+				at: m.end.At, from: i, to: -1, consult: -1, typ: call.TransferBlind, result: call.ResultCompleted, transferor: near.Raw,
+			})
 		}
 	}
 	return found
