@@ -195,6 +195,9 @@ const q850NonSelectedUser = 26
 // failure is the disposition of a leg that no person answered: by its cause, and
 // where that does not tell, by what was seen.
 func (m *peer) failure() call.Disposition {
+	if m.declined && !m.elsewhere() {
+		return call.DispositionRejected
+	}
 	switch cause := m.Ending().HangupCause; cause {
 	case call.NoCause, call.CauseTransferred:
 		return m.unexplained()
@@ -267,7 +270,7 @@ func (c *course) dispositionOf(m *part, session call.Disposition) call.Dispositi
 		return call.DispositionInProgress
 	case m.Saw(leg.MessageTaken), m.Answered() && !m.platform && m.AnsweredBy == call.AnswererMachine:
 		return call.DispositionVoicemail
-	case m.Answered():
+	case m.Answered() && !m.declined:
 		return session
 	case c.dialAnswered(m):
 		return call.DispositionAnswered // its own answer was not seen, but whom it called was connected to it

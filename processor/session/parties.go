@@ -33,6 +33,7 @@ type peer struct {
 	platform bool         // an answer on it is the platform's own
 	person   bool         // a called person answered it
 	consult  bool         // one party asks another about the caller
+	declined bool         // a person answered, was asked, and did not take the call
 }
 
 // partiesOf are those of at least one leg, in any order. Peers are put into the
@@ -45,6 +46,7 @@ func partiesOf(buf []peer, legs []*leg.Leg, final bool) parties {
 	}
 	slices.SortFunc(p.peers, comparePeers)
 	p.findParents()
+	p.findDeclined()
 	p.findConsultations()
 	p.findOrigin()
 	return p
