@@ -9,7 +9,11 @@ import "strconv"
 var bandwidth = provider{
 	name:  "bandwidth",
 	draw:  drawBandwidth,
-	noise: []noiseKind{{"conference", bandwidthRoom}},
+	noise: []noiseKind{{"conference", bandwidthRoom}, {"endpoint", bandwidthDevice}},
+	blanks: []string{
+		"answerTime", "endTime", "enqueuedTime", "tag", "cause", "errorMessage", "errorId", "parentCallId", "transferTo", "transferCallerId",
+		"sipResponseCode", "sipCallId", "machineDetectionResult", "conferenceId", "recordingId",
+	},
 	slips: []slip{ // of conference events the call id is in another place: without it they are news of the conference
 		{"MISSING_CALL_ID", `Z","callId":"`, `Z","callXd":"`},
 		{"BAD_TIMESTAMP", `"eventTime":"20`, `"eventTime":"19`},
@@ -46,7 +50,7 @@ var (
 
 func drawBandwidth(f *feed, start int64) {
 	w := &bandwidthFeed{feed: f}
-	switch w.weighted(0.4, 0.45, 0.05, 0.05, 0.05) {
+	switch w.weighted(0.38, 0.4, 0.05, 0.05, 0.05, 0.04, 0.03) {
 	case 0:
 		w.outbound(start)
 	case 1:
@@ -55,6 +59,10 @@ func drawBandwidth(f *feed, start int64) {
 		w.conference(start)
 	case 3:
 		w.hotline(start)
+	case 4:
+		w.screened(start)
+	case 5:
+		w.referral(start)
 	default:
 		w.givenUp(start)
 	}
@@ -192,6 +200,113 @@ func (w *bandwidthFeed) hotline(start int64) {
 		w.recording(a)
 		w.outcome("VOICEMAIL", "SYSTEM", "NORMAL")
 	}
+}
+
+// referral is an inbound call that is to be passed on out of the platform: the caller's
+// own exchange is asked to call somebody else, and refuses once or twice, or for good.
+func (w *bandwidthFeed) referral(start int64) {
+	a := w.platform(start)
+	a.answer(start + w.between(500, 4000))
+	at := a.live + w.between(1000, 20_000)
+	for range w.between(0, 2) {
+		refusal := pick(w.draw, bandwidthRefusals)
+		w.refer(a, at, "failure", refusal[0], refusal[1], tellsExtra)
+		at += w.between(2000, 8000)
+	}
+	if w.chance(0.2) {
+		a.stop(at)
+		w.outcome("NO_ANSWER", "SYSTEM", "NORMAL")
+		w.disconnect(a)
+		return
+	}
+	a.beyond = true
+	w.refer(a, at, "success", 202, pick(w.draw, []int64{0, 180, 200}), tellsEnd, &a.ended)
+	t := &w.call.truth
+	t.TransferCount = 1
+	w.outcome("UNKNOWN", "SYSTEM", "TRANSFERRED")
+	t.HangupParty, w.unsure = "TRANSFER", w.unsure&^HangupParty
+	told := w.said
+	a.ended = moment{told, "EVENT"}
+	if w.chance(0.5) { // a disconnect follows; whoever hears the one hears the other
+		a.stop(at + w.between(0, 300))
+		b := ending(w.body(w.head("disconnect", a, a.end), a, a.live, a.end), a.how)
+		w.said = told
+		w.post(message{kind: tellsEnd}, a, append(b, '}'), &a.answered, &a.ended)
+	}
+}
+
+// bandwidthRefusals are the statuses of the REFER and of its last NOTIFY, 0 for none.
+var bandwidthRefusals = [][2]int64{{0, 0}, {405, 0}, {202, 0}, {202, 183}, {202, 404}, {202, 486}, {202, 503}}
+
+// refer writes how a REFER went. Its statuses are numbers, now and then text.
+func (w *bandwidthFeed) refer(a *bandwidthLeg, at int64, outcome string, request, notify int64, k kind, shows ...*moment) {
+	b := w.body(w.head("referComplete", a, at), a, a.live, 0)
+	b = str(b, "referCallStatus", outcome)
+	text := w.chance(0.2)
+	for _, s := range [...]struct {
+		key    string
+		status int64
+	}{{"referSipResponseCode", request}, {"notifySipResponseCode", notify}} {
+		switch {
+		case s.status == 0:
+		case text:
+			b = str(b, s.key, strconv.FormatInt(s.status, 10))
+		default:
+			b = num(b, s.key, s.status)
+		}
+	}
+	b = str(b, "referTo", "sip:"+w.extension("desk")+"@pbx.example.com")
+	w.post(message{kind: k}, a, append(b, '}'), append(shows, &a.answered)...)
+}
+
+// screened is an inbound call that is offered to somebody who answers, is asked, and
+// declines by a key. The caller then leaves a message, is offered to somebody else who
+// takes the call, or gives up after a while.
+func (w *bandwidthFeed) screened(start int64) {
+	a := w.platform(start)
+	a.answer(start + w.between(500, 4000))
+	b := w.dial(a, a.live+w.between(300, 5000))
+	b.declined = true
+	b.answer(b.start + w.around(6000))
+	w.transferred("transferAnswer", b, b.live, tellsAnswer, bandwidthNormal)
+	key := b.live + w.between(1500, 20_000)
+	w.asked(b, key)
+	b.stop(key + w.between(100, 3500))
+	w.transferred("transferDisconnect", b, b.end, tellsEnd, bandwidthNormal)
+	w.transferComplete(a, b.end, bandwidthNormal)
+	switch w.weighted(0.4, 0.4, 0.2) {
+	case 0:
+		a.stop(b.end + w.between(6000, 30_000))
+		w.outcome("VOICEMAIL", "SYSTEM", "NORMAL")
+		w.disconnect(a)
+		w.recording(a)
+		return
+	case 1:
+		next := w.dial(a, b.end+w.between(100, 900))
+		next.answer(next.start + w.around(6000))
+		w.transferred("transferAnswer", next, next.live, tellsAnswer, bandwidthNormal)
+		taken := next.live + w.between(1500, 20_000)
+		w.asked(next, taken)
+		next.stop(taken + w.between(7000, 90_000))
+		w.transferred("transferDisconnect", next, next.end, tellsEnd, bandwidthNormal)
+		a.stop(next.end + w.between(5, 60))
+		w.outcome("ANSWERED", "UNKNOWN", "NORMAL")
+	default:
+		a.stop(b.end + w.between(6000, 20_000))
+		w.outcome("REJECTED", "SYSTEM", "NORMAL")
+	}
+	w.disconnect(a)
+}
+
+// asked writes the key that the one who was dialled pressed, which is told of that leg.
+func (w *bandwidthFeed) asked(l *bandwidthLeg, at int64) {
+	b := str(w.head("gather", l, at), "parentCallId", l.parent.id)
+	b = str(b, "transferCallerId", l.to.raw)
+	b = str(b, "transferTo", l.target)
+	b = w.body(b, l, l.live, 0)
+	b = str(b, "digits", strconv.Itoa(w.IntN(10)))
+	b = str(b, "terminatingDigit", "")
+	w.post(message{kind: tellsExtra}, l, append(b, '}'), &l.answered)
 }
 
 // menu writes the steps of an IVR: digits that were gathered, and the next
@@ -388,8 +503,16 @@ func (w *bandwidthFeed) step(kind string, l *bandwidthLeg, at int64, k kind) {
 	w.post(message{kind: k}, l, append(b, '}'), &l.answered)
 }
 
+// disconnect writes the end of a leg. Now and then its endTime is that of a call of
+// days before; the leg ended when it says so then.
 func (w *bandwidthFeed) disconnect(l *bandwidthLeg) {
-	b := w.body(w.head("disconnect", l, l.end), l, l.live, l.end)
+	end := l.end
+	b := w.head("disconnect", l, l.end)
+	if w.chance(strangeShare) {
+		end -= w.days()
+		l.ended = moment{w.said, "EVENT"}
+	}
+	b = w.body(b, l, l.live, end)
 	b = ending(b, l.how)
 	if l.how.code != 0 && w.chance(0.5) {
 		b = num(b, "sipResponseCode", l.how.code)
@@ -421,12 +544,24 @@ func (w *bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k ki
 	w.post(message{kind: k}, l, append(b, '}'), shows...)
 }
 
-// transferComplete tells the A-leg, which goes on, how its Transfer went.
+// transferComplete tells the A-leg, which goes on, how its Transfer went. Now and then
+// its answerTime is that of another call.
 func (w *bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure) {
-	b := w.body(w.head("transferComplete", a, at), a, a.live, 0)
-	b = ending(b, how)
+	b := w.head("transferComplete", a, at)
+	if w.chance(10 * strangeShare) {
+		b = ending(w.body(b, a, a.live-w.days(), 0), how)
+		w.post(message{kind: tellsExtra}, a, append(b, '}'))
+		return
+	}
+	b = ending(w.body(b, a, a.live, 0), how)
 	w.post(message{kind: tellsExtra}, a, append(b, '}'), &a.answered)
 }
+
+// strangeShare is the share of events with an instant that belongs to another call.
+const strangeShare = 0.01
+
+// days are one to sixty, in milliseconds.
+func (w *bandwidthFeed) days() int64 { return w.between(1, 60) * 86_400_000 }
 
 func (w *bandwidthFeed) maybeRecording(l *bandwidthLeg) {
 	if w.chance(0.2) {
@@ -490,4 +625,12 @@ func bandwidthRoom(d draw, _ *tenant, at int64) []byte {
 	b = iso(b, "eventTime", at)
 	b = str(b, "conferenceId", "conf-"+d.uuid())
 	return append(str(b, "name", "meeting"), '}')
+}
+
+// bandwidthDevice is news of a browser that may be called.
+func bandwidthDevice(d draw, t *tenant, at int64) []byte {
+	b := str([]byte("{"), "accountId", t.bandwidth)
+	b = str(b, "endpointId", "e-"+d.uuid())
+	b = str(b, "eventType", pick(d, []string{"DEVICE_CONNECTED", "DEVICE_DISCONNECTED"}))
+	return append(iso(b, "eventTime", at), '}')
 }

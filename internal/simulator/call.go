@@ -32,6 +32,11 @@ type leg struct {
 	// consult marks a call between two agents about the caller: it is no talk
 	// with the caller.
 	consult bool
+	// declined marks a leg on which somebody answered, was asked, and did not take the
+	// call.
+	declined bool
+	// beyond marks a leg whose party was passed on to somebody of whom nothing is told.
+	beyond bool
 	// joined is the moment at which somebody who was in the call already took the
 	// leg over, where nothing tells of an answer on it.
 	joined *moment
@@ -129,6 +134,9 @@ func (c *call) silence(after int64) {
 		c.unsure |= TalkMS
 		c.unsure |= AnsweredLegCount // a member has been answered, though nobody said so
 	}
+	if slices.ContainsFunc(c.legs, func(l *leg) bool { return l.declined }) {
+		c.unsure |= Disposition | AnsweredAt | AnsweredAtSrc | RingMS // nothing tells whether it was
+	}
 	if slices.ContainsFunc(c.legs, (*leg).personAnswered) {
 		c.truth.Disposition = "ANSWERED" // even by a machine, which was not found out
 	} else {
@@ -137,7 +145,7 @@ func (c *call) silence(after int64) {
 }
 
 func (l *leg) personAnswered() bool {
-	return !l.origin && !l.machine.known() && !l.consult && l.answered.known()
+	return !l.origin && !l.machine.known() && !l.consult && !l.declined && l.answered.known()
 }
 
 // forget takes back what no message shows any more.
@@ -236,7 +244,7 @@ func (c *call) tellLeg(l *leg) {
 		t.PlatformAnswered = earliest(t.PlatformAnswered, l.answered)
 	case !l.consult:
 		t.Ringing = earliest(t.Ringing, l.ringing)
-		if !l.machine.known() {
+		if !l.machine.known() && !l.declined {
 			t.Answered = earliest(t.Answered, l.answered)
 		}
 	}
@@ -281,7 +289,7 @@ func (c *call) tellLengths() {
 		return
 	}
 	t.TalkMS = lasting(c.talk())
-	if t.ConferenceID != "" {
+	if t.ConferenceID != "" || slices.ContainsFunc(c.legs, func(l *leg) bool { return l.beyond }) {
 		t.TalkMS = length{} // with whom, if with anybody, is not told
 	}
 	if t.Started.known() {
@@ -317,7 +325,7 @@ func (c *call) talk() int64 {
 		switch {
 		case l.joined != nil:
 			spans = append(spans, span{l.joined.at, l.ended.at})
-		case l.origin || l.consult || l.machine.known() || !l.answered.known():
+		case l.origin || l.consult || l.declined || l.machine.known() || !l.answered.known():
 		case l.talks != nil:
 			spans = append(spans, l.talks...)
 		default:

@@ -12,6 +12,8 @@ type provider struct {
 	alias string // a further name, by which some producers call it; empty for none
 	draw  func(f *feed, start int64)
 	noise []noiseKind // what else comes on its feed
+	// blanks are members that a relay writes as "" where the provider has none.
+	blanks []string
 	// slips, at least one, spoil its values; a value that has none of their words
 	// is spoilt in another way.
 	slips []slip
@@ -26,7 +28,8 @@ type feed struct {
 	*call
 	tenant    *tenant
 	transfers float64
-	scratch   []byte // the message being written
+	scratch   []byte   // the message being written
+	blanks    []string // members that are written as "" where there are none
 	// afterHeadless sets what can be told of a start that was not, if anything.
 	afterHeadless func()
 }
@@ -42,9 +45,24 @@ func (f *feed) object() []byte { return append(f.scratch[:0], '{') }
 
 // say adds a message with the finished value b. The caller fills in the rest.
 func (f *feed) say(m message, b []byte) {
-	m.value = bytes.Clone(b)
+	m.value = f.filled(b)
 	f.scratch = b
 	f.messages = append(f.messages, m)
+}
+
+// relayedShare is the share of calls that come through a relay that writes "" for what
+// the provider left out.
+const relayedShare = 0.03
+
+// filled is a copy of the value b, with its blanks.
+func (f *feed) filled(b []byte) []byte {
+	v := bytes.Clone(b)
+	for _, blank := range f.blanks {
+		if !bytes.Contains(v, []byte(`"`+blank+`":`)) {
+			v = append(str(v[:len(v)-1], blank, ""), '}')
+		}
+	}
+	return v
 }
 
 // inOrder puts the messages into the order in which they are sent.

@@ -182,6 +182,9 @@ func (s *Simulator) drawCall() {
 	p := s.calls.provider()
 	c := &call{truth: Truth{Tenant: t.name, Provider: p.name}}
 	f := feed{draw: s.calls, call: c, tenant: t, transfers: s.cfg.Transfers, scratch: s.scratch}
+	if s.calls.chance(relayedShare) {
+		f.blanks = p.blanks
+	}
 	p.draw(&f, s.clock)
 	s.scratch = f.scratch
 	s.schedule(c, t, p)

@@ -14,6 +14,9 @@ var sonetel = provider{
 	alias: "xelion",
 	draw:  drawSonetel,
 	noise: []noiseKind{{"test", sonetelTest}, {"presence", sonetelPresence}},
+	blanks: []string{
+		"messageType", "duration", "callerUser", "callerPhoneNumber", "callerFlowId", "calleeUser", "calleePhoneNumber", "calleeFlowId",
+	},
 	slips: []slip{{"MISSING_CALL_ID", `"callId":"`, `"callXd":"`}},
 }
 

@@ -9,6 +9,10 @@ var stringee = provider{
 	name:  "stringee",
 	draw:  drawStringee,
 	noise: []noiseKind{{"routing", stringeeRouting}},
+	blanks: []string{
+		"call_status", "event_id", "actor", "endCallCause", "endedBy", "callType", "duration", "answerDuration", "recording_url", "dtmf", "time",
+		"start_time", "end_time", "agent_status",
+	},
 	slips: []slip{
 		{"MISSING_CALL_ID", `"call_id":"`, `"call_xd":"`},
 		{"BAD_TIMESTAMP", `"timestamp_ms":1`, `"timestamp_ms":91`},
@@ -35,10 +39,15 @@ var (
 		{603, "603 Decline", "REJECTED", "REJECTED"},
 		{404, "404 Not Found", "FAILED", "INVALID_NUMBER"},
 		{0, "CAN_NOT_MAKE_CALL", "FAILED", "FAILED"},
+		{0, "USER_BUSY", "BUSY", "BUSY"}, // FreeSWITCH's words, from behind Stringee
+		{0, "NO_ANSWER", "NO_ANSWER", "NO_ANSWER"},
+		{0, "CALL_REJECTED", "REJECTED", "REJECTED"},
+		{0, "UNALLOCATED_NUMBER", "FAILED", "INVALID_NUMBER"},
 	}
 	stringeeCancels = []failure{
 		{0, "USER_END_CALL", "CANCELED", "CANCELED"},
 		{487, "487 Request Terminated", "CANCELED", "CANCELED"},
+		{0, "ORIGINATOR_CANCEL", "CANCELED", "CANCELED"},
 	}
 )
 
@@ -163,9 +172,12 @@ func (s *stringeeFeed) answered() {
 	t := &s.call.truth
 	t.Disposition, t.AnsweredBy, t.HangupCause = "ANSWERED", "UNKNOWN", "NORMAL"
 	how := failure{word: "USER_END_CALL"}
-	if s.chance(0.05) {
+	switch s.weighted(0.87, 0.05, 0.08) {
+	case 1:
 		how.word, t.HangupCause = "MAX_CONNECT_TIME", "MAX_DURATION"
 		s.unsure |= HangupParty
+	case 2:
+		how.word = "NORMAL_CLEARING"
 	}
 	s.ended(at, how, s.chance(0.5))
 	if s.chance(0.3) {
