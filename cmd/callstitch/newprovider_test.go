@@ -27,7 +27,7 @@ var newProviderRows = []struct{ file, after, row string }{
 	{"processor/call/provider.go", "\tBandwidth\n", "\tHalloo\n"},
 	{"processor/call/provider.go", "\tBandwidth:  {name: \"bandwidth\"},\n", "\tHalloo: {name: \"halloo\"},\n"},
 	{"processor/decode/providers.go", "\tcall.Bandwidth: bandwidth,\n", "\tcall.Halloo: halloo,\n"},
-	{"processor/session/dialect.go", "transfers: []transferRule{byRedial},\n\t},\n", `
+	{"processor/session/dialect.go", "transfers: []transferRule{byRedial, byReferral},\n\t},\n", `
 	call.Halloo: {
 		answersInbound: true,
 		words:          map[string]saying{"handed-over": passedBlind},
