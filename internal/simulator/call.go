@@ -1,6 +1,11 @@
 package simulator
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+)
 
 // call is one drawn call: its legs, what its provider sends about them, and the
 // truth. Whoever draws a call sets the facts of its legs and those fields of the
@@ -10,7 +15,9 @@ type call struct {
 	legs     []*leg
 	messages []message
 	unsure   Fields // that do not follow from the facts
-	left     int    // records not yet emitted
+	// rangAtOnce: whoever was heard to ring first, of those of one start, is the callee.
+	rangAtOnce bool
+	left       int // records not yet emitted
 }
 
 // leg is one leg as it was drawn. Its instants are those that the provider
@@ -44,6 +51,9 @@ type leg struct {
 	// these are not simply from answer to end.
 	talks []span
 
+	// heard is when the first record about the leg was in Kafka; 0 where none was.
+	heard int64
+
 	// how is in which way the leg ended, where its provider says so.
 	how failure
 }
@@ -66,6 +76,18 @@ func (l *leg) first() int64 {
 		}
 	}
 	return first
+}
+
+// compareHeard orders legs of one instant: by the first record about each, then by id.
+// Those that are known from others' records come last.
+func compareHeard(tenant, provider string, a, b *leg) int {
+	when := func(l *leg) int64 {
+		if l.heard == 0 {
+			return math.MaxInt64
+		}
+		return l.heard
+	}
+	return cmp.Or(cmp.Compare(when(a), when(b)), strings.Compare(legID(tenant, provider, a.id), legID(tenant, provider, b.id)))
 }
 
 // message is one thing that a provider says.
@@ -170,11 +192,14 @@ func (c *call) forget() {
 	c.legs = slices.DeleteFunc(c.legs, func(l *leg) bool { return !seen[l] })
 }
 
-// arrive sets the instants that only Kafka's timestamp tells: the smallest over
-// all records that tell it.
+// arrive sets when each leg was heard of first, and the instants that only Kafka's
+// timestamp tells: the smallest over all records that tell it.
 func (c *call) arrive() {
 	for i := range c.messages {
 		m := &c.messages[i]
+		if !m.lost && (m.leg.heard == 0 || m.arrival < m.leg.heard) {
+			m.leg.heard = m.arrival
+		}
 		if m.clock == nil || m.lost {
 			continue
 		}
@@ -201,6 +226,12 @@ func (c *call) tell() {
 	slices.Sort(t.CallIDs)
 	c.tellEvents()
 	t.SessionID = sessionID(t.Tenant, t.Provider, c.legs)
+	if c.rangAtOnce {
+		began := slices.MinFunc(c.legs, func(a, b *leg) int {
+			return cmp.Or(cmp.Compare(a.started.at, b.started.at), compareHeard(t.Tenant, t.Provider, a, b))
+		})
+		t.From, t.To = began.from, began.to
+	}
 	if t.EndLost {
 		t.CloseReason = "TIMEOUT"
 		t.Ended = moment{c.lastSign(), "TIMEOUT"}

@@ -38,6 +38,8 @@ func drawSonetel(f *feed, start int64) {
 	first := s.firstLeg(start)
 	s.event("newCallEvent", first, start, tellsStart, nil)
 	switch {
+	case first.callee.user != "" && s.chance(ringGroupShare):
+		s.ringGroup(first)
 	case !s.chance(0.65):
 		s.unanswered(first)
 	case s.chance(s.transfers):
@@ -81,6 +83,7 @@ func (s sonetelFeed) newLeg(caller, callee sonetelEnd, start int64) *sonetelLeg 
 	id := strconv.FormatInt(start/1000, 10) + "." + strconv.FormatInt(s.tenant.nextCall, 10)
 	l := &sonetelLeg{leg: s.addLeg(&leg{id: id}), caller: caller, callee: callee, start: start}
 	l.started = moment{start - start%1000, "REPORTED"}
+	l.from, l.to = party{caller.number, caller.number}, party{callee.number, callee.number}
 	layout := time.DateTime
 	if s.chance(0.1) {
 		layout = "2006-01-02T15:04:05Z"
@@ -224,6 +227,46 @@ func (s sonetelFeed) attendedTransfer(l *sonetelLeg) {
 	s.hangUp(last, at+s.between(401, 500)+s.around(60_000))
 	s.call.truth.TransferCount = 1
 	s.outcome("ANSWERED", "UNKNOWN")
+}
+
+// ringGroupShare is how many of the calls to users ring at several of them at once.
+const ringGroupShare = 0.12
+
+// ringGroup rings at several users at once. Each has a leg of its own, of one flow of
+// the caller's and mostly of one date, since dates are whole seconds. One user may
+// answer; the others missed the call, of which they are told at once or when the call
+// is over.
+func (s sonetelFeed) ringGroup(first *sonetelLeg) {
+	group := []*sonetelLeg{first}
+	at := first.start
+	for range s.between(1, 3) {
+		at += s.between(1, 60)
+		l := s.newLeg(first.caller, s.user(), at)
+		s.event("newCallEvent", l, at, tellsStart, nil)
+		group = append(group, l)
+	}
+	s.call.rangAtOnce = true
+	stop := at + s.around(7000)
+	answers := -1
+	if s.chance(0.75) {
+		answers = s.IntN(len(group))
+		s.answer(group[answers], stop)
+		over := stop + s.around(60_000)
+		s.hangUp(group[answers], over)
+		if s.chance(0.5) {
+			stop = over
+		}
+		s.outcome("ANSWERED", "UNKNOWN")
+	} else {
+		s.outcome("NO_ANSWER", "UNKNOWN")
+	}
+	for i, l := range group {
+		if i != answers {
+			stop += s.between(1, 200)
+			l.ended = planned(stop)
+			s.event("missedCallEvent", l, stop, tellsEnd, &l.ended)
+		}
+	}
 }
 
 // event writes one notification with both ends.

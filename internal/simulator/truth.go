@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -213,17 +214,16 @@ func legID(tenant, provider, callID string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// sessionID is the id of the leg with the smallest first instant; between equal
-// instants the smaller id.
+// sessionID is the id of the leg with the smallest first instant; of equal ones that of
+// the one heard of first.
 func sessionID(tenant, provider string, legs []*leg) string {
-	oldest, first := "", int64(0)
-	for _, l := range legs {
-		id := legID(tenant, provider, l.id)
-		if oldest == "" || l.first() < first || l.first() == first && id < oldest {
-			oldest, first = id, l.first()
-		}
+	if len(legs) == 0 {
+		return ""
 	}
-	return oldest
+	oldest := slices.MinFunc(legs, func(a, b *leg) int {
+		return cmp.Or(cmp.Compare(a.first(), b.first()), compareHeard(tenant, provider, a, b))
+	})
+	return legID(tenant, provider, oldest.id)
 }
 
 // union is the time covered by the intervals, each of which has both ends.
