@@ -59,11 +59,22 @@ var dialects = [...]dialect{
 	},
 }
 
-// freeSwitch are the words of FreeSWITCH, for platforms that run on it.
+// freeSwitch are the words of FreeSWITCH and their numbers, which may come alone,
+// for platforms that run on it.
 var freeSwitch = map[string]saying{
-	"LOSE_RACE":         tookElsewhere,
-	"PICKED_OFF":        tookElsewhere,
-	"BLIND_TRANSFER":    passedBlind,
-	"ATTENDED_TRANSFER": passedAsked,
-	"BOWOUT":            bowedOut,
+	"LOSE_RACE": tookElsewhere, "702": tookElsewhere,
+	"PICKED_OFF": tookElsewhere, "805": tookElsewhere,
+	"BLIND_TRANSFER": passedBlind, "800": passedBlind,
+	"ATTENDED_TRANSFER": passedAsked, "801": passedAsked,
+	"BOWOUT": bowedOut, "814": bowedOut,
+}
+
+// saying is what the cause of the leg's end tells beside the cause, by its word or
+// else by its number.
+func (m *peer) saying() saying {
+	why := m.Ending()
+	if s := m.dialect.words[why.ProviderCause]; s != 0 {
+		return s
+	}
+	return m.dialect.words[why.ProviderCauseCode]
 }
