@@ -19,7 +19,8 @@ type dialect struct {
 	// unknownCause is the disposition of a leg that nobody answered and whose
 	// cause is none of those known; DispositionUnknown leaves it to what was seen.
 	unknownCause call.Disposition
-	// words are causes by which the provider says more than their group does.
+	// words are causes by which the provider says more than their group does, by
+	// its word and by its number.
 	words map[string]saying
 	// transfers are the rules that find its transfers, in turn.
 	transfers []transferRule
@@ -44,6 +45,7 @@ var dialects = [...]dialect{
 	},
 	call.Stringee: {
 		agentsDecline: true,
+		words:         freeSwitch,
 		transfers:     []transferRule{byAgent, byEvent},
 	},
 	call.Sonetel: {
@@ -59,22 +61,21 @@ var dialects = [...]dialect{
 	},
 }
 
-// freeSwitch are the words of FreeSWITCH and their numbers, which may come alone,
-// for platforms that run on it.
-var freeSwitch = map[string]saying{
-	"LOSE_RACE": tookElsewhere, "702": tookElsewhere,
-	"PICKED_OFF": tookElsewhere, "805": tookElsewhere,
-	"BLIND_TRANSFER": passedBlind, "800": passedBlind,
-	"ATTENDED_TRANSFER": passedAsked, "801": passedAsked,
-	"BOWOUT": bowedOut, "814": bowedOut,
-}
-
-// saying is what the cause of the leg's end tells beside the cause, by its word or
-// else by its number.
-func (m *peer) saying() saying {
-	why := m.Ending()
-	if s := m.dialect.words[why.ProviderCause]; s != 0 {
+// says is what the reason of an end tells beside its cause. A provider may send
+// the word, the number, or both.
+func (d *dialect) says(why call.Ending) saying {
+	if s, known := d.words[why.ProviderCause]; known {
 		return s
 	}
-	return m.dialect.words[why.ProviderCauseCode]
+	return d.words[why.ProviderCauseCode]
+}
+
+// freeSwitch are the words of FreeSWITCH, for platforms that run on it, and their
+// numbers: since 2022, and before.
+var freeSwitch = map[string]saying{
+	"LOSE_RACE": tookElsewhere, "702": tookElsewhere, "502": tookElsewhere,
+	"PICKED_OFF": tookElsewhere, "805": tookElsewhere, "605": tookElsewhere,
+	"BLIND_TRANSFER": passedBlind, "800": passedBlind, "600": passedBlind,
+	"ATTENDED_TRANSFER": passedAsked, "801": passedAsked, "601": passedAsked,
+	"BOWOUT": bowedOut, "814": bowedOut, "614": bowedOut,
 }

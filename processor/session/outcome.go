@@ -218,7 +218,8 @@ func severity(d call.Disposition) int {
 
 // elsewhere reports whether the dial stopped because another one was answered.
 func (m *peer) elsewhere() bool {
-	return m.Ending().Q850.N == q850NonSelectedUser || m.saying() == tookElsewhere
+	why := m.Ending()
+	return why.Q850.N == q850NonSelectedUser || m.dialect.says(why) == tookElsewhere
 }
 
 // q850NonSelectedUser is the cause of a dial that stopped because another

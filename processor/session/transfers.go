@@ -342,7 +342,8 @@ func (c *course) transferors(found []int) []int {
 
 // transferred reports whether the platform says that a transfer ended the leg.
 func (m *peer) transferred() bool {
-	return m.Ending().HangupCause == call.CauseTransferred && m.saying() != bowedOut
+	why := m.Ending()
+	return why.HangupCause == call.CauseTransferred && m.dialect.says(why) != bowedOut
 }
 
 // handover is a leg by which somebody passed a caller on.
@@ -356,7 +357,7 @@ type handover struct {
 
 func (c *course) handoverOf(i int) handover {
 	m := &c.parts[i]
-	h := handover{from: i, caller: c.leftBehind(i), typ: m.passing(), at: m.end.At}
+	h := handover{from: i, caller: c.leftBehind(i), typ: m.passing(m.Ending()), at: m.end.At}
 	if h.caller >= 0 {
 		h.gone = c.parts[h.caller].end
 	}
@@ -697,12 +698,12 @@ func (c *course) arrived(j int) call.TransferResult {
 	}
 }
 
-// passing is the kind of transfer that a leg's events name, or else its cause.
-func (m *peer) passing() call.TransferType {
+// passing is the kind of transfer that a leg's events name, or else the reason of its end.
+func (m *peer) passing(why call.Ending) call.TransferType {
 	if m.TransferType.Known() {
 		return m.TransferType.Value
 	}
-	switch m.saying() {
+	switch m.dialect.says(why) {
 	case passedBlind:
 		return call.TransferBlind
 	case passedAsked:
