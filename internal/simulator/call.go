@@ -11,6 +11,14 @@ type call struct {
 	messages []message
 	unsure   Fields // that do not follow from the facts
 	left     int    // records not yet emitted
+
+	// caller is the leg of the party whom all others were connected to, where that
+	// is not the first leg.
+	caller *leg
+	// transfersTold marks a call of which the truth tells each transfer.
+	transfersTold bool
+	// outOfSight marks a call whose caller went where nothing tells of him.
+	outOfSight bool
 }
 
 // leg is one leg as it was drawn. Its instants are those that the provider
@@ -38,6 +46,9 @@ type leg struct {
 	// talks are the spans in which caller and called party were connected, where
 	// these are not simply from answer to end.
 	talks []span
+
+	// until is when the caller was taken from a leg that stayed up.
+	until *moment
 
 	// how is in which way the leg ended, where its provider says so.
 	how failure
@@ -103,14 +114,14 @@ const (
 // restsOn are the fields that a lost message of each kind makes uncertain.
 var restsOn = [...]Fields{
 	tellsStart: StartedAt | StartedAtSrc | TotalMS | FromRaw | FromE164 | ToRaw | ToE164 | Direction | EndedAt | EndedAtSrc |
-		RingingAt | RingingAtSrc | RingMS | HangupCause | HangupParty | TransferCount,
-	tellsRinging: RingingAt | RingingAtSrc | RingMS | PlatformAnsweredAt | ToRaw | ToE164 | HangupCause | TransferCount | EndedAt |
+		RingingAt | RingingAtSrc | RingMS | HangupCause | HangupParty | TransferCount | Transfers,
+	tellsRinging: RingingAt | RingingAtSrc | RingMS | PlatformAnsweredAt | ToRaw | ToE164 | HangupCause | TransferCount | Transfers | EndedAt |
 		EndedAtSrc | AnsweredLegCount | TalkMS,
 	tellsAnswer: PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc | AnsweredLegCount | AnsweredBy | Disposition | RingMS | TalkMS |
-		HangupCause | HangupParty | TransferCount | EndedAt | EndedAtSrc,
+		HangupCause | HangupParty | TransferCount | Transfers | EndedAt | EndedAtSrc,
 	tellsEnd: CloseReason | EndLost | EndedAt | EndedAtSrc | RingMS | TalkMS | TotalMS | Disposition | AnsweredBy | HangupCause |
-		HangupParty | TransferCount | AnsweredLegCount | PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc,
-	tellsExtra: Disposition | AnsweredBy | AnsweredAt | AnsweredAtSrc | ConferenceID | PlatformAnsweredAt | EndedAt | EndedAtSrc | AnsweredLegCount | TransferCount |
+		HangupParty | TransferCount | Transfers | AnsweredLegCount | PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc,
+	tellsExtra: Disposition | AnsweredBy | AnsweredAt | AnsweredAtSrc | ConferenceID | PlatformAnsweredAt | EndedAt | EndedAtSrc | AnsweredLegCount | TransferCount | Transfers |
 		HangupCause | TalkMS | RingMS,
 }
 
@@ -124,7 +135,7 @@ func (c *call) silence(after int64) {
 		return
 	}
 	c.forget()
-	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | ConferenceID
+	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | Transfers | ConferenceID
 	if c.truth.ConferenceID != "" {
 		c.unsure |= TalkMS
 		c.unsure |= AnsweredLegCount // a member has been answered, though nobody said so
@@ -180,6 +191,9 @@ func (c *call) arrive() {
 // known.
 func (c *call) tell() {
 	t := &c.truth
+	if !c.transfersTold {
+		c.unsure |= Transfers
+	}
 	t.named = allFields &^ c.unsure
 	t.CloseReason = "NORMAL"
 	t.LegCount = int64(len(c.legs))
@@ -281,7 +295,7 @@ func (c *call) tellLengths() {
 		return
 	}
 	t.TalkMS = lasting(c.talk())
-	if t.ConferenceID != "" {
+	if t.ConferenceID != "" || c.outOfSight {
 		t.TalkMS = length{} // with whom, if with anybody, is not told
 	}
 	if t.Started.known() {
@@ -321,17 +335,24 @@ func (c *call) talk() int64 {
 		case l.talks != nil:
 			spans = append(spans, l.talks...)
 		default:
-			spans = append(spans, c.withCaller(span{l.answered.at, l.ended.at}))
+			spans = append(spans, c.withCaller(l))
 		}
 	}
 	return union(spans)
 }
 
-// withCaller is the part of s in which the caller's own leg was up, if it has one.
-func (c *call) withCaller(s span) span {
-	if l := c.legs[0]; l.origin && l.ended.known() {
-		s.from = max(s.from, l.answered.at)
-		s.to = min(s.to, l.ended.at)
+// withCaller is the part of a leg's time in which the caller was there.
+func (c *call) withCaller(l *leg) span {
+	s := span{l.answered.at, l.ended.at}
+	if l.until != nil && l.until.known() {
+		s.to = min(s.to, l.until.at)
+	}
+	switch first := c.legs[0]; {
+	case c.caller != nil && c.caller != l:
+		s.to = min(s.to, c.caller.ended.at)
+	case first.origin && first.ended.known():
+		s.from = max(s.from, first.answered.at)
+		s.to = min(s.to, first.ended.at)
 	}
 	return s
 }
