@@ -219,7 +219,7 @@ func (w *bandwidthFeed) referral(start int64) {
 		w.disconnect(a)
 		return
 	}
-	a.beyond = true
+	w.call.outOfSight = true
 	w.refer(a, at, "success", 202, pick(w.draw, []int64{0, 180, 200}), tellsEnd, &a.ended)
 	t := &w.call.truth
 	t.TransferCount = 1

@@ -18,6 +18,14 @@ type call struct {
 	// rangAtOnce: whoever was heard to ring first, of those of one start, is the callee.
 	rangAtOnce bool
 	left       int // records not yet emitted
+
+	// caller is the leg of the party whom all others were connected to, where that
+	// is not the first leg.
+	caller *leg
+	// transfersTold marks a call of which the truth tells each transfer.
+	transfersTold bool
+	// outOfSight marks a call whose caller went where nothing tells of him.
+	outOfSight bool
 }
 
 // leg is one leg as it was drawn. Its instants are those that the provider
@@ -42,8 +50,6 @@ type leg struct {
 	// declined marks a leg on which somebody answered, was asked, and did not take the
 	// call.
 	declined bool
-	// beyond marks a leg whose party was passed on to somebody of whom nothing is told.
-	beyond bool
 	// joined is the moment at which somebody who was in the call already took the
 	// leg over, where nothing tells of an answer on it.
 	joined *moment
@@ -53,6 +59,8 @@ type leg struct {
 
 	// heard is when the first record about the leg was in Kafka; 0 where none was.
 	heard int64
+	// until is when the caller was taken from a leg that stayed up.
+	until *moment
 
 	// how is in which way the leg ended, where its provider says so.
 	how failure
@@ -130,14 +138,14 @@ const (
 // restsOn are the fields that a lost message of each kind makes uncertain.
 var restsOn = [...]Fields{
 	tellsStart: StartedAt | StartedAtSrc | TotalMS | FromRaw | FromE164 | ToRaw | ToE164 | Direction | EndedAt | EndedAtSrc |
-		RingingAt | RingingAtSrc | RingMS | HangupCause | HangupParty | TransferCount,
-	tellsRinging: RingingAt | RingingAtSrc | RingMS | PlatformAnsweredAt | ToRaw | ToE164 | HangupCause | TransferCount | EndedAt |
+		RingingAt | RingingAtSrc | RingMS | HangupCause | HangupParty | TransferCount | Transfers,
+	tellsRinging: RingingAt | RingingAtSrc | RingMS | PlatformAnsweredAt | ToRaw | ToE164 | HangupCause | TransferCount | Transfers | EndedAt |
 		EndedAtSrc | AnsweredLegCount | TalkMS,
 	tellsAnswer: PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc | AnsweredLegCount | AnsweredBy | Disposition | RingMS | TalkMS |
-		HangupCause | HangupParty | TransferCount | EndedAt | EndedAtSrc,
+		HangupCause | HangupParty | TransferCount | Transfers | EndedAt | EndedAtSrc,
 	tellsEnd: CloseReason | EndLost | EndedAt | EndedAtSrc | RingMS | TalkMS | TotalMS | Disposition | AnsweredBy | HangupCause |
-		HangupParty | TransferCount | AnsweredLegCount | PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc,
-	tellsExtra: Disposition | AnsweredBy | AnsweredAt | AnsweredAtSrc | ConferenceID | PlatformAnsweredAt | EndedAt | EndedAtSrc | AnsweredLegCount | TransferCount |
+		HangupParty | TransferCount | Transfers | AnsweredLegCount | PlatformAnsweredAt | AnsweredAt | AnsweredAtSrc,
+	tellsExtra: Disposition | AnsweredBy | AnsweredAt | AnsweredAtSrc | ConferenceID | PlatformAnsweredAt | EndedAt | EndedAtSrc | AnsweredLegCount | TransferCount | Transfers |
 		HangupCause | TalkMS | RingMS,
 }
 
@@ -151,7 +159,7 @@ func (c *call) silence(after int64) {
 		return
 	}
 	c.forget()
-	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | ConferenceID
+	c.unsure |= AnsweredBy | HangupCause | HangupParty | TransferCount | Transfers | ConferenceID
 	if c.truth.ConferenceID != "" {
 		c.unsure |= TalkMS
 		c.unsure |= AnsweredLegCount // a member has been answered, though nobody said so
@@ -213,6 +221,9 @@ func (c *call) arrive() {
 // known.
 func (c *call) tell() {
 	t := &c.truth
+	if !c.transfersTold {
+		c.unsure |= Transfers
+	}
 	t.named = allFields &^ c.unsure
 	t.CloseReason = "NORMAL"
 	t.LegCount = int64(len(c.legs))
@@ -320,7 +331,7 @@ func (c *call) tellLengths() {
 		return
 	}
 	t.TalkMS = lasting(c.talk())
-	if t.ConferenceID != "" || slices.ContainsFunc(c.legs, func(l *leg) bool { return l.beyond }) {
+	if t.ConferenceID != "" || c.outOfSight {
 		t.TalkMS = length{} // with whom, if with anybody, is not told
 	}
 	if t.Started.known() {
@@ -360,17 +371,24 @@ func (c *call) talk() int64 {
 		case l.talks != nil:
 			spans = append(spans, l.talks...)
 		default:
-			spans = append(spans, c.withCaller(span{l.answered.at, l.ended.at}))
+			spans = append(spans, c.withCaller(l))
 		}
 	}
 	return union(spans)
 }
 
-// withCaller is the part of s in which the caller's own leg was up, if it has one.
-func (c *call) withCaller(s span) span {
-	if l := c.legs[0]; l.origin && l.ended.known() {
-		s.from = max(s.from, l.answered.at)
-		s.to = min(s.to, l.ended.at)
+// withCaller is the part of a leg's time in which the caller was there.
+func (c *call) withCaller(l *leg) span {
+	s := span{l.answered.at, l.ended.at}
+	if l.until != nil && l.until.known() {
+		s.to = min(s.to, l.until.at)
+	}
+	switch first := c.legs[0]; {
+	case c.caller != nil && c.caller != l:
+		s.to = min(s.to, c.caller.ended.at)
+	case first.origin && first.ended.known():
+		s.from = max(s.from, first.answered.at)
+		s.to = min(s.to, first.ended.at)
 	}
 	return s
 }

@@ -196,6 +196,8 @@ func (r *Report) fields(t *Truth, s *session) bool {
 func (s *session) field(name string) []byte {
 	member := ""
 	switch name {
+	case "transfers":
+		return s.transfers()
 	case "legs":
 		member = "provider_call_id"
 	case "recordings":
@@ -204,6 +206,24 @@ func (s *session) field(name string) []byte {
 		return s.fields[name]
 	}
 	return ids([]byte{'{'}, name, member, s.ids(name, member))[len(name)+4:]
+}
+
+// transfers are those members of the transfers that a truth tells.
+func (s *session) transfers() []byte {
+	var all []struct {
+		Type   string  `json:"type"`
+		To     *string `json:"to_leg_id"`
+		Result string  `json:"result"`
+	}
+	// What has another form is equal to no truth.
+	if err := json.Unmarshal(s.fields["transfers"], &all); err != nil {
+		return s.fields["transfers"]
+	}
+	b, err := json.Marshal(all)
+	if err != nil || all == nil {
+		return []byte("[]")
+	}
+	return b
 }
 
 func (r *Report) findExtra(sessions map[string]*session) {

@@ -20,7 +20,9 @@ type opentactLeg struct {
 	auto      bool // the control app answers by itself
 	// The instants of the states; 0 where the leg never reached one.
 	created, init, ring, live, hangup, destroy int64
+	has                                        int64 // when the caller came to it
 	logs                                       []byte
+	mailbox                                    []*moment // what its logs tell of a mailbox
 }
 
 var opentactNormal = failure{code: 16, word: "NORMAL_CLEARING", cause: "NORMAL"}
@@ -44,6 +46,10 @@ var opentactFailures = []failure{
 var (
 	opentactCancels  = []failure{{487, "ORIGINATOR_CANCEL", "CANCELED", "CANCELED"}, {16, "NORMAL_CLEARING", "CANCELED", "NORMAL"}}
 	opentactLostRace = failure{702, "LOSE_RACE", "CANCELED", "CANCELED"}
+	// What the telephones of a group are told when the caller gives up.
+	opentactUnwon = []failure{
+		opentactLostRace, {702, "", "CANCELED", "CANCELED"}, {26, "NON_SELECTED_USER_CLEARING", "CANCELED", "CANCELED"}, {805, "PICKED_OFF", "CANCELED", "CANCELED"},
+	}
 	opentactBlind    = failure{code: 800, word: "BLIND_TRANSFER", cause: "TRANSFERRED"}
 	opentactAttended = failure{code: 801, word: "ATTENDED_TRANSFER", cause: "TRANSFERRED"}
 )
@@ -59,6 +65,7 @@ func (f failure) rings() bool {
 
 func drawOpentact(f *feed, start int64) {
 	o := opentactFeed{feed: f}
+	o.call.transfersTold = true
 	switch f.weighted(0.6, 0.06, 0.34) {
 	case 0:
 		o.inbound(start)
@@ -88,11 +95,11 @@ func (o *opentactFeed) cause(b []byte, how failure) []byte {
 	if o.tenant.old && code >= 700 {
 		code -= 200
 	}
-	switch o.weighted(0.6, 0.25, 0.15) {
-	case 0:
-		return str(num(b, "q850_cause", code), "q850_cause_string", how.word)
-	case 1:
+	switch kind := o.weighted(0.6, 0.25, 0.15); {
+	case kind == 1 || how.word == "":
 		return num(b, "q850_cause", code)
+	case kind == 0:
+		return str(num(b, "q850_cause", code), "q850_cause_string", how.word)
 	default:
 		return str(b, "q850_cause_string", how.word)
 	}
@@ -125,6 +132,10 @@ func (o *opentactFeed) settle(l *opentactLeg) {
 // outbound is a call that an application makes: one leg, and its far end is the
 // called party.
 func (o *opentactFeed) outbound(start int64) {
+	if o.chance(o.transfers / 3) {
+		o.outboundPassedOn(start)
+		return
+	}
 	l := o.leg("out", nil, start)
 	l.from, l.to = o.plus(), o.plus()
 	o.call.truth.Direction = "OUTBOUND"
@@ -253,16 +264,24 @@ func (o *opentactFeed) inboundAnswered(a *opentactLeg, dial int64) {
 		o.losers(a, dial, b.live)
 	}
 	b.hangup = b.live + o.around(60_000)
-	o.answered("NORMAL")
-	last := b
-	if o.chance(o.transfers) {
-		last = o.transfer(a, b)
+	if o.chance(0.1) { // a machine answers, and passes the caller on at once
+		b.hangup = b.live + o.between(1200, 4500)
 	}
+	o.answered("NORMAL")
+	a.logs = o.dialLogs(a.live, "success", false)
+	if o.chance(o.transfers) {
+		o.passOn(a, b)
+		return
+	}
+	o.hangUp(a, b)
+}
+
+// hangUp ends a conversation: either side is first.
+func (o *opentactFeed) hangUp(a, last *opentactLeg) {
 	a.hangup = last.hangup + o.between(10, 80)
 	if o.chance(0.5) { // the caller hangs up first
 		a.hangup, last.hangup = last.hangup, a.hangup
 	}
-	a.logs = o.dialLogs(a.live, "success", false)
 }
 
 // hunt dials users one after the other, none of whom answers, and returns when
@@ -286,26 +305,12 @@ func (o *opentactFeed) losers(a *opentactLeg, dial, won int64) {
 	}
 }
 
-// transfer passes the caller from b to another user, who speaks last.
-func (o *opentactFeed) transfer(a, b *opentactLeg) *opentactLeg {
-	o.call.truth.TransferCount = 1
-	if o.chance(0.5) {
-		b.how = opentactBlind
-		c := o.dial(a, b.hangup+o.between(20, 300))
-		o.ringAndAnswer(c)
-		c.hangup = c.live + o.around(60_000)
-		return c
-	}
-	c := o.dial(b, b.live+(b.hangup-b.live)/2)
-	o.ringAndAnswer(c)
-	b.how = opentactAttended
-	b.hangup = max(b.hangup, c.live+o.between(1000, 20_000))
-	c.hangup = b.hangup + o.around(60_000)
-	return c
-}
-
 // abandoned is a caller who hangs up while the users' phones ring.
 func (o *opentactFeed) abandoned(a *opentactLeg, dial int64) {
+	if o.chance(0.4) {
+		o.abandonedGroup(a, dial)
+		return
+	}
 	b := o.dial(a, dial)
 	b.ring = b.init + o.between(100, 3000)
 	a.hangup = b.ring + o.between(500, 20_000)
@@ -313,6 +318,24 @@ func (o *opentactFeed) abandoned(a *opentactLeg, dial int64) {
 	b.how = pick(o.draw, opentactCancels)
 	o.unanswered(b.how)
 	o.call.truth.AnsweredBy = "SYSTEM"
+}
+
+// abandonedGroup is a caller who hangs up while the telephones of a group ring: each
+// of them is told that another one took the call.
+func (o *opentactFeed) abandonedGroup(a *opentactLeg, dial int64) {
+	how, ringing := pick(o.draw, opentactUnwon), dial
+	group := make([]*opentactLeg, o.between(2, 4))
+	for i := range group {
+		b := o.dial(a, dial+o.between(0, 50))
+		b.how, b.ring = how, b.init+o.between(100, 3000)
+		ringing, group[i] = max(ringing, b.ring), b
+	}
+	a.hangup, a.how = ringing+o.between(500, 20_000), pick(o.draw, opentactCancels)
+	for _, b := range group {
+		b.hangup = a.hangup + o.between(5, 60)
+	}
+	o.unanswered(a.how)
+	o.call.truth.AnsweredBy, o.call.truth.HangupParty = "SYSTEM", "CALLER"
 }
 
 // precedence orders the outcomes of several phones that rang and did not answer.
@@ -436,6 +459,9 @@ func (o *opentactFeed) state(l *opentactLeg, state string, at int64, k kind, sho
 	emitted := at + o.between(51, 201)
 	id := o.uuid()
 	m := message{leg: l.leg, at: at, sent: emitted, kind: k, shows: []*moment{&l.started, shown}, anchors: l.anchored()}
+	if state == "destroyed" {
+		m.shows = append(m.shows, l.mailbox...)
+	}
 	o.say(m, o.stateValue(l, id, state, at, emitted, emitted, "[]"))
 	if o.chance(0.03) {
 		m.sent += o.between(5, 400)
@@ -585,7 +611,8 @@ func (l *opentactLeg) snapshot(b []byte, at int64) []byte {
 	if seen(l.hangup) == 0 && seen(l.destroy) == 0 {
 		b = null(b, "q850_cause", "q850_cause_string")
 	} else {
-		b = str(num(b, "q850_cause", l.how.code), "q850_cause_string", l.how.word)
+		b = num(b, "q850_cause", l.how.code)
+		b = word(b, "q850_cause_string", l.how.word)
 	}
 	b = null(b, "release_cause_from_protocol_stack", "stir_shaken_attest_level", "stir_shaken_identity")
 	b = str(b, "thread", l.thread)

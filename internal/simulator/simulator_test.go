@@ -254,6 +254,11 @@ func TestTruthsAreConsistent(t *testing.T) {
 	}
 }
 
+// ledOutOfSight reports whether the caller went where nothing tells of him.
+func (t *Truth) ledOutOfSight() bool {
+	return slices.ContainsFunc(t.Transfers, func(p passing) bool { return p.to == "" && p.result == "UNKNOWN" })
+}
+
 func inconsistent(tr *Truth) string {
 	named := slices.IndexFunc(tr.CallIDs, func(id string) bool { return legID(tr.Tenant, tr.Provider, id) == tr.SessionID })
 	switch {
@@ -267,7 +272,7 @@ func inconsistent(tr *Truth) string {
 		return "ends before it starts"
 	case (tr.CloseReason == "TIMEOUT") != tr.EndLost || tr.EndLost != (tr.Ended.src == "TIMEOUT"):
 		return "lost end and time-out do not agree"
-	case tr.Disposition == "ANSWERED" && !tr.EndLost && (!tr.Answered.known() || !tr.TalkMS.known || tr.TalkMS.ms == 0):
+	case tr.Disposition == "ANSWERED" && !tr.EndLost && (!tr.Answered.known() || tr.TalkMS.ms == 0 && !tr.ledOutOfSight()):
 		return "answered without answer or talk"
 	case tr.TalkMS.known && tr.TotalMS.known && tr.TalkMS.ms > tr.TotalMS.ms:
 		return "talked longer than it lasted"

@@ -36,6 +36,7 @@ type Truth struct {
 	RingMS, TalkMS, TotalMS length
 
 	LegCount, AnsweredLegCount, TransferCount int64
+	Transfers                                 []passing
 	HangupCause, HangupParty                  string // empty: null
 	ConferenceID                              string
 	EventCount                                int64    // different events, however often delivered
@@ -64,6 +65,10 @@ func lasting(ms int64) length { return length{max(ms, 0), true} }
 // party is one end of a call as the provider writes it, and in E.164 where its
 // format makes that certain.
 type party struct{ raw, e164 string }
+
+// passing is one transfer: its kind, what became of it, and the call id of the leg to
+// which it led, if any.
+type passing struct{ typ, result, to string }
 
 // Fields is a set of the fields that a Truth can name.
 type Fields uint64
@@ -98,6 +103,7 @@ const (
 	LegCount
 	AnsweredLegCount
 	TransferCount
+	Transfers
 	HangupCause
 	HangupParty
 	ConferenceID
@@ -142,6 +148,7 @@ var fields = [...]struct {
 	{"leg_count", func(t *Truth, b []byte, k string) []byte { return num(b, k, t.LegCount) }},
 	{"answered_leg_count", func(t *Truth, b []byte, k string) []byte { return num(b, k, t.AnsweredLegCount) }},
 	{"transfer_count", func(t *Truth, b []byte, k string) []byte { return num(b, k, t.TransferCount) }},
+	{"transfers", (*Truth).appendTransfers},
 	{"hangup_cause", func(t *Truth, b []byte, k string) []byte { return word(b, k, t.HangupCause) }},
 	{"hangup_party", func(t *Truth, b []byte, k string) []byte { return word(b, k, t.HangupParty) }},
 	{"conference_id", func(t *Truth, b []byte, k string) []byte { return word(b, k, t.ConferenceID) }},
@@ -196,6 +203,21 @@ func ids(b []byte, key, member string, values []string) []byte {
 	b = append(name(b, key), '[')
 	for _, id := range values {
 		b = append(str(append(comma(b), '{'), member, id), '}')
+	}
+	return append(b, ']')
+}
+
+// appendTransfers appends the transfers by time, of each what the truth tells.
+func (t *Truth) appendTransfers(b []byte, key string) []byte {
+	b = append(name(b, key), '[')
+	for _, p := range t.Transfers {
+		b = str(append(comma(b), '{'), "type", p.typ)
+		to := ""
+		if p.to != "" {
+			to = legID(t.Tenant, t.Provider, p.to)
+		}
+		b = word(b, "to_leg_id", to)
+		b = append(str(b, "result", p.result), '}')
 	}
 	return append(b, ']')
 }

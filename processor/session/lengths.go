@@ -125,7 +125,7 @@ func ring(c *course, t times, flags *call.Flags) call.Int {
 // connected. It is null while the session is open, where its end was lost, and
 // where an interval's bound is not known.
 func talk(c *course, flags *call.Flags) call.Int {
-	if !c.over {
+	if !c.over || c.unseen {
 		return call.Int{}
 	}
 	var buf [4]span
@@ -158,15 +158,18 @@ func (c *course) talks(m *part) bool {
 	return m.reached && m.role != call.RoleConsult && (m.child() || !c.childAnswered)
 }
 
-// connected is when m was connected to the caller: a dial no longer than its
-// session's origin.
+// connected is when m was connected to the caller: a dial no longer than the caller
+// was there, nor after a transfer had passed the caller on.
 func (c *course) connected(m *part, flags *call.Flags) (s span, known bool) {
 	joined := m.joined()
 	if !joined.Known() || !m.end.Known() {
 		return s, false
 	}
 	s = span{joined.At, m.end.At}
-	if o := &c.parts[c.origin]; o.Leg != m.Leg && (o.platform || m.child()) {
+	if m.until.Known() {
+		s.to = min(s.to, m.until)
+	}
+	if o := &c.parts[c.caller]; o.Leg != m.Leg && (o.platform || m.child()) {
 		if o.Answer.Known() {
 			s.from = max(s.from, o.Answer.At)
 		}

@@ -9,37 +9,71 @@ import (
 type outcome struct {
 	disposition call.Disposition
 	answeredBy  call.Answerer
-	first       int // of the parts: the one that a called person answered first; -1 for none
-	explains    int // of the parts: the one whose end explains the disposition; -1 for none
+	first       int              // of the parts: the one that a called person answered first; -1 for none
+	explains    int              // of the parts: the one whose end explains the disposition; -1 for none
+	hungUp      call.HangupParty // where the course shows it; else the explaining end says
 }
 
 // outcomeOf is the outcome of a course. A person's answer beats a message taken,
 // which beats whatever a failed dial says.
 func outcomeOf(c *course) outcome {
-	o := outcome{first: c.firstAnswered()}
+	o := outcome{first: c.firstAnswered(), explains: -1}
 	o.answeredBy = c.answerer(o.first)
-	o.disposition, o.explains = c.conclude()
+	switch {
+	case c.open():
+		o.disposition = call.DispositionInProgress
+	case c.anyPerson:
+		o.disposition, o.explains = call.DispositionAnswered, c.firstEnded()
+		o.hungUp = c.leftInTransfer(o.explains)
+	case c.tookMessage():
+		o.disposition, o.explains = call.DispositionVoicemail, c.dial()
+	default:
+		c.explain(&o)
+	}
 	return o
 }
 
-// conclude is the disposition, and the part whose end explains it.
-func (c *course) conclude() (d call.Disposition, explains int) {
+// explain says why nobody answered, and by which part's end.
+func (c *course) explain(o *outcome) {
+	o.explains = c.dial()
+	switch m := &c.parts[o.explains]; {
+	case m.elsewhere() && o.explains != c.origin:
+		c.abandon(o)
+	case !m.platform || !m.Answered():
+		o.disposition = m.failure()
+	case m.Saw(leg.Bridged):
+		o.disposition = call.DispositionUnknown // connected to somebody of whom this session has no leg
+	default:
+		o.disposition = call.DispositionNoAnswer // the platform answered and dialled nobody
+	}
+}
+
+// abandon explains a race that nobody won: every telephone was told that another
+// one took the call, and none did, because the caller gave up. Only the caller's
+// own end says so; where it was lost, or came long after, the telephones' must do.
+func (c *course) abandon(o *outcome) {
+	caller, lost := &c.parts[c.origin], &c.parts[o.explains]
+	o.disposition = lost.failure()
+	if d := caller.failure(); caller.Ended() && d != call.DispositionUnknown {
+		o.disposition, o.explains = d, c.origin
+	}
+	together := !caller.end.Known() || !lost.end.Known() || within(caller.end.At, lost.end.At, switchTolerance)
+	if o.disposition == call.DispositionCanceled && together {
+		o.hungUp = call.HangupByCaller
+	}
+}
+
+// leftInTransfer is who hung up where part i explains the end and is of the party
+// who left before the next one had answered: it waited for nobody but him.
+func (c *course) leftInTransfer(i int) call.HangupParty {
 	switch {
-	case c.open():
-		return call.DispositionInProgress, -1
-	case c.anyPerson:
-		return call.DispositionAnswered, c.firstEnded()
-	case c.tookMessage():
-		return call.DispositionVoicemail, c.dial()
+	case !c.gaveUp || i != c.caller || c.parts[i].Ending().HangupParty != call.NoHangupParty:
+		return call.NoHangupParty
+	case i == c.origin:
+		return call.HangupByCaller
+	default:
+		return call.HangupByCallee
 	}
-	i := c.dial()
-	if m := &c.parts[i]; !m.platform || !m.Answered() {
-		return m.failure(), i
-	}
-	if c.parts[i].Saw(leg.Bridged) {
-		return call.DispositionUnknown, i // connected to somebody of whom this session has no leg
-	}
-	return call.DispositionNoAnswer, i // the platform answered and dialled nobody
 }
 
 // firstAnswered is the leg that a called person answered first, a consultation

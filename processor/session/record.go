@@ -61,6 +61,7 @@ func writeOutcome(s *call.Session, c *course, o outcome) {
 		why := c.parts[o.explains].Ending()
 		s.HangupParty, s.HangupCause = why.HangupParty, why.HangupCause
 		s.Q850, s.SIPStatus, s.ProviderCause = why.Q850, why.SIPStatus, why.ProviderCause
+		s.HangupParty = cmp.Or(o.hungUp, s.HangupParty)
 	}
 	if c.final {
 		s.CloseReason = call.ClosedNormal
@@ -87,7 +88,7 @@ func remark(s *call.Session, c *course) {
 	// parent's, of which nothing is known.
 	o := &c.parts[c.origin]
 	s.StartLost = o.StartLost() || o.child()
-	doubtful := false
+	doubtful := c.unseen
 	for i := range c.parts {
 		m := &c.parts[i]
 		s.InterimLost = s.InterimLost || m.InterimLost()
