@@ -434,6 +434,8 @@ func (c *course) mayBeTarget(found []transfer, h *handover, j int) bool {
 		return false
 	case h.typ == call.TransferAttended && m.start > h.at+switchTolerance:
 		return false
+	case m.transferred() && within(m.end.At, from.end.At, clockDifference):
+		return false // his other leg, which tells of this very transfer
 	}
 	taken := slices.IndexFunc(found, func(t transfer) bool { return t.to == j })
 	return m.aliveAt(h.at) && (taken < 0 || within(found[taken].at, h.at, switchTolerance))
