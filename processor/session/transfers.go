@@ -437,6 +437,8 @@ func (c *course) mayBeTarget(found []transfer, h *handover, j int) bool {
 		return false
 	case h.typ == call.TransferAttended && m.start > h.at+switchTolerance:
 		return false
+	case m.transferred() && within(m.end.At, from.end.At, clockDifference):
+		return false // his other leg, which tells of this very transfer
 	}
 	taken := slices.IndexFunc(found, func(t transfer) bool { return t.to == j })
 	return m.aliveAt(h.at) && (taken < 0 || within(found[taken].at, h.at, switchTolerance))
@@ -494,7 +496,7 @@ func (c *course) handOver(h *handover, to int) transfer {
 	t := transfer{
 		at: h.at, from: h.from, to: to, consult: -1, typ: h.typ, result: c.resultOf(h, to), transferor: from.farEnd(),
 	}
-	c.gaveUp = t.result == call.ResultFailed && c.leftFirst(h, to) && (to < 0 || !c.tookMessageOf(h, to))
+	c.gaveUp = t.result == call.ResultFailed && c.leftFirst(h, to)
 	c.unseen = c.unseen || to < 0 && t.result == call.ResultUnknown && h.caller >= 0 &&
 		!(h.gone.Known() && h.gone.At <= h.at+switchTolerance)
 	return t
@@ -527,8 +529,16 @@ func (c *course) leftFirst(h *handover, to int) bool {
 	if to < 0 {
 		return h.gone.At < c.parts[h.from].end.At-clockDifference
 	}
-	m := &c.parts[to]
-	return !m.end.Known() || m.end.At >= h.gone.At-clockDifference
+	switch m := &c.parts[to]; {
+	case !m.Ended():
+		return true
+	case m.Answered():
+		return m.Answer.At > h.gone.At
+	case m.failure() == call.DispositionCanceled:
+		return m.end.At >= h.gone.At-clockDifference
+	default:
+		return m.end.At > h.gone.At // it was over by itself
+	}
 }
 
 // tookMessageOf reports whether leg to is a mailbox: the platform took a message
