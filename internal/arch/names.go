@@ -22,14 +22,15 @@ var mayNameProviders = map[string]string{
 	"processor/call/calltest":       "tells what one might send",
 }
 
-// providerFolders have a file for each provider, named after it.
+// providerFolders have files of each provider: its name, alone or before an underscore.
 var providerFolders = []string{"processor/decode", "internal/simulator"}
 
 // checkNames finds names of providers, and of the systems behind them, in files
 // that must work for any provider. Tests may name those that they are about.
 func checkNames(name string, content []byte, providers []string) []finding {
 	folder := path.Dir(name)
-	ownFile := slices.Contains(providerFolders, folder) && slices.Contains(providers, strings.TrimSuffix(path.Base(name), ".go"))
+	owner, _, _ := strings.Cut(strings.TrimSuffix(path.Base(name), ".go"), "_")
+	ownFile := slices.Contains(providerFolders, folder) && slices.Contains(providers, owner)
 	if strings.HasSuffix(name, "_test.go") || ownFile || mayNameProviders[name] != "" || mayNameProviders[folder] != "" {
 		return nil
 	}
