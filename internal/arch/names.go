@@ -22,8 +22,7 @@ var mayNameProviders = map[string]string{
 	"processor/call/calltest":       "tells what one might send",
 }
 
-// providerFolders have files for each provider, named after it; a second one has what it
-// is about behind a "_".
+// providerFolders have files of each provider: its name, alone or before an underscore.
 var providerFolders = []string{"processor/decode", "internal/simulator"}
 
 // checkNames finds names of providers, and of the systems behind them, in files

@@ -361,6 +361,10 @@ func TestATransferDoesNotEndTheCall(t *testing.T) {
 		{"failed: the caller left before anybody was called", "a 0 0.5 35\nb<a 1 5 90 BLIND_TRANSFER", call.CauseNormal, call.HangupByCaller},
 		{"failed: the customer left whom an agent had called", "o 0 3 95 BLIND_TRANSFER\nb<o 4 10 50\nc<o 40.1 - 50.02 ORIGINATOR_CANCEL", call.CauseNormal, call.HangupByCallee},
 		{"failed: the target did not answer, and the caller left at once", "a 0 0.5 60.3\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 - 60 NO_ANSWER", call.CauseNormal, call.NoHangupParty},
+		{
+			"one who was asked, and would not, had left before",
+			"a 0 0.5 90\nb<a 1 5 60 ATTENDED_TRANSFER\nc<b 20 25 30\ne<b 42 50 89.9 USER_BUSY", call.CauseBusy, call.NoHangupParty,
+		},
 		{"into a mailbox", "a 0 0.5 60\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 35 60 MESSAGE", call.CauseNormal, call.NoHangupParty},
 		{"to nobody known", "a 0 0.5 100\nb<a 1 5 35 ATTENDED_TRANSFER", call.CauseNormal, call.NoHangupParty},
 		{"and nothing else is known", "b 1 5 35 ATTENDED_TRANSFER", call.CauseTransferred, call.HangupByTransfer},

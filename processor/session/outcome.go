@@ -115,14 +115,15 @@ func (m *part) joined() call.Instant {
 }
 
 // firstEnded is the connected leg that ended first: the side that hung up. A
-// leg that a transfer took over, and its consultation, did not end the call.
+// leg that a transfer took over, and its consultation, did not end the call, nor
+// did one that was over when the caller was passed on.
 func (c *course) firstEnded() int {
 	best := -1
 	for _, strict := range [...]bool{true, false} {
 		for i := range c.parts {
 			m := &c.parts[i]
 			connected := m.reached || m.platform && m.Answered()
-			if !connected || !m.Ended() || strict && (m.left || m.role == call.RoleConsult) {
+			if !connected || !m.Ended() || strict && (m.left || m.role == call.RoleConsult || m.end.Known() && !m.aliveAt(c.handedOn)) {
 				continue
 			}
 			if best < 0 || endsBefore(&m.peer, &c.parts[best].peer) {

@@ -15,9 +15,10 @@ type course struct {
 	parties
 	parts     []part // of the peers, in their order
 	transfers []transfer
-	caller    int  // the part of whom the others were connected to: the origin, or whom it passed on
-	gaveUp    bool // the caller left before the one to whom a transfer led had answered
-	unseen    bool // a transfer led the caller to somebody of whom nothing is known
+	caller    int       // the part of whom the others were connected to: the origin, or whom it passed on
+	handedOn  call.Time // when the caller was passed on for the last time
+	gaveUp    bool      // the caller left before the one to whom a transfer led had answered
+	unseen    bool      // a transfer led the caller to somebody of whom nothing is known
 
 	anyPerson     bool // somebody was reached
 	childAnswered bool // … on a leg that another one dialled
@@ -496,7 +497,9 @@ func (c *course) handOver(h *handover, to int) transfer {
 	t := transfer{
 		at: h.at, from: h.from, to: to, consult: -1, typ: h.typ, result: c.resultOf(h, to), transferor: from.farEnd(),
 	}
-	c.gaveUp = t.result == call.ResultFailed && c.leftFirst(h, to)
+	if h.at >= c.handedOn {
+		c.handedOn, c.gaveUp = h.at, t.result == call.ResultFailed && c.leftFirst(h, to)
+	}
 	c.unseen = c.unseen || to < 0 && t.result == call.ResultUnknown && h.caller >= 0 &&
 		!(h.gone.Known() && h.gone.At <= h.at+switchTolerance)
 	return t
