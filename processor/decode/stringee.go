@@ -29,6 +29,7 @@ var stringeeStatuses = map[string]call.EventType{
 	"answered":       call.EventCallAnswered,
 	"agentEnded":     call.EventChannelEnded,
 	"connect_failed": call.EventCallUpdated,
+	"dtmf_received":  call.EventDTMF,
 	"ended":          call.EventCallEnded,
 }
 

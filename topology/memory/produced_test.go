@@ -39,7 +39,7 @@ var documented = map[string][]string{
 	"opentact": {
 		"call_state", "init", "ringing", "live", "hangup", "destroyed", "call_flow", "Answer", "Dial", "call_record", "call_asr",
 	},
-	"stringee": {"created", "started", "ringing", "answered", "ended", "agentEnded", "connect_failed", "recording", "dtmf"},
+	"stringee": {"created", "started", "ringing", "answered", "ended", "agentEnded", "connect_failed", "recording", "dtmf", "dtmf_received"},
 	"sonetel": {
 		"newCallEvent", "callConnectedEvent", "channelHungUpEvent", "callHungUpEvent", "missedCallEvent",
 		"callTransferredEvent", "twinTransferredEvent", "activeChannelEvent",
