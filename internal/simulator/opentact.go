@@ -23,6 +23,8 @@ type opentactLeg struct {
 	has                                        int64 // when the caller came to it
 	logs                                       []byte
 	mailbox                                    []*moment // what its logs tell of a mailbox
+	causeForm                                  int       // how its cause is written
+	oldCodes                                   bool      // with the numbers of before 2022
 }
 
 var opentactNormal = failure{code: 16, word: "NORMAL_CLEARING", cause: "NORMAL"}
@@ -88,27 +90,27 @@ type opentactFeed struct {
 	drawn []*opentactLeg
 }
 
-// cause writes why a call ended: by number and name, or by one of them alone. Systems
-// of before 2022 have other numbers for what is FreeSWITCH's own.
-func (o *opentactFeed) cause(b []byte, how failure) []byte {
-	code := how.code
-	if o.tenant.old && code >= 700 {
+// cause writes why a leg ended, in the form that its system has: by number and name, or
+// by one of them alone. Those of before 2022 have other numbers for FreeSWITCH's own.
+func (l *opentactLeg) cause(b []byte) []byte {
+	code := l.how.code
+	if l.oldCodes && code >= 700 {
 		code -= 200
 	}
-	switch kind := o.weighted(0.6, 0.25, 0.15); {
-	case kind == 1 || how.word == "":
+	switch {
+	case l.causeForm == 1 || l.how.word == "":
 		return num(b, "q850_cause", code)
-	case kind == 0:
-		return str(num(b, "q850_cause", code), "q850_cause_string", how.word)
+	case l.causeForm == 0:
+		return str(num(b, "q850_cause", code), "q850_cause_string", l.how.word)
 	default:
-		return str(b, "q850_cause_string", how.word)
+		return str(b, "q850_cause_string", l.how.word)
 	}
 }
 
 func (o *opentactFeed) leg(direction string, parent *opentactLeg, at int64) *opentactLeg {
 	l := &opentactLeg{leg: o.addLeg(&leg{id: o.uuid()}), parent: parent, direction: direction, thread: o.hex(32), created: at}
 	l.init = at + o.between(5, 20)
-	l.how = opentactNormal
+	l.how, l.causeForm, l.oldCodes = opentactNormal, o.weighted(0.6, 0.25, 0.15), o.tenant.old
 	o.drawn = append(o.drawn, l)
 	return l
 }
@@ -515,7 +517,7 @@ func (o *opentactFeed) callObject(b []byte, l *opentactLeg, state string, at int
 	b = iso(b, "modified_on", at)
 	b = iso(b, stateField[state], at)
 	if state == "hangup" || state == "destroyed" {
-		b = o.cause(b, l.how)
+		b = l.cause(b)
 	}
 	b = str(b, "freeswitch_call_state", freeswitch[state][0])
 	b = str(b, "freeswitch_channel_state", freeswitch[state][1])
@@ -611,8 +613,7 @@ func (l *opentactLeg) snapshot(b []byte, at int64) []byte {
 	if seen(l.hangup) == 0 && seen(l.destroy) == 0 {
 		b = null(b, "q850_cause", "q850_cause_string")
 	} else {
-		b = num(b, "q850_cause", l.how.code)
-		b = word(b, "q850_cause_string", l.how.word)
+		b = l.cause(b)
 	}
 	b = null(b, "release_cause_from_protocol_stack", "stir_shaken_attest_level", "stir_shaken_identity")
 	b = str(b, "thread", l.thread)
@@ -677,7 +678,7 @@ func (o *opentactFeed) state2022(l *opentactLeg, state string, at int64, k kind,
 	b = seen(b, "destroy_on", l.destroy)
 	b = null(b, "finished_on")
 	if k == tellsEnd {
-		b = o.cause(b, l.how)
+		b = l.cause(b)
 	} else {
 		b = null(b, "q850_cause", "q850_cause_string")
 	}
