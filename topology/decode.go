@@ -22,6 +22,7 @@ type DecodeTask struct {
 	// early holds events of a raw file whose arrival is not known yet, because no
 	// instant was read that tells it.
 	early []*call.Event
+	file  bool // the records come out of a file
 	ended bool // no more records come
 	// ignored counts the ignored records by kind since the task was created;
 	// fresh are those of the open transaction.
@@ -34,6 +35,7 @@ type decodeState struct {
 	position int64 // next raw offset
 	arrival  call.Arrival
 	totals   Totals
+	doubts   doubts
 }
 
 // NewDecodeTask is the task of one partition, before any record.
@@ -90,15 +92,15 @@ func (t *DecodeTask) Restore(metadata string) error {
 
 // Process decodes one raw record: its events go to the exchange, and a record
 // that cannot be taken to the rejects. Where the record has no timestamp, as in
-// a raw file, the largest provider instant read so far stands for it. There is no
-// error: whatever a provider sends is taken, ignored, or rejected.
+// a raw file, the largest provider instant read so far stands for it; see FromFile for
+// those that are not believed. There is no error: whatever a provider sends is taken, ignored, or rejected.
 func (t *DecodeTask) Process(r Record, fx *Effects) error {
 	res := t.decoder.Decode(decode.Input{
 		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
 		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
 	})
 	t.now.position = r.Offset + 1
-	t.advance(r.Timestamp, res.Events)
+	arrival := t.arrive(r.Timestamp, res.Events)
 	totals := &t.now.totals
 	totals.Read++
 	switch {
@@ -111,7 +113,7 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 	default:
 		totals.Decoded++
 		totals.Events += int64(len(res.Events))
-		t.send(res.Events, fx)
+		t.send(res.Events, arrival, fx)
 	}
 	return nil
 }
@@ -120,35 +122,44 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 // in; one out of a file must not carry time to where sums overflow.
 const timestampMax = 4_102_444_799_999
 
-// advance moves arrival time. Only here does a raw record's timestamp become an arrival;
-// a raw file has none, and its call times stand for them.
-func (t *DecodeTask) advance(timestamp int64, events []*call.Event) {
-	if timestamp <= 0 {
+// arrive moves arrival time, and is when a record arrived. Only here does a raw record's
+// timestamp become an arrival; a raw file has none, and its call times stand for them.
+func (t *DecodeTask) arrive(timestamp int64, events []*call.Event) call.Arrival {
+	stamped := timestamp > 0
+	if !stamped {
 		timestamp = int64(decode.LatestInstant(events))
 	}
-	if timestamp > 0 {
-		t.now.arrival = max(t.now.arrival, call.Arrival(min(timestamp, timestampMax)))
+	if timestamp <= 0 {
+		return t.now.arrival
 	}
+	at := call.Arrival(min(timestamp, timestampMax))
+	if t.file && !t.now.believe(at, stamped, events) {
+		return t.now.doubtful(at)
+	}
+	t.now.arrival = max(t.now.arrival, at)
+	return t.now.arrival
 }
 
 // earlyMax bounds the events that wait for the first instant of a raw file.
 const earlyMax = 10_000
 
-func (t *DecodeTask) send(events []*call.Event, fx *Effects) {
-	if t.now.arrival == call.Unheard && len(t.early) < earlyMax {
-		t.early = append(t.early, events...)
-		return
+func (t *DecodeTask) send(events []*call.Event, arrival call.Arrival, fx *Effects) {
+	if arrival == call.Unheard {
+		if len(t.early) < earlyMax {
+			t.early = append(t.early, events...)
+			return
+		}
+		t.now.arrival, arrival = 0, 0
 	}
-	t.release(fx)
+	t.release(arrival, fx)
 	for _, e := range events {
-		fx.Exchange = append(fx.Exchange, t.envelope(e))
+		fx.Exchange = append(fx.Exchange, t.envelope(e, arrival))
 	}
 }
 
-func (t *DecodeTask) release(fx *Effects) {
-	t.now.arrival = max(t.now.arrival, 0)
+func (t *DecodeTask) release(arrival call.Arrival, fx *Effects) {
 	for _, e := range t.early {
-		fx.Exchange = append(fx.Exchange, t.envelope(e))
+		fx.Exchange = append(fx.Exchange, t.envelope(e, arrival))
 	}
 	t.early = nil
 }
@@ -161,15 +172,16 @@ func (t *DecodeTask) End() { t.ended = true }
 // Finish ends a batch. No timers of a decode task are ever due.
 func (t *DecodeTask) Finish(fx *Effects) (more bool, err error) {
 	if t.ended {
-		t.release(fx)
+		t.now.arrival = max(t.now.arrival, t.now.doubts.latest, 0)
+		t.release(t.now.arrival, fx)
 	}
 	return false, nil
 }
 
-func (t *DecodeTask) envelope(e *call.Event) Envelope {
+func (t *DecodeTask) envelope(e *call.Event, arrival call.Arrival) Envelope {
 	node := call.LegNode(e.Leg)
 	key := t.arena.keep(append(t.arena.room(), node[:]...))
-	value := t.arena.keep(appendEvent(t.arena.room(), e, t.now.arrival))
+	value := t.arena.keep(appendEvent(t.arena.room(), e, arrival))
 	return Envelope{Partition: Partition(key, t.tasks), Key: key, Value: value, From: -1}
 }
 

@@ -163,7 +163,7 @@ func TestDecodeTaskState(t *testing.T) {
 func TestMetadataSize(t *testing.T) {
 	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
 	n := int64(math.MinInt64)
-	task.now = decodeState{n, call.Arrival(n), Totals{n, n, n, n, n}}
+	task.now = decodeState{position: n, arrival: call.Arrival(n), totals: Totals{n, n, n, n, n}}
 	if got := len(task.Metadata()); got > 256 {
 		t.Errorf("%d bytes", got)
 	}

@@ -36,7 +36,7 @@ var rules = map[string]rule{
 	"processor/call":          {std: pureStd, ours: []string{"processor/codec"}, foreign: none, pure: true},
 	"processor/call/calltest": {ours: []string{"processor/call", "processor/codec"}, foreign: []string{"pgregory.net/rapid"}},
 	"processor/decode": {
-		std: pureStd, ours: []string{"processor/call", "processor/codec"},
+		std: append(slices.Clip(pureStd), "net/url"), ours: []string{"processor/call", "processor/codec"},
 		foreign: []string{"github.com/go-json-experiment/json/jsontext"}, pure: true,
 	},
 	"processor/digest": {std: pureStd, ours: none, foreign: none, pure: true},

@@ -403,7 +403,7 @@ func (w *bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 // again is a second Transfer of the caller, after the first one's callee left.
 func (w *bandwidthFeed) again(a *bandwidthLeg, at int64) *bandwidthLeg {
 	w.transferComplete(a, at, bandwidthNormal)
-	next := w.dial(a, at+w.between(100, 900))
+	next := w.dial(a, at+w.between(-200, 900))
 	next.answer(next.start + w.around(5000))
 	next.stop(next.live + w.around(60_000))
 	w.transferred("transferAnswer", next, next.live, tellsAnswer, bandwidthNormal)

@@ -292,7 +292,7 @@ func (d *draft) bandwidthRecording(root value, typ string) {
 	e.ProviderState = d.id(root.get("status"))
 	r := call.RecordingFact{
 		ID:         d.id(root.either("recordingId", "recording_id")),
-		URL:        d.exact(root.either("mediaUrl", "media_url"), maxText),
+		URL:        d.media(root.either("mediaUrl", "media_url")),
 		StartedAt:  d.instant(root.either("startTime", "start_time"), value.moment, call.EvidenceReported).At,
 		DurationMS: root.get("duration").period(),
 		Format:     d.id(root.either("fileFormat", "file_format")),

@@ -255,7 +255,7 @@ const maxRecordings = 64
 // opentactRecording reads one recording. Its shape is not documented; a uuid
 // and, where it can be fetched, a url are all that is relied on.
 func (d *draft) opentactRecording(record value) call.RecordingFact {
-	r := call.RecordingFact{ID: d.id(record.get("uuid")), URL: d.exact(record.get("url"), maxText)}
+	r := call.RecordingFact{ID: d.id(record.get("uuid")), URL: d.media(record.get("url"))}
 	switch {
 	case r.ID == "":
 		return call.RecordingFact{}

@@ -248,7 +248,7 @@ func (d *draft) stringeeRecording(root value) {
 	e.Time = or(end, start)
 	d.settle()
 	e.Recording = call.RecordingFact{
-		URL:       d.exact(root.get("recording_url"), maxText),
+		URL:       d.media(root.get("recording_url")),
 		Status:    call.RecordingAvailable,
 		StartedAt: start.At,
 	}

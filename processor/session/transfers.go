@@ -68,6 +68,10 @@ const switchTolerance = 5000
 // stamp one moment apart.
 const clockDifference = 1000
 
+// hostsApart is how far the clocks of a platform's hosts are apart, in milliseconds:
+// copies of one instant differ by up to 200.
+const hostsApart = 250
+
 // courseOf finds the transfers among the parties by the rules of their provider,
 // and from them the parts. Parts are put into the memory of buf, which is zero, while
 // it lasts.
@@ -271,6 +275,10 @@ func shareTie(a, b *peer) bool {
 //	caller   C ├──────────────────────────────────────┤
 //	from          ├··├───── A ─────┤
 //	to                                ├···├──── B ────┤
+//
+// The two may be of different hosts, whose clocks differ: the new dial may seem to begin
+// a little before the old one's end, though not before A answered. Telephones that ring
+// at once begin before that.
 func (c *course) fromRedials(found []transfer) []transfer {
 	shown := c.shown()
 	for j := range shown {
@@ -280,7 +288,7 @@ func (c *course) fromRedials(found []transfer) []transfer {
 		for i := j - 1; i >= 0; i-- {
 			a := &shown[i]
 			if a.child() && a.reached && a.ParentCallID.Value == shown[j].ParentCallID.Value &&
-				a.end.Known() && shown[j].Started.Known() && a.end.At <= shown[j].Started.At {
+				a.end.Known() && shown[j].Started.Known() && a.Answer.At <= shown[j].Started.At && a.end.At <= shown[j].Started.At+hostsApart {
 				found = c.passOn(found, i, j, shown[j].Started.At)
 				break
 			}

@@ -461,3 +461,34 @@ func TestTransfersThatACauseNames(t *testing.T) {
 		}
 	})
 }
+
+// Two dials of one call are stamped by different hosts, so the second may seem to begin
+// a little before the first has ended. Dials that were made at once are none.
+func TestARedialMayOverlapByAsMuchAsHostsDiffer(t *testing.T) {
+	dial := func(callID string, started, answered, ended float64) *call.Event {
+		return happened(call.Bandwidth, callID, call.EventCallEnded, ended, called("+15550100001", callID), directed(call.DirectionOutbound), under("A"),
+			because(call.CauseNormal, 0), func(e *call.Event) {
+				e.Started, e.Answered, e.Ended = instant(call.EvidenceReported, started), instant(call.EvidenceReported, answered), instant(call.EvidenceReported, ended)
+			})
+	}
+	for _, tt := range []struct {
+		name  string
+		first *call.Event
+		again float64 // when the second dial begins
+		want  int32
+	}{
+		{"after the first has ended", dial("B", 1, 8, 40), 40.5, 1},
+		{"120 ms before", dial("B", 1, 8, 40), 39.88, 1},
+		{"250 ms before", dial("B", 1, 8, 40), 39.75, 1},
+		{"251 ms before", dial("B", 1, 8, 40), 39.749, 0},
+		{"at once", dial("B", 1, 8, 40), 1, 0},
+		{"at once, and the first is over at once", dial("B", 1, 1.1, 1.2), 1.05, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, true, tt.first, dial("C", tt.again, tt.again+8, tt.again+30))
+			if s.TransferCount != tt.want {
+				t.Errorf("%d transfers, want %d", s.TransferCount, tt.want)
+			}
+		})
+	}
+}

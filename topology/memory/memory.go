@@ -80,7 +80,8 @@ func New(cfg Config, emit func(topology.Output)) *Runtime {
 // a partition exists from its first record on, and a topic that is not among
 // the sources is decoded as the first source is. A Timestamp of 0 says that the
 // record has none, as a raw line; it then arrives at the largest provider
-// instant read so far. The record's slices may be reused after the call.
+// instant read so far. For one record the clock makes no leap: see
+// [topology.DecodeTask.FromFile]. The record's slices may be reused after the call.
 func (r *Runtime) Process(rec topology.Record) error {
 	if err := r.open(topology.TopicPartition{Topic: rec.Topic, Partition: rec.Partition}, rec.Offset); err != nil {
 		return err
@@ -118,6 +119,7 @@ func (r *Runtime) open(p topology.TopicPartition, offset int64) error {
 		return err
 	}
 	t := topology.NewDecodeTask(&r.cfg.Config, r.cfg.SourceOf(p.Topic), p.Partition)
+	t.FromFile()
 	r.worker.Add(t, offset)
 	r.decodes = append(r.decodes, t)
 	if _, known := r.topics[p.Topic]; !known {
