@@ -205,12 +205,13 @@ func (w *bandwidthFeed) hotline(start int64) {
 // referral is an inbound call that is to be passed on out of the platform: the caller's
 // own exchange is asked to call somebody else, and refuses once or twice, or for good.
 func (w *bandwidthFeed) referral(start int64) {
-	a := w.platform(start)
+	a, t := w.platform(start), &w.call.truth
 	a.answer(start + w.between(500, 4000))
 	at := a.live + w.between(1000, 20_000)
 	for range w.between(0, 2) {
 		refusal := pick(w.draw, bandwidthRefusals)
 		w.refer(a, at, "failure", refusal[0], refusal[1], tellsExtra)
+		w.call.passedOn(passing{typ: "BLIND", result: "FAILED", by: t.To.raw})
 		at += w.between(2000, 8000)
 	}
 	if w.chance(0.2) {
@@ -221,8 +222,7 @@ func (w *bandwidthFeed) referral(start int64) {
 	}
 	w.call.outOfSight = true
 	w.refer(a, at, "success", 202, pick(w.draw, []int64{0, 180, 200}), tellsEnd, &a.ended)
-	t := &w.call.truth
-	t.TransferCount = 1
+	w.call.passedOn(passing{typ: "BLIND", result: "COMPLETED", by: t.To.raw})
 	w.outcome("UNKNOWN", "SYSTEM", "TRANSFERRED")
 	t.HangupParty, w.unsure = "TRANSFER", w.unsure&^HangupParty
 	told := w.said
@@ -386,7 +386,7 @@ func (w *bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 	w.transferred("transferAnswer", b, b.live, tellsAnswer, bandwidthNormal)
 	if w.chance(w.transfers) {
 		w.transferred("transferDisconnect", b, b.end, tellsEnd, bandwidthNormal)
-		next := w.again(a, b.end)
+		next := w.again(a, b)
 		b, end = next, next.end
 	}
 	a.stop(end + w.between(5, 60))
@@ -400,14 +400,14 @@ func (w *bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 	w.maybeRecording(a)
 }
 
-// again is a second Transfer of the caller, after the first one's callee left.
-func (w *bandwidthFeed) again(a *bandwidthLeg, at int64) *bandwidthLeg {
-	w.transferComplete(a, at, bandwidthNormal)
-	next := w.dial(a, at+w.between(-200, 900))
+// again is a second Transfer of the caller, after the first one's callee, b, left.
+func (w *bandwidthFeed) again(a, b *bandwidthLeg) *bandwidthLeg {
+	w.transferComplete(a, b.end, bandwidthNormal)
+	next := w.dial(a, b.end+w.between(-200, 900))
 	next.answer(next.start + w.around(5000))
 	next.stop(next.live + w.around(60_000))
 	w.transferred("transferAnswer", next, next.live, tellsAnswer, bandwidthNormal)
-	w.call.truth.TransferCount = 1
+	w.call.passedOn(passing{typ: "BLIND", result: "COMPLETED", to: next.id, by: b.target, inferred: true})
 	return next
 }
 

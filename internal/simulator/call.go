@@ -22,8 +22,6 @@ type call struct {
 	// caller is the leg of the party whom all others were connected to, where that
 	// is not the first leg.
 	caller *leg
-	// transfersTold marks a call of which the truth tells each transfer.
-	transfersTold bool
 	// outOfSight marks a call whose caller went where nothing tells of him.
 	outOfSight bool
 }
@@ -149,6 +147,14 @@ var restsOn = [...]Fields{
 		HangupCause | TalkMS | RingMS,
 }
 
+// passedOn says in the truth that somebody passed the caller on.
+func (c *call) passedOn(p passing) {
+	c.truth.Transfers = append(c.truth.Transfers, p)
+	if p.result == "COMPLETED" {
+		c.truth.TransferCount++
+	}
+}
+
 // silence is the story of a provider that stops sending: nothing that happened
 // after the instant is ever told. How an unanswered call would have gone is then
 // not known.
@@ -221,9 +227,6 @@ func (c *call) arrive() {
 // known.
 func (c *call) tell() {
 	t := &c.truth
-	if !c.transfersTold {
-		c.unsure |= Transfers
-	}
 	t.named = allFields &^ c.unsure
 	t.CloseReason = "NORMAL"
 	t.LegCount = int64(len(c.legs))

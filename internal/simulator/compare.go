@@ -211,9 +211,11 @@ func (s *session) field(name string) []byte {
 // transfers are those members of the transfers that a truth tells.
 func (s *session) transfers() []byte {
 	var all []struct {
-		Type   string  `json:"type"`
-		To     *string `json:"to_leg_id"`
-		Result string  `json:"result"`
+		Type       string  `json:"type"`
+		To         *string `json:"to_leg_id"`
+		Transferor *string `json:"transferor"`
+		Result     string  `json:"result"`
+		Inferred   bool    `json:"inferred"`
 	}
 	// What has another form is equal to no truth.
 	if err := json.Unmarshal(s.fields["transfers"], &all); err != nil {

@@ -67,7 +67,6 @@ func (f failure) rings() bool {
 
 func drawOpentact(f *feed, start int64) {
 	o := opentactFeed{feed: f}
-	o.call.transfersTold = true
 	switch f.weighted(0.6, 0.06, 0.34) {
 	case 0:
 		o.inbound(start)

@@ -35,20 +35,16 @@ func (o *opentactFeed) passOn(a, from *opentactLeg) {
 	o.hangUp(a, from)
 }
 
-// passed says in the truth what became of a transfer.
-func (o *opentactFeed) passed(how failure, to *opentactLeg, result string) {
-	p := passing{typ: "BLIND", result: result}
+// passed says in the truth what became of a transfer by the user on from.
+func (o *opentactFeed) passed(how failure, from, to *opentactLeg, result string) {
+	p := passing{typ: "BLIND", result: result, by: from.to.raw}
 	if how == opentactAttended {
 		p.typ = "ATTENDED"
 	}
 	if to != nil {
 		p.to = to.id
 	}
-	t := &o.call.truth
-	t.Transfers = append(t.Transfers, p)
-	if result == "COMPLETED" {
-		t.TransferCount++
-	}
+	o.call.passedOn(p)
 }
 
 // taken ends from with how, and lets to talk to the caller.
@@ -56,7 +52,7 @@ func (o *opentactFeed) taken(how failure, from, to *opentactLeg) *opentactLeg {
 	from.how = how
 	to.has = max(to.live, from.hangup)
 	to.hangup = to.has + 2000 + o.around(60_000)
-	o.passed(how, to, "COMPLETED")
+	o.passed(how, from, to, "COMPLETED")
 	return to
 }
 
@@ -147,7 +143,7 @@ func (o *opentactFeed) lostWhileItRings(a, from *opentactLeg) *opentactLeg {
 		from.hangup = max(to.created+6000, a.hangup) + o.between(500, 55_000)
 		from.until = &to.started
 	}
-	o.passed(opentactBlind, to, "FAILED")
+	o.passed(opentactBlind, from, to, "FAILED")
 	o.call.truth.HangupParty = "CALLER"
 	return nil
 }
@@ -157,7 +153,7 @@ func (o *opentactFeed) lostUnseen(a, from *opentactLeg) *opentactLeg {
 	from.how = opentactBlind
 	a.hangup = from.hangup
 	from.hangup += o.between(2000, 55_000)
-	o.passed(opentactBlind, nil, "FAILED")
+	o.passed(opentactBlind, from, nil, "FAILED")
 	o.call.truth.HangupParty = "CALLER"
 	return nil
 }
@@ -168,7 +164,7 @@ func (o *opentactFeed) notTaken(a, from *opentactLeg) *opentactLeg {
 	to := o.dial(a, from.hangup-o.between(-300, min(100, from.hangup-from.has-10)))
 	o.fail(to, pick(o.draw, opentactFailures))
 	a.hangup = max(to.hangup, from.hangup) + o.between(300, 9000)
-	o.passed(opentactBlind, to, "FAILED")
+	o.passed(opentactBlind, from, to, "FAILED")
 	return nil
 }
 
@@ -184,7 +180,7 @@ func (o *opentactFeed) intoMailbox(a, from *opentactLeg) *opentactLeg {
 	teller := pick(o.draw, []*opentactLeg{a, to})
 	teller.logs = o.dialLogs(to.live, "success", true)
 	teller.mailbox = []*moment{&to.machine}
-	o.passed(opentactBlind, to, "FAILED")
+	o.passed(opentactBlind, from, to, "FAILED")
 	return nil
 }
 
@@ -198,7 +194,7 @@ func (o *opentactFeed) attendedUnlinked(a, from *opentactLeg) *opentactLeg {
 		a.hangup += 6000 + o.around(60_000)
 		o.call.outOfSight = true
 	}
-	o.passed(opentactAttended, nil, "UNKNOWN")
+	o.passed(opentactAttended, from, nil, "UNKNOWN")
 	return nil
 }
 

@@ -181,7 +181,7 @@ func (s sonetelFeed) blindTransfer(l *sonetelLeg) {
 	s.event("newCallEvent", next, next.start, tellsStart, nil)
 	s.answer(next, next.start+s.around(5000))
 	s.hangUp(next, next.answered.at+s.around(60_000))
-	s.call.truth.TransferCount = 1
+	s.call.passedOn(passing{typ: "BLIND", result: "COMPLETED", to: next.id, by: l.near().number, inferred: true})
 	s.outcome("ANSWERED", "UNKNOWN")
 }
 
@@ -225,7 +225,7 @@ func (s sonetelFeed) attendedTransfer(l *sonetelLeg) {
 	second := &s.messages[len(s.messages)-1]
 	second.copy, second.promises = true, last.leg
 	s.hangUp(last, at+s.between(401, 500)+s.around(60_000))
-	s.call.truth.TransferCount = 1
+	s.call.passedOn(passing{typ: "ATTENDED", result: "COMPLETED", to: last.id, by: l.near().number, inferred: true})
 	s.outcome("ANSWERED", "UNKNOWN")
 }
 

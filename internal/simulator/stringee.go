@@ -192,11 +192,12 @@ func (s *stringeeFeed) transfer(from, at int64) (answered, now int64) {
 	s.leg.talks = append(s.leg.talks, span{from, at})
 	s.status("agentEnded", at, tellsExtra, nil)
 	at += s.between(100, 900)
+	holder := s.to.number
 	s.anotherAgent()
 	s.status("ringing", at, tellsExtra, nil)
 	at += s.around(5000)
 	s.status("answered", at, tellsAnswer, nil)
-	s.call.truth.TransferCount = 1
+	s.call.passedOn(passing{typ: "BLIND", result: "COMPLETED", to: s.leg.id, by: holder, inferred: true})
 	return at, at
 }
 

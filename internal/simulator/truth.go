@@ -66,9 +66,13 @@ func lasting(ms int64) length { return length{max(ms, 0), true} }
 // format makes that certain.
 type party struct{ raw, e164 string }
 
-// passing is one transfer: its kind, what became of it, and the call id of the leg to
-// which it led, if any.
-type passing struct{ typ, result, to string }
+// passing is one transfer: its kind, what became of it, the call id of the leg to
+// which it led, if any, and who passed the caller on, as the provider writes it.
+// inferred is one of which no event tells.
+type passing struct {
+	typ, result, to, by string
+	inferred            bool
+}
 
 // Fields is a set of the fields that a Truth can name.
 type Fields uint64
@@ -217,7 +221,9 @@ func (t *Truth) appendTransfers(b []byte, key string) []byte {
 			to = legID(t.Tenant, t.Provider, p.to)
 		}
 		b = word(b, "to_leg_id", to)
-		b = append(str(b, "result", p.result), '}')
+		b = word(b, "transferor", p.by)
+		b = str(b, "result", p.result)
+		b = append(boolean(b, "inferred", p.inferred), '}')
 	}
 	return append(b, ']')
 }
