@@ -230,6 +230,9 @@ func (w *bandwidthFeed) referral(start int64) {
 	if w.chance(0.5) { // a disconnect follows; whoever hears the one hears the other
 		a.stop(at + w.between(0, 300))
 		b := ending(w.body(w.head("disconnect", a, a.end), a, a.live, a.end), a.how)
+		if w.chance(0.5) {
+			b = num(b, "sipResponseCode", 200)
+		}
 		w.said = told
 		w.post(message{kind: tellsEnd}, a, append(b, '}'), &a.answered, &a.ended)
 	}

@@ -399,6 +399,7 @@ func (c *call) withCaller(l *leg) span {
 // tellLoss takes from the truth what rested on lost messages.
 func (c *call) tellLoss() {
 	anchored := make(map[*leg]bool, len(c.legs))
+	heard := map[*leg]bool{c.legs[0]: true} // of whom more than a copy is left, or which is nobody's dial
 	var lost Fields
 	for i := range c.messages {
 		m := &c.messages[i]
@@ -410,6 +411,7 @@ func (c *call) tellLoss() {
 			}
 			continue
 		}
+		heard[m.leg] = true
 		for _, l := range m.anchors {
 			anchored[l] = true
 		}
@@ -421,7 +423,7 @@ func (c *call) tellLoss() {
 	if c.truth.Started.src == "DERIVED" {
 		lost |= StartedAt | StartedAtSrc | TotalMS
 	}
-	if len(anchored) < len(c.legs) {
+	if len(anchored) < len(c.legs) || len(heard) < len(c.legs) {
 		lost = allFields &^ (TenantID | Provider | RecordState | Legs)
 	}
 	c.truth.named &^= lost
