@@ -263,6 +263,10 @@ func TestWhereATransferLed(t *testing.T) {
 			"o 0 3 40 BLIND_TRANSFER\nb<o 4 10 99.9\nc<o 40.1 50 100",
 			"BLIND o>c at 40 COMPLETED", 30_000 + 49_900,
 		}, {
+			"… the second one whom he called",
+			"o 0 3 60 BLIND_TRANSFER\nb<o 4 10 20\nc<o 25 30 100\nd<o 60.1 65 99.9",
+			"BLIND o>d at 60 COMPLETED", 10_000 + 30_000 + 34_900,
+		}, {
 			"… whose leg is not known",
 			"o 0 3 40 BLIND_TRANSFER\nc<o 40.1 50 100",
 			"BLIND o>c at 40 COMPLETED", -1,

@@ -389,6 +389,14 @@ func (c *course) leftBehind(i int) int {
 	return first
 }
 
+// callerOf is the part of whom m was connected to.
+func (c *course) callerOf(m *part) *part {
+	if k := &c.parts[c.caller]; !m.end.Known() || m.end.At >= k.Answer.At {
+		return k
+	}
+	return &c.parts[c.origin] // m was over when the one passed on had not been called yet
+}
+
 // aliveAt reports whether the leg had not ended before a moment, as far as clocks
 // agree.
 func (m *peer) aliveAt(at call.Time) bool {
