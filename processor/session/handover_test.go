@@ -167,6 +167,22 @@ func TestWhereATransferLed(t *testing.T) {
 			"a 0 0.5 40\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 40.2 41",
 			"BLIND b>c at 30 FAILED", 25_000,
 		}, {
+			"one who is called long after the first had not answered is another matter",
+			"a 0 0.5 90\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 - 55 NO_ANSWER\nd<a 55.1 70 90",
+			"BLIND b>c at 30 FAILED", 25_000 + 20_000,
+		}, {
+			"two who had the call pass it on, in the order in which they leave",
+			"a 0 0.5 100\nb<a 1 3 60 BLIND_TRANSFER\nx<a 2 4 30 BLIND_TRANSFER\nc<a 30.1 35 100\nd<a 60.1 65 100",
+			"BLIND x>c at 30 COMPLETED; BLIND b>d at 60 COMPLETED", 97_000,
+		}, {
+			"a leg is the target of one transfer",
+			"a 0 0.5 100\nb<a 1 3 30 BLIND_TRANSFER\nx<a 2 4 60 BLIND_TRANSFER\nc<a 30.1 35 100",
+			"BLIND b>c at 30 COMPLETED; BLIND x>? at 60 UNKNOWN", -1,
+		}, {
+			"both legs of who asked say so, and another one whom he asked stayed",
+			"a 0 0.5 100\nb<a 1 5 60 ATTENDED_TRANSFER\nk<b 15 16 60.02 ATTENDED_TRANSFER\nc<k 20 25 80\ne<k 42 50 100",
+			"ATTENDED b>e at 60 COMPLETED", 95_000,
+		}, {
 			"back to the first one",
 			"a 0 0.5 100\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 35 60 BLIND_TRANSFER\nb2<a 60.1 65 100",
 			"BLIND b>c at 30 COMPLETED; BLIND c>b2 at 60 COMPLETED", 25_000 + 25_000 + 35_000,
@@ -246,6 +262,22 @@ func TestWhereATransferLed(t *testing.T) {
 			"an agent passes on the customer whom he called",
 			"o 0 3 40 BLIND_TRANSFER\nb<o 4 10 99.9\nc<o 40.1 50 100",
 			"BLIND o>c at 40 COMPLETED", 30_000 + 49_900,
+		}, {
+			"… the second one whom he called",
+			"o 0 3 60 BLIND_TRANSFER\nb<o 4 10 20\nc<o 25 30 100\nd<o 60.1 65 99.9",
+			"BLIND o>d at 60 COMPLETED", 10_000 + 30_000 + 34_900,
+		}, {
+			"… whose leg is not known",
+			"o 0 3 40 BLIND_TRANSFER\nc<o 40.1 50 100",
+			"BLIND o>c at 40 COMPLETED", -1,
+		}, {
+			"… and who leaves before the colleague answers",
+			"o 0 3 95 BLIND_TRANSFER\nb<o 4 10 50\nc<o 40.1 50.2 51",
+			"BLIND o>c at 40.1 FAILED", 30_100,
+		}, {
+			"… having asked a colleague, who stays longer",
+			"o 0 3 40 ATTENDED_TRANSFER\nb<o 4 10 100\nc<o 20 25 100.1",
+			"ATTENDED o>c at 40 COMPLETED", 90_000,
 		}, {
 			"… having asked a colleague",
 			"o 0 3 40 ATTENDED_TRANSFER\nb<o 4 10 100\nc<o 20 25 99.9",
@@ -404,6 +436,10 @@ func TestARaceThatNobodyWonWasGivenUp(t *testing.T) {
 		{
 			"the caller went on: somebody may have taken it", "a 0 0.5 60\nb<a 1 - 13.05 PICKED_OFF\nc<a 1 - 13.06 PICKED_OFF",
 			call.DispositionCanceled, call.CauseNormal, call.NoHangupParty,
+		},
+		{
+			"a single dial that was taken elsewhere", "o 0 - 13.05 LOSE_RACE",
+			call.DispositionCanceled, call.CauseCanceled, call.HangupByPlatform,
 		},
 		{
 			"somebody won", "a 0 0.5 60.1\nb<a 1 - 13.05 LOSE_RACE\nc<a 1 13 60",

@@ -169,7 +169,7 @@ func (c *course) connected(m *part, flags *call.Flags) (s span, known bool) {
 	if m.until.Known() {
 		s.to = min(s.to, m.until)
 	}
-	if o := &c.parts[c.caller]; o.Leg != m.Leg && (o.platform || m.child()) {
+	if o := c.callerOf(m); o.Leg != m.Leg && (o.platform || m.child()) {
 		if o.Answer.Known() {
 			s.from = max(s.from, o.Answer.At)
 		}

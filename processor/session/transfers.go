@@ -380,28 +380,32 @@ func (c *course) handoverOf(i int) handover {
 }
 
 // leftBehind is the leg of the party whom leg i passed on: the one that began the
-// call. Where that one left by a transfer, it is who was connected to it: of the
-// answered legs that were still there the first, else the one that stayed longest.
-// It is -1 for none.
+// call. Where that one left by a transfer, it is who was connected to it: the first
+// of the answered legs that were still there, else the first. It is -1 for none.
 func (c *course) leftBehind(i int) int {
 	o, m := &c.parts[c.origin], &c.parts[i]
 	if i != c.origin && !(o.transferred() && endsBefore(&o.peer, &m.peer)) {
 		return c.origin
 	}
-	last := -1
+	first := -1
 	for j := range c.shown() {
-		b := &c.parts[j]
-		if j == i || j == c.origin || !b.reached || b.joined().At >= m.end.At {
-			continue
-		}
-		if b.aliveAt(m.end.At) {
+		switch b := &c.parts[j]; {
+		case j == i, j == c.origin, !b.reached, b.joined().At >= m.end.At:
+		case b.aliveAt(m.end.At):
 			return j
-		}
-		if last < 0 || b.end.At > c.parts[last].end.At {
-			last = j
+		case first < 0:
+			first = j
 		}
 	}
-	return last
+	return first
+}
+
+// callerOf is the part of whom m was connected to.
+func (c *course) callerOf(m *part) *part {
+	if k := &c.parts[c.caller]; !m.end.Known() || m.end.At >= k.Answer.At {
+		return k
+	}
+	return &c.parts[c.origin] // m was over when the one passed on had not been called yet
 }
 
 // aliveAt reports whether the leg had not ended before a moment, as far as clocks
@@ -440,7 +444,7 @@ func (c *course) target(found []transfer, h *handover) int {
 func (c *course) mayBeTarget(found []transfer, h *handover, j int) bool {
 	from, m := &c.parts[h.from], &c.parts[j]
 	switch {
-	case j == h.from, j == c.origin, j == h.caller, c.isAbove(j, h.from), !from.end.Known(), !m.Started.Known():
+	case j == h.from, j == c.origin, j == h.caller, !from.end.Known(), !m.Started.Known():
 		return false
 	case m.start <= from.start, from.Answer.Known() && m.start <= from.Answer.At, h.gone.Known() && m.start > h.gone.At:
 		return false
@@ -451,16 +455,6 @@ func (c *course) mayBeTarget(found []transfer, h *handover, j int) bool {
 	}
 	taken := slices.IndexFunc(found, func(t transfer) bool { return t.to == j })
 	return m.aliveAt(h.at) && (taken < 0 || within(found[taken].at, h.at, switchTolerance))
-}
-
-// isAbove reports whether leg i was dialled from leg j, or from one that was.
-func (p *parties) isAbove(j, i int) bool {
-	for range p.peers { // parents in a circle end as well
-		if i = p.peers[i].parent; i < 0 || i == j {
-			break
-		}
-	}
-	return i == j
 }
 
 // ownTalk reports whether leg j was a conversation of the transferor's own, which
@@ -499,6 +493,7 @@ func (c *course) handOver(h *handover, to int) transfer {
 		c.caller = h.caller
 		c.parts[h.caller].until = h.at
 	}
+	c.unseen = c.unseen || h.from == c.origin && h.caller < 0 && to >= 0
 	if to >= 0 && (c.tookMessageOf(h, to) || !h.meets(&c.parts[to])) {
 		c.parts[to].reached = false
 	}
