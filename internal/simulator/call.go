@@ -324,9 +324,7 @@ func (c *call) lastSign() int64 {
 
 func (c *call) tellLengths() {
 	t := &c.truth
-	if until := c.ringsUntil(); t.Ringing.known() && until != 0 {
-		t.RingMS = lasting(until - t.Ringing.at)
-	}
+	t.RingMS = c.rang()
 	if t.EndLost {
 		return
 	}
@@ -339,25 +337,38 @@ func (c *call) tellLengths() {
 	}
 }
 
-// ringsUntil is when the ringing was over: at the first answer, else when the
-// last called party's phone stopped; 0 where that was not seen.
-func (c *call) ringsUntil() int64 {
+// rang is how long the telephone rang that a person answered first; where nobody
+// answered, from the first ringing until the last called party's telephone stopped.
+func (c *call) rang() length {
 	t := &c.truth
+	from, until := t.Ringing.at, int64(0)
 	switch {
 	case t.Answered.known():
-		return t.Answered.at
+		from, until = c.firstAnswered().ringing.at, t.Answered.at
 	case len(c.legs) == 1 && t.PlatformAnswered.known():
-		return t.PlatformAnswered.at
+		until = t.PlatformAnswered.at
 	case t.EndLost:
-		return 0
-	}
-	last := int64(0)
-	for _, l := range c.legs {
-		if !l.origin || len(c.legs) == 1 {
-			last = max(last, l.ended.at)
+	default:
+		for _, l := range c.legs {
+			if !l.origin || len(c.legs) == 1 {
+				until = max(until, l.ended.at)
+			}
 		}
 	}
-	return last
+	if from == 0 || until < from {
+		return length{} // it was not seen, or the telephone was up before it
+	}
+	return lasting(until - from)
+}
+
+// firstAnswered is the leg that the first person answered.
+func (c *call) firstAnswered() *leg {
+	for _, l := range c.legs {
+		if !l.origin && !l.consult && l.answered == c.truth.Answered {
+			return l
+		}
+	}
+	return c.legs[0] // which the platform had answered before
 }
 
 // talk is how long caller and a called person were connected.

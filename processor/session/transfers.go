@@ -167,7 +167,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 			to = lastOther(shown, func(j int) bool { return j != i && j != from })
 		}
 		t := transfer{
-			at: k.end.At, from: from, to: to, consult: i, typ: call.TransferAttended,
+			at: k.End.At, from: from, to: to, consult: i, typ: call.TransferAttended,
 			transferor: k.From.Value.Raw, inferred: true,
 		}
 		if to >= 0 {
@@ -178,7 +178,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 			if k.rangOn(&shown[to].peer) {
 				t.typ = call.TransferBlonde
 			}
-			shown[to].takeOver(k.end, t.at)
+			shown[to].takeOver(k.End, t.at)
 		}
 		found = append(found, t)
 	}
@@ -189,7 +189,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 // consulted was still rung, and answered later, on leg to. An answer at the moment
 // of the transfer says nothing: that of the consultation may be lost.
 func (m *peer) rangOn(to *peer) bool {
-	return !m.Answered() && m.Saw(leg.Initiated) && m.end.Known() && to.Answer.Known() && to.Answer.At > m.end.At+switchTolerance
+	return !m.Answered() && m.Saw(leg.Initiated) && m.End.Known() && to.Answer.Known() && to.Answer.At > m.End.At+switchTolerance
 }
 
 // firstOther is the first leg that fits and is no consultation, -1 for none.
@@ -236,7 +236,7 @@ func (c *course) fromFlows(found []transfer) []transfer {
 		}
 		for i := range slices.Backward(shown) { // of several, the one that was called last passed it on
 			if i != j && !shown[i].consult && continues(&shown[i], &shown[j]) {
-				found = c.passOn(found, i, j, shown[i].end.At)
+				found = c.passOn(found, i, j, shown[i].End.At)
 				break
 			}
 		}
@@ -279,7 +279,7 @@ func (c *course) fromRedials(found []transfer) []transfer {
 		for i := j - 1; i >= 0; i-- {
 			a := &shown[i]
 			if a.child() && a.reached && a.ParentCallID.Value == shown[j].ParentCallID.Value &&
-				a.end.Known() && shown[j].Started.Known() && a.end.At <= shown[j].Started.At {
+				a.End.Known() && shown[j].Started.Known() && a.End.At <= shown[j].Started.At {
 				found = c.passOn(found, i, j, shown[j].Started.At)
 				break
 			}
@@ -339,7 +339,7 @@ func (c *course) transferors(found []int) []int {
 			found = append(found, i)
 		}
 	}
-	slices.SortStableFunc(found, func(i, j int) int { return cmp.Compare(shown[i].end.At, shown[j].end.At) })
+	slices.SortStableFunc(found, func(i, j int) int { return cmp.Compare(shown[i].End.At, shown[j].End.At) })
 	return found
 }
 
@@ -360,9 +360,9 @@ type handover struct {
 
 func (c *course) handoverOf(i int) handover {
 	m := &c.parts[i]
-	h := handover{from: i, caller: c.leftBehind(i), typ: m.passing(m.Ending()), at: m.end.At}
+	h := handover{from: i, caller: c.leftBehind(i), typ: m.passing(m.Ending()), at: m.End.At}
 	if h.caller >= 0 {
-		h.gone = c.parts[h.caller].end
+		h.gone = c.parts[h.caller].End
 	}
 	if h.gone.Known() && h.gone.At < h.at {
 		h.at = h.gone.At
@@ -382,13 +382,13 @@ func (c *course) leftBehind(i int) int {
 	last := -1
 	for j := range c.shown() {
 		b := &c.parts[j]
-		if j == i || j == c.origin || !b.reached || b.joined().At >= m.end.At {
+		if j == i || j == c.origin || !b.reached || b.joined().At >= m.End.At {
 			continue
 		}
-		if b.aliveAt(m.end.At) {
+		if b.aliveAt(m.End.At) {
 			return j
 		}
-		if last < 0 || b.end.At > c.parts[last].end.At {
+		if last < 0 || b.End.At > c.parts[last].End.At {
 			last = j
 		}
 	}
@@ -398,7 +398,7 @@ func (c *course) leftBehind(i int) int {
 // aliveAt reports whether the leg had not ended before a moment, as far as clocks
 // agree.
 func (m *peer) aliveAt(at call.Time) bool {
-	return !m.end.Known() || m.end.At >= at-clockDifference
+	return !m.End.Known() || m.End.At >= at-clockDifference
 }
 
 // target is the leg to which a hand-over led, -1 for none. Of several, those that
@@ -431,13 +431,13 @@ func (c *course) target(found []transfer, h *handover) int {
 func (c *course) mayBeTarget(found []transfer, h *handover, j int) bool {
 	from, m := &c.parts[h.from], &c.parts[j]
 	switch {
-	case j == h.from, j == c.origin, j == h.caller, c.isAbove(j, h.from), !from.end.Known(), !m.Started.Known():
+	case j == h.from, j == c.origin, j == h.caller, c.isAbove(j, h.from), !from.End.Known(), !m.Started.Known():
 		return false
 	case m.start <= from.start, from.Answer.Known() && m.start <= from.Answer.At, h.gone.Known() && m.start > h.gone.At:
 		return false
 	case h.typ == call.TransferAttended && m.start > h.at+switchTolerance:
 		return false
-	case m.transferred() && within(m.end.At, from.end.At, clockDifference):
+	case m.transferred() && within(m.End.At, from.End.At, clockDifference):
 		return false // his other leg, which tells of this very transfer
 	}
 	taken := slices.IndexFunc(found, func(t transfer) bool { return t.to == j })
@@ -458,7 +458,7 @@ func (p *parties) isAbove(j, i int) bool {
 // ended with his leg: one whom he asked before he passed the caller on to another.
 func (c *course) ownTalk(h *handover, j int) bool {
 	from, m := &c.parts[h.from], &c.parts[j]
-	return m.reached && m.joined().At < from.end.At-clockDifference && m.end.Known() && within(m.end.At, from.end.At, clockDifference)
+	return m.reached && m.joined().At < from.End.At-clockDifference && m.End.Known() && within(m.End.At, from.End.At, clockDifference)
 }
 
 // fitsBetter reports whether leg j is rather than leg k the one to which the
@@ -481,7 +481,7 @@ func (h *handover) meets(m *part) bool {
 // the caller was connected to and until when.
 func (c *course) handOver(h *handover, to int) transfer {
 	from := &c.parts[h.from]
-	parked := to >= 0 && h.typ != call.TransferAttended && c.parts[to].start < from.end.At-switchTolerance
+	parked := to >= 0 && h.typ != call.TransferAttended && c.parts[to].start < from.End.At-switchTolerance
 	if parked {
 		h.at = min(h.at, c.parts[to].start)
 		from.until = h.at
@@ -527,7 +527,7 @@ func (c *course) leftFirst(h *handover, to int) bool {
 		return false
 	}
 	if to < 0 {
-		return h.gone.At < c.parts[h.from].end.At-clockDifference
+		return h.gone.At < c.parts[h.from].End.At-clockDifference
 	}
 	switch m := &c.parts[to]; {
 	case !m.Ended():
@@ -535,9 +535,9 @@ func (c *course) leftFirst(h *handover, to int) bool {
 	case m.Answered():
 		return m.Answer.At > h.gone.At
 	case m.failure() == call.DispositionCanceled:
-		return m.end.At >= h.gone.At-clockDifference
+		return m.End.At >= h.gone.At-clockDifference
 	default:
-		return m.end.At > h.gone.At // it was over by itself
+		return m.End.At > h.gone.At // it was over by itself
 	}
 }
 
@@ -548,7 +548,7 @@ func (c *course) tookMessageOf(h *handover, to int) bool {
 	if m.Saw(leg.MessageTaken) || h.caller < 0 || !c.parts[h.caller].Saw(leg.MessageTaken) {
 		return m.Saw(leg.MessageTaken)
 	}
-	return !m.end.Known() || !h.gone.Known() || h.gone.At <= m.end.At+switchTolerance
+	return !m.End.Known() || !h.gone.Known() || h.gone.At <= m.End.At+switchTolerance
 }
 
 // isTold reports whether a hand-over without a target is the other side of one that
@@ -664,7 +664,7 @@ func (c *course) fromReferrals(found []transfer) []transfer {
 		}
 		if m.Ending().HangupCause == call.CauseTransferred {
 			found = append(found, transfer{
-				at: m.end.At, from: i, to: -1, consult: -1, typ: call.TransferBlind, result: call.ResultCompleted, transferor: near.Raw,
+				at: m.End.At, from: i, to: -1, consult: -1, typ: call.TransferBlind, result: call.ResultCompleted, transferor: near.Raw,
 			})
 		}
 	}
