@@ -159,14 +159,14 @@ func talk(c *course, flags *call.Flags) call.Int {
 		if !c.talks(m) {
 			continue
 		}
-		s, known := c.connected(m, flags)
+		s, known := m.connected(flags)
 		if !known {
 			return call.Int{}
 		}
 		if m.Provider.Traits().OneCallID {
 			spans = m.conversations(spans, s)
 		} else {
-			spans = append(spans, s)
+			spans = c.withCaller(spans, m, s)
 		}
 	}
 	return call.Some(union(spans))
@@ -179,27 +179,18 @@ func (c *course) talks(m *part) bool {
 	return m.reached && m.role != call.RoleConsult && (m.child() || !c.childAnswered)
 }
 
-// connected is when m was connected to the caller: a dial no longer than the caller
-// was there, nor after a transfer had passed the caller on.
-func (c *course) connected(m *part, flags *call.Flags) (s span, known bool) {
+// connected is when a person was connected on m, until a transfer passed the caller on.
+func (m *part) connected(flags *call.Flags) (s span, known bool) {
 	joined := m.joined()
 	if !joined.Known() || !m.End.Known() {
 		return s, false
 	}
 	s = span{joined.At, m.End.At}
-	if m.until.Known() {
-		s.to = min(s.to, m.until)
-	}
-	if o := &c.parts[c.caller]; o.Leg != m.Leg && (o.platform || m.child()) {
-		if o.Answer.Known() {
-			s.from = max(s.from, o.Answer.At)
-		}
-		if o.End.Known() {
-			s.to = min(s.to, o.End.At)
-		}
-	}
 	if s.to < s.from {
 		*flags |= call.FlagNegativeClamped
+	}
+	if m.until.Known() {
+		s.to = min(s.to, m.until)
 	}
 	return s, true
 }

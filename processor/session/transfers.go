@@ -32,6 +32,7 @@ type part struct {
 	until     call.Time    // when its conversation with the caller was over, where that was before its end
 	left      bool         // a transfer ended it
 	passedOn  bool         // its caller goes on elsewhere
+	outside   bool         // the caller takes part in it, and is not only connected to it
 }
 
 // transfer is one passing-on, by the places of parts; -1 is none.
@@ -83,6 +84,7 @@ func courseOf(buf []part, p parties) course {
 	}
 	c.transfers = found
 	c.assignParts()
+	c.findCaller()
 	for i := range c.parts {
 		m := &c.parts[i]
 		c.anyPerson = c.anyPerson || m.reached
