@@ -18,6 +18,8 @@ type call struct {
 	// rangAtOnce: whoever was heard to ring first, of those of one start, is the callee.
 	rangAtOnce bool
 	left       int // records not yet emitted
+	// restate sets what the arrival of the messages does not tell, if anything.
+	restate func()
 
 	// caller is the leg of the party whom all others were connected to, where that
 	// is not the first leg.
@@ -47,6 +49,8 @@ type leg struct {
 	// consult marks a call between two agents about the caller: it is no talk
 	// with the caller.
 	consult bool
+	// untimed marks a leg that was answered, of which nobody can tell when.
+	untimed bool
 	// declined marks a leg on which somebody answered, was asked, and did not take the
 	// call.
 	declined bool
@@ -278,7 +282,7 @@ func (c *call) tellEvents() {
 func (c *call) tellLeg(l *leg) {
 	t := &c.truth
 	t.Started = earliest(t.Started, l.started)
-	if l.answered.known() {
+	if l.answered.known() || l.untimed {
 		t.AnsweredLegCount++
 	}
 	switch {
@@ -329,6 +333,9 @@ func (c *call) tellLengths() {
 		return
 	}
 	t.TalkMS = lasting(c.talk())
+	if slices.ContainsFunc(c.legs, func(l *leg) bool { return l.untimed }) {
+		t.TalkMS = length{}
+	}
 	if t.ConferenceID != "" || c.outOfSight {
 		t.TalkMS = length{} // with whom, if with anybody, is not told
 	}
@@ -424,6 +431,9 @@ func (c *call) tellLoss() {
 	}
 	if !c.truth.Lossy {
 		return
+	}
+	if c.restate != nil { // whether it came late is not told any more
+		lost |= restsOn[tellsAnswer] | restsOn[tellsEnd]
 	}
 	lost |= EventCount | Recordings
 	if c.truth.Started.src == "DERIVED" {

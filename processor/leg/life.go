@@ -144,13 +144,13 @@ func (l *Leg) claimEnd(v *Life) {
 	if v.End.Src != call.EvidenceIngest || claim > 0 && near(v.End.At-v.Started.At, claim) {
 		return
 	}
-	heardAt := v.End.At
+	latest := v.End.At + agreeMS - claim // nothing is told before it happens
 	v.End, v.Withheld = v.unheard(v.End)
 	from := v.Started.At
-	if v.Answer.Known() && from+claim < v.Answer.At {
+	if v.Answer.Known() && from+claim < v.Answer.At && v.Answer.At <= latest {
 		from = v.Answer.At
 	}
-	if claim > 0 && from+claim <= heardAt+agreeMS { // nothing is told before it happens
+	if claim > 0 && from <= latest {
 		v.End = call.Instant{At: from + claim, Src: call.EvidenceDerived, Precision: 1000}
 		v.Claimed, v.Withheld = true, !v.Answer.Known() && l.Answered()
 	}

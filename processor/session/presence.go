@@ -61,13 +61,13 @@ func (c *course) place(m *part, earlier []part) {
 		}
 		joined := x.joined()
 		switch {
-		case (!joined.Known() || joined.At <= begun) && (!x.Ended() || x.End.At > begun):
+		case (!joined.Known() || joined.At <= begun+switchTolerance) && (!x.Ended() || x.End.At > begun):
 			m.outside = false
 			if m.reached {
 				m.role = call.RoleConsult
 			}
 			return
-		case x.outside && x.End.Known() && x.End.At+switchTolerance >= m.start:
+		case x.outside && x.End.Known() && within(x.End.At, m.start, switchTolerance):
 			m.outside = true
 		}
 	}
