@@ -551,6 +551,12 @@ func (w *bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k ki
 // its answerTime is that of another call.
 func (w *bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure) {
 	b := w.head("transferComplete", a, at)
+	if w.chance(5 * strangeShare) { // only what other events say shows that it cannot be
+		w.unsure |= PlatformAnsweredAt
+		b = ending(iso(b, "answerTime", a.live-w.days()), how)
+		w.post(message{kind: tellsExtra}, a, append(b, '}'))
+		return
+	}
 	if w.chance(10 * strangeShare) {
 		b = ending(w.body(b, a, a.live-w.days(), 0), how)
 		w.post(message{kind: tellsExtra}, a, append(b, '}'))

@@ -18,6 +18,8 @@ type call struct {
 	// rangAtOnce: whoever was heard to ring first, of those of one start, is the callee.
 	rangAtOnce bool
 	left       int // records not yet emitted
+	// restate sets what the arrival of the messages does not tell, if anything.
+	restate func()
 
 	// caller is the leg of the party whom all others were connected to, where that
 	// is not the first leg.
@@ -45,6 +47,8 @@ type leg struct {
 	// consult marks a call between two agents about the caller: it is no talk
 	// with the caller.
 	consult bool
+	// untimed marks a leg that was answered, of which nobody can tell when.
+	untimed bool
 	// declined marks a leg on which somebody answered, was asked, and did not take the
 	// call.
 	declined bool
@@ -281,7 +285,7 @@ func (c *call) tellEvents() {
 func (c *call) tellLeg(l *leg) {
 	t := &c.truth
 	t.Started = earliest(t.Started, l.started)
-	if l.answered.known() {
+	if l.answered.known() || l.untimed {
 		t.AnsweredLegCount++
 	}
 	switch {
@@ -327,13 +331,14 @@ func (c *call) lastSign() int64 {
 
 func (c *call) tellLengths() {
 	t := &c.truth
-	if until := c.ringsUntil(); t.Ringing.known() && until != 0 {
-		t.RingMS = lasting(until - t.Ringing.at)
-	}
+	t.RingMS = c.rang()
 	if t.EndLost {
 		return
 	}
 	t.TalkMS = lasting(c.talk())
+	if slices.ContainsFunc(c.legs, func(l *leg) bool { return l.untimed }) {
+		t.TalkMS = length{}
+	}
 	if t.ConferenceID != "" || c.outOfSight {
 		t.TalkMS = length{} // with whom, if with anybody, is not told
 	}
@@ -342,25 +347,38 @@ func (c *call) tellLengths() {
 	}
 }
 
-// ringsUntil is when the ringing was over: at the first answer, else when the
-// last called party's phone stopped; 0 where that was not seen.
-func (c *call) ringsUntil() int64 {
+// rang is how long the telephone rang that a person answered first; where nobody
+// answered, from the first ringing until the last called party's telephone stopped.
+func (c *call) rang() length {
 	t := &c.truth
+	from, until := t.Ringing.at, int64(0)
 	switch {
 	case t.Answered.known():
-		return t.Answered.at
+		from, until = c.firstAnswered().ringing.at, t.Answered.at
 	case len(c.legs) == 1 && t.PlatformAnswered.known():
-		return t.PlatformAnswered.at
+		until = t.PlatformAnswered.at
 	case t.EndLost:
-		return 0
-	}
-	last := int64(0)
-	for _, l := range c.legs {
-		if !l.origin || len(c.legs) == 1 {
-			last = max(last, l.ended.at)
+	default:
+		for _, l := range c.legs {
+			if !l.origin || len(c.legs) == 1 {
+				until = max(until, l.ended.at)
+			}
 		}
 	}
-	return last
+	if from == 0 || until < from {
+		return length{} // it was not seen, or the telephone was up before it
+	}
+	return lasting(until - from)
+}
+
+// firstAnswered is the leg that the first person answered.
+func (c *call) firstAnswered() *leg {
+	for _, l := range c.legs {
+		if !l.origin && !l.consult && l.answered == c.truth.Answered {
+			return l
+		}
+	}
+	return c.legs[0] // which the platform had answered before
 }
 
 // talk is how long caller and a called person were connected.
@@ -418,6 +436,9 @@ func (c *call) tellLoss() {
 	}
 	if !c.truth.Lossy {
 		return
+	}
+	if c.restate != nil { // whether it came late is not told any more
+		lost |= restsOn[tellsAnswer] | restsOn[tellsEnd]
 	}
 	lost |= EventCount | Recordings
 	if c.truth.Started.src == "DERIVED" {

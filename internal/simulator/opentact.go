@@ -261,7 +261,11 @@ func (o *opentactFeed) inboundAnswered(a *opentactLeg, dial int64) {
 	}
 	b := o.dial(a, dial)
 	o.ringAndAnswer(b)
-	if o.chance(0.2) {
+	switch {
+	case o.chance(0.05): // answers by itself; those that ring with it are slower
+		b.live, b.ring = b.init+o.between(200, 2500), 0
+		o.losers(a, dial, b.live)
+	case o.chance(0.2):
 		o.losers(a, dial, b.live)
 	}
 	b.hangup = b.live + o.around(60_000)
@@ -301,8 +305,8 @@ func (o *opentactFeed) losers(a *opentactLeg, dial, won int64) {
 	for range o.between(1, 3) {
 		l := o.dial(a, dial+o.between(0, 50))
 		l.how = opentactLostRace
-		l.ring = min(l.init+o.between(100, 3000), won)
-		l.hangup = won + o.between(5, 60)
+		l.ring = min(l.init+o.between(100, 3000), won+o.between(0, 400))
+		l.hangup = max(won, l.ring) + o.between(5, 60)
 	}
 }
 

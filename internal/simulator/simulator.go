@@ -219,6 +219,9 @@ func (s *Simulator) schedule(c *call, t *tenant, p *provider) {
 	}
 	s.batch(c)
 	c.arrive()
+	if c.restate != nil {
+		c.restate()
+	}
 	c.tell()
 	for i := range c.messages {
 		s.queueMessage(c, &c.messages[i], t, p)

@@ -259,6 +259,10 @@ func (t *Truth) ledOutOfSight() bool {
 	return slices.ContainsFunc(t.Transfers, func(p passing) bool { return p.to == "" && p.result == "UNKNOWN" })
 }
 
+// toldLate reports whether when the call was answered is not known, as its records came
+// long after it.
+func (t *Truth) toldLate() bool { return !t.Answered.known() && !t.TalkMS.known && t.Ended.src == "DERIVED" }
+
 func inconsistent(tr *Truth) string {
 	named := slices.IndexFunc(tr.CallIDs, func(id string) bool { return legID(tr.Tenant, tr.Provider, id) == tr.SessionID })
 	switch {
@@ -272,7 +276,7 @@ func inconsistent(tr *Truth) string {
 		return "ends before it starts"
 	case (tr.CloseReason == "TIMEOUT") != tr.EndLost || tr.EndLost != (tr.Ended.src == "TIMEOUT"):
 		return "lost end and time-out do not agree"
-	case tr.Disposition == "ANSWERED" && !tr.EndLost && (!tr.Answered.known() || tr.TalkMS.ms == 0 && !tr.ledOutOfSight()):
+	case tr.Disposition == "ANSWERED" && !tr.EndLost && !tr.toldLate() && (!tr.Answered.known() || tr.TalkMS.ms == 0 && !tr.ledOutOfSight()):
 		return "answered without answer or talk"
 	case tr.TalkMS.known && tr.TotalMS.known && tr.TalkMS.ms > tr.TotalMS.ms:
 		return "talked longer than it lasted"

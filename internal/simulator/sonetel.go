@@ -38,15 +38,21 @@ func drawSonetel(f *feed, start int64) {
 	first := s.firstLeg(start)
 	s.event("newCallEvent", first, start, tellsStart, nil)
 	switch {
+	case s.chance(heldBackShare):
+		s.heldBack(first)
+		return
 	case first.callee.user != "" && s.chance(ringGroupShare):
 		s.ringGroup(first)
 	case !s.chance(0.65):
 		s.unanswered(first)
 	case s.chance(s.transfers):
-		if s.chance(0.5) {
+		switch s.weighted(0.4, 0.4, 0.2) {
+		case 0:
 			s.blindTransfer(first)
-		} else {
+		case 1:
 			s.attendedTransfer(first)
+		default:
+			s.givenUpOnHold(first)
 		}
 	default:
 		answer := start + s.around(7000)
@@ -266,6 +272,49 @@ func (s sonetelFeed) ringGroup(first *sonetelLeg) {
 			l.ended = planned(stop)
 			s.event("missedCallEvent", l, stop, tellsEnd, &l.ended)
 		}
+	}
+}
+
+// givenUpOnHold: user A, in a call with C, calls B. C gives up waiting, and the two
+// talk on: nobody is passed on, and nobody talks to a caller who has left.
+func (s sonetelFeed) givenUpOnHold(l *sonetelLeg) {
+	s.answer(l, l.start+s.around(7000))
+	consult := s.newLeg(l.near(), s.user(), l.answered.at+s.around(15_000))
+	consult.consult = true
+	s.event("newCallEvent", consult, consult.start, tellsStart, nil)
+	s.answer(consult, consult.start+s.around(4000))
+	s.hangUp(l, max(consult.answered.at, consult.start+2000)+s.between(1000, 20_000))
+	s.hangUp(consult, l.ended.at+s.around(60_000))
+	s.outcome("ANSWERED", "UNKNOWN")
+}
+
+// heldBackShare is how many calls the relay tells too late.
+const heldBackShare = 0.02
+
+// heldBack is a call whose records a relay delivers minutes after it was over, all at
+// once, or all but the first. When it was answered is then not known, and of its end
+// only what the exchange claims.
+func (s sonetelFeed) heldBack(l *sonetelLeg) {
+	answered := s.chance(0.7)
+	end := l.start + s.between(12_000, 30_000)
+	s.outcome("NO_ANSWER", "UNKNOWN")
+	if answered {
+		at := l.start + s.between(1000, 10_000)
+		s.answer(l, at)
+		end = at + 12_000 + s.around(60_000)
+		s.outcome("ANSWERED", "UNKNOWN")
+	}
+	s.hangUp(l, end)
+	release := end + s.between(80_000, 3_600_000)
+	for i := range s.messages {
+		if m := &s.messages[i]; m.kind != tellsStart || s.chance(0.5) {
+			m.sent = release
+		}
+	}
+	s.inOrder()
+	s.restate = func() {
+		l.answered, l.untimed = moment{}, answered
+		l.ended = moment{l.started.at + (end-l.start)/1000*1000, "DERIVED"}
 	}
 }
 

@@ -31,3 +31,10 @@ func (t Time) Known() bool { return t != 0 }
 
 // Visit visits the instant.
 func (t *Time) Visit(c *codec.Codec) { c.Int64((*int64)(t)) }
+
+// Impossible is by how much the statements about one leg may contradict each other, in
+// milliseconds, before one of them is not believed. The hosts of a provider differ by
+// some 200 ms, and one whose time server is lost by minutes. What is further apart is
+// no clock that is off, but the time of something else: the start of another call, a
+// template, another zone. Smaller contradictions are only remarked on.
+const Impossible Time = 5 * 60_000

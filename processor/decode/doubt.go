@@ -2,14 +2,6 @@ package decode
 
 import "callstitch/processor/call"
 
-// impossibleMS is by how much the statements of one event may contradict each other,
-// in milliseconds, before one of them is not believed. The hosts of a provider differ
-// by some 200 ms, and one whose time server is lost by minutes. What is further apart
-// is no clock that is off, but the time of something else: the start of another call,
-// a template, another zone. Smaller contradictions stay as they are, and are remarked
-// on where the leg is looked at.
-const impossibleMS = 5 * 60_000
-
 // The stages of a call's life in one event, in the order in which they happen; the
 // last one is that the provider tells of it.
 const (
@@ -31,7 +23,7 @@ func (l *life) contradicts(i, j int) bool {
 	if i > j {
 		i, j = j, i
 	}
-	return l[i].Known() && l[j].Known() && l[i] > l[j]+impossibleMS
+	return l[i].Known() && l[j].Known() && l[i] > l[j]+call.Impossible
 }
 
 // impossible is the stage whose statement is to be given up first: the one that the
@@ -176,7 +168,7 @@ func (d *draft) doubtSnapshot() {
 		}
 		l[i] = 0
 	}
-	if d.event.ReportedAt.Known() && s.Alive.At > d.event.ReportedAt+impossibleMS {
+	if d.event.ReportedAt.Known() && s.Alive.At > d.event.ReportedAt+call.Impossible {
 		s.Alive = call.Instant{}
 		d.event.Flags |= call.FlagClockSkew
 	}

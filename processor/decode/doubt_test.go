@@ -96,7 +96,7 @@ func TestImpossibleEndsInPeace(t *testing.T) {
 		var l life
 		for i := range l {
 			if rng.IntN(4) > 0 {
-				l[i] = 1773136800000 + call.Time(rng.Int64N(10*impossibleMS)) - 5*impossibleMS
+				l[i] = 1773136800000 + call.Time(rng.Int64N(10*int64(call.Impossible))) - 5*call.Impossible
 			}
 		}
 		witness := l[stageTold]

@@ -44,10 +44,10 @@ func TestSkewToTheMillisecond(t *testing.T) {
 		by   call.Time
 		want call.Flags
 	}{{1000, 0}, {1001, 0}, {1002, call.FlagClockSkew}} {
-		l := Leg{Answer: instant(call.EvidenceReported, 5)}
-		l.Started = l.Answer
-		l.Started.At += test.by
-		if got := l.Skew(); got != test.want {
+		l := Leg{answer: instant(call.EvidenceReported, 5)}
+		l.started = l.answer
+		l.started.At += test.by
+		if got := l.skew(); got != test.want {
 			t.Errorf("answered %d ms before it started: flags %v, want %v", test.by, got.Words(), test.want.Words())
 		}
 	}

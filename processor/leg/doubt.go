@@ -7,15 +7,15 @@ import "callstitch/processor/call"
 // some 200 ms, and one that waits for another stamps what came before too late.
 const skewToleranceMS = 1000
 
-// Skew is the flag for a leg about which clocks disagree: an earlier stage of its
+// skew is the flag for a leg about which clocks disagree: an earlier stage of its
 // life is stamped after a later one, by more than tolerated.
 //
 // Only a clock can be skewed, so what was computed from a duration does not count.
 // A Kafka timestamp is late where a record is, so it tells only by being too early.
 // Ringing counts where a field of its own names it: the event repeats for each
 // agent, and the one that came before the answer may be lost.
-func (l *Leg) Skew() call.Flags {
-	life := [...]call.Instant{l.Started, l.Ringing, l.Answer, l.End()}
+func (l *Leg) skew() call.Flags {
+	life := [...]call.Instant{l.started, l.ringing, l.answer, l.end()}
 	if life[1].Src == call.EvidenceEvent {
 		life[1] = call.Instant{}
 	}
@@ -36,7 +36,7 @@ func (l *Leg) Skew() call.Flags {
 // StartLost reports whether the leg's set-up was not seen: its start is missing,
 // computed, or known only from another leg's copy.
 func (l *Leg) StartLost() bool {
-	switch l.Started.Src {
+	switch l.started.Src {
 	case call.EvidenceReported, call.EvidenceEvent, call.EvidenceIngest:
 		return false
 	default:
@@ -47,7 +47,7 @@ func (l *Leg) StartLost() bool {
 // InterimLost reports whether the leg was answered and the answer was not seen: it
 // is missing, computed, or known only from another leg's copy.
 func (l *Leg) InterimLost() bool {
-	switch l.Answer.Src {
+	switch l.answer.Src {
 	case call.EvidenceReported, call.EvidenceEvent, call.EvidenceIngest:
 		return false
 	default:

@@ -34,11 +34,11 @@ func TestClockSkew(t *testing.T) {
 		{"a whole second may be almost two", at(call.EvidenceReported, 11.5), none, whole(10), none, false},
 		{"… and no more", at(call.EvidenceReported, 12.1), none, whole(10), none, true},
 	} {
-		l := Leg{Started: tt.started, Ringing: tt.ringing, Answer: tt.answer, hangup: tt.end}
+		l := Leg{started: tt.started, ringing: tt.ringing, answer: tt.answer, hangup: tt.end}
 		if tt.end.Known() {
 			l.marks |= hungUp
 		}
-		if got := l.Skew() == call.FlagClockSkew; got != tt.want {
+		if got := l.skew() == call.FlagClockSkew; got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}

@@ -208,17 +208,17 @@ func certainty(a call.Answerer) int {
 // mergeInstants merges the instants of a leg's life up to its answer.
 func (l *Leg) mergeInstants(started, ringing, answered call.Instant) {
 	if started.Known() {
-		l.Started = call.Earliest(l.Started, started)
+		l.started = call.Earliest(l.started, started)
 		l.Earliest = Earlier(l.Earliest, started.At)
 	}
 	if ringing.Known() {
 		l.marks |= Rang
-		l.Ringing = call.Earliest(l.Ringing, ringing)
+		l.ringing = call.Earliest(l.ringing, ringing)
 		l.Earliest = Earlier(l.Earliest, ringing.At)
 	}
 	if answered.Known() {
 		l.marks |= connected
-		l.Answer = call.Earliest(l.Answer, answered)
+		l.answer = call.Earliest(l.answer, answered)
 		l.Earliest = Earlier(l.Earliest, answered.At)
 	}
 }

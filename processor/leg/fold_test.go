@@ -167,8 +167,8 @@ func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
 	var l Leg
 	l.Fold(happened(call.Opentact, "c", call.EventCallRinging, 1, func(e *call.Event) { e.Started = instant(call.EvidenceDerived, 0) }), 0, false)
 	l.Fold(happened(call.Opentact, "c", call.EventCallInitiated, 2), 0, false)
-	if l.Started != instant(call.EvidenceReported, 2) {
-		t.Errorf("started %+v, want the reported instant", l.Started)
+	if l.started != instant(call.EvidenceReported, 2) {
+		t.Errorf("started %+v, want the reported instant", l.started)
 	}
 	if l.Earliest != second(0) {
 		t.Errorf("first instant %d, want the plain minimum %d", l.Earliest, second(0))
@@ -178,28 +178,28 @@ func TestStrongerEvidenceBeatsAnEarlierInstant(t *testing.T) {
 func TestDestroyedDoesNotMoveTheEnd(t *testing.T) {
 	var l Leg
 	l.Fold(happened(call.Opentact, "c", call.EventCallDestroyed, 9, func(e *call.Event) { e.Ended = instant(call.EvidenceEvent, 9) }), 0, false)
-	if l.End() != instant(call.EvidenceEvent, 9) {
-		t.Errorf("end %+v: destroyed alone must end the leg", l.End())
+	if l.end() != instant(call.EvidenceEvent, 9) {
+		t.Errorf("end %+v: destroyed alone must end the leg", l.end())
 	}
 	l.Fold(happened(call.Opentact, "c", call.EventCallEnded, 5), 0, false)
-	if l.End() != instant(call.EvidenceReported, 5) {
-		t.Errorf("end %+v, want the hang-up's", l.End())
+	if l.end() != instant(call.EvidenceReported, 5) {
+		t.Errorf("end %+v, want the hang-up's", l.end())
 	}
 }
 
 func TestAMissedCallThatAnotherUserAnsweredGoesOn(t *testing.T) {
 	var l Leg
 	l.Fold(happened(call.Sonetel, "c", call.EventCallMissed, 5), 0, false)
-	if !l.Ended() || l.End() != instant(call.EvidenceReported, 5) {
-		t.Errorf("ended %v at %+v: a miss alone ends the call", l.Ended(), l.End())
+	if !l.Ended() || l.end() != instant(call.EvidenceReported, 5) {
+		t.Errorf("ended %v at %+v: a miss alone ends the call", l.Ended(), l.end())
 	}
 	l.Fold(happened(call.Sonetel, "c", call.EventCallAnswered, 7), 0, false)
 	if l.Ended() {
 		t.Error("ended, although another user answered")
 	}
 	l.Fold(happened(call.Sonetel, "c", call.EventCallEnded, 9), 0, false)
-	if l.End() != instant(call.EvidenceReported, 9) {
-		t.Errorf("end %+v, want the hang-up's", l.End())
+	if l.end() != instant(call.EvidenceReported, 9) {
+		t.Errorf("end %+v, want the hang-up's", l.end())
 	}
 }
 
@@ -227,8 +227,8 @@ func TestOwnEventsBeatCopiesInOtherLegs(t *testing.T) {
 		t.Error("a leg known only from a copy has no id")
 	}
 	l.Fold(happened(call.Opentact, "p", call.EventCallInitiated, 3, called("+15550100001", "+15550100002")), 0, false)
-	if l.From.Value.Raw != "+15550100001" || l.Started.Src != call.EvidenceReported {
-		t.Errorf("from %q, started %+v: want the leg's own", l.From.Value.Raw, l.Started)
+	if l.From.Value.Raw != "+15550100001" || l.started.Src != call.EvidenceReported {
+		t.Errorf("from %q, started %+v: want the leg's own", l.From.Value.Raw, l.started)
 	}
 	if l.Earliest != second(0) {
 		t.Errorf("first instant %d, want the copy's %d", l.Earliest, second(0))

@@ -83,7 +83,7 @@ func (l *Leg) shape() (s shape) {
 func (s shape) has(part shape) bool { return s&part != 0 }
 
 func (l *Leg) instants() [5]*call.Instant {
-	return [...]*call.Instant{&l.Started, &l.Ringing, &l.Answer, &l.hangup, &l.miss}
+	return [...]*call.Instant{&l.started, &l.ringing, &l.answer, &l.hangup, &l.miss}
 }
 
 func (l *Leg) visitMarks(c *codec.Codec) {

@@ -19,8 +19,8 @@ type Leg struct {
 	scope    string
 	CallID   string
 
-	Started, Ringing, Answer call.Instant // Answer: the first, whoever gave it
-	hangup, miss             call.Instant // End chooses between them
+	started, ringing, answer call.Instant // by the strongest evidence; answer: the first, whoever gave it
+	hangup, miss             call.Instant // end chooses between them
 
 	marks      Marks
 	AnsweredBy call.Answerer
@@ -84,8 +84,8 @@ func (l *Leg) Ended() bool {
 	return l.Saw(hungUp) || l.Saw(Missed) && !l.Answered()
 }
 
-// End is when the leg ended, absent where that is not known.
-func (l *Leg) End() call.Instant {
+// end is when the leg ended by the strongest evidence, absent where that is not known.
+func (l *Leg) end() call.Instant {
 	switch {
 	case l.Saw(hungUp):
 		return l.hangup
@@ -125,9 +125,10 @@ func (l *Leg) HungUpTwice() (at call.Time, yes bool) {
 
 // LastAlive is the last evidence that the leg was alive, not known where there is none.
 func (l *Leg) LastAlive() call.Time {
-	t := max(l.alive, l.Started.At, l.Ringing.At, l.Answer.At, l.End().At)
+	v := l.Life()
+	t := max(l.alive, v.Started.At, v.Ringing.At, v.Answer.At, v.End.At)
 	for i := range l.Moments {
-		if provesLife(l.Moments[i].Type) {
+		if m := &l.Moments[i]; provesLife(m.Type) && !(v.late && m.Src == call.EvidenceIngest) {
 			t = max(t, l.Moments[i].At)
 		}
 	}

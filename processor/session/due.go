@@ -35,14 +35,15 @@ func pending(legs []*leg.Leg) bool {
 // are two others, the one passed on and the one it was passed to. The leg that
 // the consulting party left ends with l; its end may only be heard later.
 func outlived(l *leg.Leg, second call.Time, legs []*leg.Leg) bool {
-	others := 0
+	others, started := 0, l.Life().Started
 	for _, x := range legs {
 		if x == l || !x.Ended() {
 			continue
 		}
 		others++
-		later := x.Started.Known() && l.Started.Known() && x.Started.At > l.Started.At ||
-			second.Known() && x.End().Known() && x.End().At > second && !leftBy(x, l)
+		v := x.Life()
+		later := v.Started.Known() && started.Known() && v.Started.At > started.At ||
+			second.Known() && v.End.Known() && v.End.At > second && !leftBy(x, l)
 		if later || others == 2 {
 			return true
 		}

@@ -28,8 +28,8 @@ func timesOf(c *course, o outcome) (t times) {
 		if m.platform && m.Answered() && (!m.reached || m.agent.Known()) {
 			t.platformAnswered = sooner(t.platformAnswered, m.Answer)
 		}
-		if m.end.Known() && (!last.Known() || m.end.At > last.At) {
-			last = m.end
+		if m.End.Known() && (!last.Known() || m.End.At > last.At) {
+			last = m.End
 		}
 	}
 	t.ringing = called
@@ -83,8 +83,8 @@ type lengths struct {
 	flags                          call.Flags
 }
 
-func lengthsOf(c *course, t times) (l lengths) {
-	l.ring = ring(c, t, &l.flags)
+func lengthsOf(c *course, o outcome, t times) (l lengths) {
+	l.ring = ring(c, o, t)
 	l.talk = talk(c, &l.flags)
 	l.hold = hold(c)
 	l.queue = queue(c, &l.flags)
@@ -99,26 +99,47 @@ func lengthsOf(c *course, t times) (l lengths) {
 	return l
 }
 
-// ring is the time from the first ringing to the first answer, or to the end of
-// the last leg that was called.
-func ring(c *course, t times, flags *call.Flags) call.Int {
-	if c.anyPerson {
-		return between(t.ringing, t.answered, flags)
-	}
-	if len(c.parts) == 1 && t.platformAnswered.Known() {
-		return between(t.ringing, t.platformAnswered, flags)
-	}
-	if !c.over {
+// ring is how long the telephone rang that a person answered first, to its own answer;
+// where nobody answered, the time from the first ringing to the end of the last leg that
+// was called.
+//
+//	c          ├─────── C ────────────────────┤
+//	first         ├···├──── A ────────────────┤    the dots, null if none were seen
+//	other         ├·····┤ B                        rings on for a moment
+func ring(c *course, o outcome, t times) call.Int {
+	switch {
+	case c.anyPerson:
+		return c.parts[o.first].rang()
+	case len(c.parts) == 1 && t.platformAnswered.Known():
+		return wait(t.ringing, t.platformAnswered) // of a caller whom nobody else was called for
+	case !c.over:
 		return call.Int{}
 	}
 	var end call.Instant
 	for i := range c.parts {
 		m := &c.parts[i]
-		if (!m.platform || len(c.parts) == 1) && m.end.Known() && m.end.At >= end.At {
-			end = m.end
+		if (!m.platform || len(c.parts) == 1) && m.End.Known() && m.End.At >= end.At {
+			end = m.End
 		}
 	}
-	return between(t.ringing, end, flags)
+	return wait(t.ringing, end)
+}
+
+// rang is how long the leg's own telephone rang until it was answered.
+func (m *part) rang() call.Int {
+	if m.agent.Known() {
+		return wait(m.Ringing, m.agent)
+	}
+	return wait(m.Ringing, m.Answer)
+}
+
+// wait is the time from a to b, null where either is not known, or the wait was over
+// before it is said to have begun.
+func wait(a, b call.Instant) call.Int {
+	if !a.Known() || !b.Known() || b.At < a.At {
+		return call.Int{}
+	}
+	return call.Some(int64(b.At - a.At))
 }
 
 // talk is the union of the intervals in which a caller and a called person were
@@ -138,14 +159,14 @@ func talk(c *course, flags *call.Flags) call.Int {
 		if !c.talks(m) {
 			continue
 		}
-		s, known := c.connected(m, flags)
+		s, known := m.connected(flags)
 		if !known {
 			return call.Int{}
 		}
 		if m.Provider.Traits().OneCallID {
 			spans = m.conversations(spans, s)
 		} else {
-			spans = append(spans, s)
+			spans = c.withCaller(spans, m, s)
 		}
 	}
 	return call.Some(union(spans))
@@ -158,27 +179,18 @@ func (c *course) talks(m *part) bool {
 	return m.reached && m.role != call.RoleConsult && (m.child() || !c.childAnswered)
 }
 
-// connected is when m was connected to the caller: a dial no longer than the caller
-// was there, nor after a transfer had passed the caller on.
-func (c *course) connected(m *part, flags *call.Flags) (s span, known bool) {
+// connected is when a person was connected on m, until a transfer passed the caller on.
+func (m *part) connected(flags *call.Flags) (s span, known bool) {
 	joined := m.joined()
-	if !joined.Known() || !m.end.Known() {
+	if !joined.Known() || !m.End.Known() {
 		return s, false
 	}
-	s = span{joined.At, m.end.At}
-	if m.until.Known() {
-		s.to = min(s.to, m.until)
-	}
-	if o := c.callerOf(m); o.Leg != m.Leg && (o.platform || m.child()) {
-		if o.Answer.Known() {
-			s.from = max(s.from, o.Answer.At)
-		}
-		if o.end.Known() {
-			s.to = min(s.to, o.end.At)
-		}
-	}
+	s = span{joined.At, m.End.At}
 	if s.to < s.from {
 		*flags |= call.FlagNegativeClamped
+	}
+	if m.until.Known() {
+		s.to = min(s.to, m.until)
 	}
 	return s, true
 }
@@ -229,8 +241,8 @@ func (m *peer) holds(spans []span) []span {
 			since = 0
 		}
 	}
-	if since.Known() && m.end.Known() {
-		spans = append(spans, span{since, m.end.At})
+	if since.Known() && m.End.Known() {
+		spans = append(spans, span{since, m.End.At})
 	}
 	return spans
 }
@@ -271,7 +283,7 @@ func (m *part) legTalk(flags *call.Flags) call.Int {
 	case !m.Answered() && !joined.Known():
 		return call.Some(0)
 	default:
-		return between(joined, m.end, flags)
+		return between(joined, m.End, flags)
 	}
 }
 
@@ -284,7 +296,11 @@ const durationToleranceMS = 2000
 func (m *peer) mismatch(flags *call.Flags) call.Int {
 	var total call.Int
 	if m.Ended() {
-		total = between(m.Started, m.end, flags)
+		end := m.End
+		if m.Claimed { // it cannot confirm itself
+			end = m.HeardEnd()
+		}
+		total = between(m.Started, end, flags)
 	}
 	if !total.Known || !m.Duration.Known() {
 		return call.Int{}

@@ -38,7 +38,7 @@ func (c *course) listLegs(s *call.Session, shown []part) {
 		m := &shown[i]
 		s.Legs[i] = call.LegSummary{
 			ID: m.ID, Role: m.role, CallID: m.CallID, FromE164: m.From.Value.E164, ToE164: m.To.Value.E164,
-			Started: m.Started, Answered: m.Answer, Ended: m.end,
+			Started: m.Started, Answered: m.Answer, Ended: m.End,
 			Disposition: c.dispositionOf(m, s.Disposition), HangupCause: m.cause(),
 		}
 		if c.final && !m.Ended() {

@@ -57,7 +57,7 @@ func (c *course) abandon(o *outcome) {
 	if d := caller.failure(); caller.Ended() && d != call.DispositionUnknown {
 		o.disposition, o.explains = d, c.origin
 	}
-	together := !caller.end.Known() || !lost.end.Known() || within(caller.end.At, lost.end.At, switchTolerance)
+	together := !caller.End.Known() || !lost.End.Known() || within(caller.End.At, lost.End.At, switchTolerance)
 	if o.disposition == call.DispositionCanceled && together {
 		o.hungUp = call.HangupByCaller
 	}
@@ -123,7 +123,7 @@ func (c *course) firstEnded() int {
 		for i := range c.parts {
 			m := &c.parts[i]
 			connected := m.reached || m.platform && m.Answered()
-			if !connected || !m.Ended() || strict && (m.left || m.role == call.RoleConsult || m.end.Known() && !m.aliveAt(c.handedOn)) {
+			if !connected || !m.Ended() || strict && (m.left || m.role == call.RoleConsult || m.End.Known() && !m.aliveAt(c.handedOn)) {
 				continue
 			}
 			if best < 0 || endsBefore(&m.peer, &c.parts[best].peer) {
@@ -141,10 +141,10 @@ func (c *course) firstEnded() int {
 // of two at one moment the called leg's: its cause tells more.
 func endsBefore(a, b *peer) bool {
 	switch {
-	case a.end.Known() != b.end.Known():
-		return a.end.Known()
-	case a.end.At != b.end.At:
-		return a.end.At < b.end.At
+	case a.End.Known() != b.End.Known():
+		return a.End.Known()
+	case a.End.At != b.End.At:
+		return a.End.At < b.End.At
 	default:
 		return a.child() && !b.child()
 	}

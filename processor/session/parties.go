@@ -25,9 +25,9 @@ func (p *parties) open() bool { return !p.over && !p.final }
 // peer is a leg as its session sees it.
 type peer struct {
 	*leg.Leg
+	leg.Life
 	dialect  *dialect
 	start    call.Time    // for order; math.MaxInt64 where not known
-	end      call.Instant // absent where not known
 	agent    call.Instant // when an agent answered after the platform had
 	parent   int          // -1 where its parent is not among the peers
 	platform bool         // an answer on it is the platform's own
@@ -54,9 +54,12 @@ func partiesOf(buf []peer, legs []*leg.Leg, final bool) parties {
 
 // newPeer is what is known of a leg without looking at the others.
 func newPeer(l *leg.Leg) peer {
-	m := peer{Leg: l, dialect: &dialects[l.Provider], start: math.MaxInt64, end: l.End(), parent: -1}
-	if l.Started.Known() {
-		m.start = l.Started.At
+	m := peer{Leg: l, Life: l.Life(), dialect: &dialects[l.Provider], start: math.MaxInt64, parent: -1}
+	switch {
+	case m.Started.Known():
+		m.start = m.Started.At
+	case m.Withheld && l.First().Known():
+		m.start = l.First() // it was told, but cannot be
 	}
 	inbound := l.Direction.Value == call.DirectionInbound && !m.child()
 	m.platform = l.Saw(leg.PlatformAnswered) || inbound && m.dialect.answersInbound
@@ -96,7 +99,7 @@ func (m *peer) deniesTalk() bool {
 	}
 	switch m.Ending().HangupCause {
 	case call.CauseCanceled:
-		return m.end.Known() && m.Answer.Known() && m.end.At-m.Answer.At >= claimedNoneMS
+		return m.End.Known() && m.Answer.Known() && m.End.At-m.Answer.At >= claimedNoneMS
 	case call.NoCause, call.CauseNormal, call.CauseTransferred, call.CauseUnknown:
 		return false
 	default:
@@ -165,7 +168,7 @@ func consulted(peers []peer, c int) bool {
 		}
 		for j := range peers {
 			y := &peers[j]
-			if j != i && j != c && y.joins(far, &k.To.Value) && (!y.Ended() || y.end.At > k.end.At) {
+			if j != i && j != c && y.joins(far, &k.To.Value) && (!y.Ended() || y.End.At > k.End.At) {
 				return true
 			}
 		}
@@ -208,8 +211,8 @@ func sameParty(a, b call.Party) bool {
 }
 
 func endTogether(a, b *peer) bool {
-	d := a.end.At - b.end.At
-	return a.end.Known() && b.end.Known() && d < switchTolerance && d > -switchTolerance
+	d := a.End.At - b.End.At
+	return a.End.Known() && b.End.Known() && d < switchTolerance && d > -switchTolerance
 }
 
 // ancestor is the call id that peer i descends from, a peer's or only named.

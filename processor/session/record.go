@@ -27,7 +27,7 @@ func Compose(id call.LegID, legs []*leg.Leg, dropped int, final bool) *call.Sess
 	course := courseOf(parts[:0], who)
 	outcome := outcomeOf(&course)
 	times := timesOf(&course, outcome)
-	lengths := lengthsOf(&course, times)
+	lengths := lengthsOf(&course, outcome, times)
 	identify(s, &course)
 	writeOutcome(s, &course, outcome)
 	writeTimes(s, times)
@@ -92,7 +92,7 @@ func remark(s *call.Session, c *course) {
 	for i := range c.parts {
 		m := &c.parts[i]
 		s.InterimLost = s.InterimLost || m.InterimLost()
-		doubtful = doubtful || m.mayHaveTalked() && !(c.anyPerson && m.platform)
+		doubtful = doubtful || m.Withheld || m.mayHaveTalked() && !(c.anyPerson && m.platform)
 	}
 	s.Complete = c.over && !s.StartLost && !s.InterimLost && !doubtful
 }
@@ -116,7 +116,7 @@ func count(s *call.Session, c *course) {
 		s.DuplicateCount += m.Duplicates
 		s.LateEventCount += m.Late
 		s.OutOfOrderCount += m.OutOfOrder
-		s.Flags |= m.Flags | m.Skew()
+		s.Flags |= m.Flags | m.Remarks
 		if m.Answered() || m.reached {
 			s.AnsweredLegCount++
 		}

@@ -21,7 +21,7 @@ func Row(s *call.Session, l *leg.Leg, final bool) *call.Leg {
 		CallID: l.CallID, ParentCallID: l.ParentCallID.Value, ParentLeg: sum.ParentLeg, Role: sum.Role,
 		Revision: s.Revision, Generation: s.Generation, EmittedAt: s.EmittedAt,
 		Direction: l.Direction.Value, From: l.From.Value, To: l.To.Value, AnsweredBy: l.AnsweredBy,
-		Disposition: sum.Disposition, Started: l.Started, Ringing: l.Ringing, Answered: l.Answer, Ended: sum.Ended,
+		Disposition: sum.Disposition, Started: p.Started, Ringing: p.Ringing, Answered: p.Answer, Ended: sum.Ended,
 		HangupParty: why.HangupParty, HangupCause: cmp.Or(why.HangupCause, sum.HangupCause), Q850: why.Q850, SIPStatus: why.SIPStatus, ProviderCause: why.ProviderCause,
 		StartLost: l.StartLost(), InterimLost: l.InterimLost(), EndLost: final && !l.Ended(), ConferenceID: l.ConferenceID.Value,
 		EventCount: l.Events, DuplicateCount: l.Duplicates, LateEventCount: l.Late, OutOfOrderCount: l.OutOfOrder,
@@ -34,8 +34,8 @@ func Row(s *call.Session, l *leg.Leg, final bool) *call.Leg {
 	if m.platform && m.Answered() && !m.reached {
 		r.AnsweredBy = call.AnswererSystem
 	}
-	r.Complete = l.Ended() && !r.StartLost && !r.InterimLost
-	r.Flags = l.Flags | l.Skew() | arrivalRemarks(l.Late, l.OutOfOrder) | inferred(r.Started, r.Answered, r.Ended)
+	r.Complete = l.Ended() && !r.StartLost && !r.InterimLost && !p.Withheld
+	r.Flags = l.Flags | p.Remarks | arrivalRemarks(l.Late, l.OutOfOrder) | inferred(r.Started, r.Answered, r.Ended)
 	m.measure(r)
 	return r
 }
@@ -53,12 +53,12 @@ func takenOver(s *call.Session, id call.LegID) call.Instant {
 
 // measure fills the leg's own durations and claims.
 func (m *part) measure(r *call.Leg) {
-	r.RingMS = between(m.Ringing, m.Answer, &r.Flags)
+	r.RingMS = m.rang()
 	if !m.Answered() {
-		r.RingMS = between(m.Ringing, m.end, &r.Flags)
+		r.RingMS = wait(m.Ringing, m.End)
 	}
 	r.TalkMS = m.legTalk(&r.Flags)
-	r.TotalMS = between(m.Started, m.end, &r.Flags)
+	r.TotalMS = between(m.Started, m.End, &r.Flags)
 	if m.Duration.Known() {
 		r.ProviderDuration = call.Some(m.Duration.Value)
 		m.mismatch(&r.Flags)
@@ -73,7 +73,7 @@ func summaryOf(s *call.Session, l *leg.Leg, final bool) call.LegSummary {
 	if i := slices.IndexFunc(s.Legs, func(o call.LegSummary) bool { return o.ID == l.ID }); i >= 0 {
 		return s.Legs[i]
 	}
-	own := call.LegSummary{ID: l.ID, Role: call.RoleDestination, ParentLeg: l.ParentLeg(), Ended: l.End()}
+	own := call.LegSummary{ID: l.ID, Role: call.RoleDestination, ParentLeg: l.ParentLeg(), Ended: l.Life().End}
 	if final && !l.Ended() {
 		own.Ended = timedOut(l.LastAlive())
 	}

@@ -22,7 +22,7 @@ const (
 func (p *parties) findDeclined() {
 	for i := range p.peers {
 		m := &p.peers[i]
-		if m.person && m.child() && m.parent >= 0 && m.end.Known() && (m.elsewhere() || m.declines() && p.outlived(m)) {
+		if m.person && m.child() && m.parent >= 0 && m.End.Known() && (m.elsewhere() || m.declines() && p.outlived(m)) {
 			m.person, m.declined = false, true
 		}
 	}
@@ -31,11 +31,11 @@ func (p *parties) findDeclined() {
 // declines reports whether the leg ended soon after its answer, and at once after a key
 // was pressed on it, or waited for.
 func (m *peer) declines() bool {
-	if !m.Answer.Known() || m.end.At-m.Answer.At > screenedMS {
+	if !m.Answer.Known() || m.End.At-m.Answer.At > screenedMS {
 		return false
 	}
 	for i := range m.Moments {
-		if e := &m.Moments[i]; e.Type == call.EventDTMF && e.At >= m.end.At-declinedMS {
+		if e := &m.Moments[i]; e.Type == call.EventDTMF && e.At >= m.End.At-declinedMS {
 			return true
 		}
 	}
@@ -46,7 +46,7 @@ func (m *peer) declines() bool {
 func (p *parties) outlived(m *peer) bool {
 	caller := &p.peers[m.parent]
 	if caller.Ended() {
-		return caller.end.At > m.end.At+declinedMS
+		return caller.End.At > m.End.At+declinedMS
 	}
-	return caller.LastAlive() > m.end.At+declinedMS
+	return caller.LastAlive() > m.End.At+declinedMS
 }

@@ -33,6 +33,7 @@ type part struct {
 	until     call.Time    // when its conversation with the caller was over, where that was before its end
 	left      bool         // a transfer ended it
 	passedOn  bool         // its caller goes on elsewhere
+	outside   bool         // the caller takes part in it, and is not only connected to it
 }
 
 // transfer is one passing-on, by the places of parts; -1 is none.
@@ -88,6 +89,7 @@ func courseOf(buf []part, p parties) course {
 	}
 	c.transfers = found
 	c.assignParts()
+	c.findCaller()
 	for i := range c.parts {
 		m := &c.parts[i]
 		c.anyPerson = c.anyPerson || m.reached
@@ -172,7 +174,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 			to = lastOther(shown, func(j int) bool { return j != i && j != from })
 		}
 		t := transfer{
-			at: k.end.At, from: from, to: to, consult: i, typ: call.TransferAttended,
+			at: k.End.At, from: from, to: to, consult: i, typ: call.TransferAttended,
 			transferor: k.From.Value.Raw, inferred: true,
 		}
 		if to >= 0 {
@@ -183,7 +185,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 			if k.rangOn(&shown[to].peer) {
 				t.typ = call.TransferBlonde
 			}
-			shown[to].takeOver(k.end, t.at)
+			shown[to].takeOver(k.End, t.at)
 		}
 		found = append(found, t)
 	}
@@ -194,7 +196,7 @@ func (c *course) fromConsultations(found []transfer) []transfer {
 // consulted was still rung, and answered later, on leg to. An answer at the moment
 // of the transfer says nothing: that of the consultation may be lost.
 func (m *peer) rangOn(to *peer) bool {
-	return !m.Answered() && m.Saw(leg.Initiated) && m.end.Known() && to.Answer.Known() && to.Answer.At > m.end.At+switchTolerance
+	return !m.Answered() && m.Saw(leg.Initiated) && m.End.Known() && to.Answer.Known() && to.Answer.At > m.End.At+switchTolerance
 }
 
 // firstOther is the first leg that fits and is no consultation, -1 for none.
@@ -241,7 +243,7 @@ func (c *course) fromFlows(found []transfer) []transfer {
 		}
 		for i := range slices.Backward(shown) { // of several, the one that was called last passed it on
 			if i != j && !shown[i].consult && continues(&shown[i], &shown[j]) {
-				found = c.passOn(found, i, j, shown[i].end.At)
+				found = c.passOn(found, i, j, shown[i].End.At)
 				break
 			}
 		}
@@ -288,7 +290,7 @@ func (c *course) fromRedials(found []transfer) []transfer {
 		for i := j - 1; i >= 0; i-- {
 			a := &shown[i]
 			if a.child() && a.reached && a.ParentCallID.Value == shown[j].ParentCallID.Value &&
-				a.end.Known() && shown[j].Started.Known() && a.Answer.At <= shown[j].Started.At && a.end.At <= shown[j].Started.At+hostsApart {
+				a.End.Known() && shown[j].Started.Known() && a.Answer.At <= shown[j].Started.At && a.End.At <= shown[j].Started.At+hostsApart {
 				found = c.passOn(found, i, j, shown[j].Started.At)
 				break
 			}
@@ -348,7 +350,7 @@ func (c *course) transferors(found []int) []int {
 			found = append(found, i)
 		}
 	}
-	slices.SortStableFunc(found, func(i, j int) int { return cmp.Compare(shown[i].end.At, shown[j].end.At) })
+	slices.SortStableFunc(found, func(i, j int) int { return cmp.Compare(shown[i].End.At, shown[j].End.At) })
 	return found
 }
 
@@ -369,9 +371,9 @@ type handover struct {
 
 func (c *course) handoverOf(i int) handover {
 	m := &c.parts[i]
-	h := handover{from: i, caller: c.leftBehind(i), typ: m.passing(m.Ending()), at: m.end.At}
+	h := handover{from: i, caller: c.leftBehind(i), typ: m.passing(m.Ending()), at: m.End.At}
 	if h.caller >= 0 {
-		h.gone = c.parts[h.caller].end
+		h.gone = c.parts[h.caller].End
 	}
 	if h.gone.Known() && h.gone.At < h.at {
 		h.at = h.gone.At
@@ -390,8 +392,8 @@ func (c *course) leftBehind(i int) int {
 	first := -1
 	for j := range c.shown() {
 		switch b := &c.parts[j]; {
-		case j == i, j == c.origin, !b.reached, b.joined().At >= m.end.At:
-		case b.aliveAt(m.end.At):
+		case j == i, j == c.origin, !b.reached, b.joined().At >= m.End.At:
+		case b.aliveAt(m.End.At):
 			return j
 		case first < 0:
 			first = j
@@ -402,7 +404,7 @@ func (c *course) leftBehind(i int) int {
 
 // callerOf is the part of whom m was connected to.
 func (c *course) callerOf(m *part) *part {
-	if k := &c.parts[c.caller]; !m.end.Known() || m.end.At >= k.Answer.At {
+	if k := &c.parts[c.caller]; !m.End.Known() || m.End.At >= k.Answer.At {
 		return k
 	}
 	return &c.parts[c.origin] // m was over when the one passed on had not been called yet
@@ -411,7 +413,7 @@ func (c *course) callerOf(m *part) *part {
 // aliveAt reports whether the leg had not ended before a moment, as far as clocks
 // agree.
 func (m *peer) aliveAt(at call.Time) bool {
-	return !m.end.Known() || m.end.At >= at-clockDifference
+	return !m.End.Known() || m.End.At >= at-clockDifference
 }
 
 // target is the leg to which a hand-over led, -1 for none. Of several, those that
@@ -444,13 +446,13 @@ func (c *course) target(found []transfer, h *handover) int {
 func (c *course) mayBeTarget(found []transfer, h *handover, j int) bool {
 	from, m := &c.parts[h.from], &c.parts[j]
 	switch {
-	case j == h.from, j == c.origin, j == h.caller, !from.end.Known(), !m.Started.Known():
+	case j == h.from, j == c.origin, j == h.caller, !from.End.Known(), !m.Started.Known():
 		return false
 	case m.start <= from.start, from.Answer.Known() && m.start <= from.Answer.At, h.gone.Known() && m.start > h.gone.At:
 		return false
 	case h.typ == call.TransferAttended && m.start > h.at+switchTolerance:
 		return false
-	case m.transferred() && within(m.end.At, from.end.At, clockDifference):
+	case m.transferred() && within(m.End.At, from.End.At, clockDifference):
 		return false // his other leg, which tells of this very transfer
 	}
 	taken := slices.IndexFunc(found, func(t transfer) bool { return t.to == j })
@@ -461,7 +463,7 @@ func (c *course) mayBeTarget(found []transfer, h *handover, j int) bool {
 // ended with his leg: one whom he asked before he passed the caller on to another.
 func (c *course) ownTalk(h *handover, j int) bool {
 	from, m := &c.parts[h.from], &c.parts[j]
-	return m.reached && m.joined().At < from.end.At-clockDifference && m.end.Known() && within(m.end.At, from.end.At, clockDifference)
+	return m.reached && m.joined().At < from.End.At-clockDifference && m.End.Known() && within(m.End.At, from.End.At, clockDifference)
 }
 
 // fitsBetter reports whether leg j is rather than leg k the one to which the
@@ -484,7 +486,7 @@ func (h *handover) meets(m *part) bool {
 // the caller was connected to and until when.
 func (c *course) handOver(h *handover, to int) transfer {
 	from := &c.parts[h.from]
-	parked := to >= 0 && h.typ != call.TransferAttended && c.parts[to].start < from.end.At-switchTolerance
+	parked := to >= 0 && h.typ != call.TransferAttended && c.parts[to].start < from.End.At-switchTolerance
 	if parked {
 		h.at = min(h.at, c.parts[to].start)
 		from.until = h.at
@@ -533,7 +535,7 @@ func (c *course) leftFirst(h *handover, to int) bool {
 		return false
 	}
 	if to < 0 {
-		return h.gone.At < c.parts[h.from].end.At-clockDifference
+		return h.gone.At < c.parts[h.from].End.At-clockDifference
 	}
 	switch m := &c.parts[to]; {
 	case !m.Ended():
@@ -541,9 +543,9 @@ func (c *course) leftFirst(h *handover, to int) bool {
 	case m.Answered():
 		return m.Answer.At > h.gone.At
 	case m.failure() == call.DispositionCanceled:
-		return m.end.At >= h.gone.At-clockDifference
+		return m.End.At >= h.gone.At-clockDifference
 	default:
-		return m.end.At > h.gone.At // it was over by itself
+		return m.End.At > h.gone.At // it was over by itself
 	}
 }
 
@@ -554,7 +556,7 @@ func (c *course) tookMessageOf(h *handover, to int) bool {
 	if m.Saw(leg.MessageTaken) || h.caller < 0 || !c.parts[h.caller].Saw(leg.MessageTaken) {
 		return m.Saw(leg.MessageTaken)
 	}
-	return !m.end.Known() || !h.gone.Known() || h.gone.At <= m.end.At+switchTolerance
+	return !m.End.Known() || !h.gone.Known() || h.gone.At <= m.End.At+switchTolerance
 }
 
 // isTold reports whether a hand-over without a target is the other side of one that
@@ -670,7 +672,7 @@ func (c *course) fromReferrals(found []transfer) []transfer {
 		}
 		if m.Ending().HangupCause == call.CauseTransferred {
 			found = append(found, transfer{
-				at: m.end.At, from: i, to: -1, consult: -1, typ: call.TransferBlind, result: call.ResultCompleted, transferor: near.Raw,
+				at: m.End.At, from: i, to: -1, consult: -1, typ: call.TransferBlind, result: call.ResultCompleted, transferor: near.Raw,
 			})
 		}
 	}

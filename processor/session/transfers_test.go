@@ -190,8 +190,9 @@ func TestAConsultationIsSeenWithoutItsSecondHangUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := session(t, true, tt.events...)
-			if got := legNamed(t, s, "AB").Role == call.RoleConsult; got != tt.want {
-				t.Errorf("consultation %v, want %v", got, tt.want)
+			got := slices.ContainsFunc(s.Transfers, func(t call.Transfer) bool { return t.Type == call.TransferAttended })
+			if got != tt.want || got && legNamed(t, s, "AB").Role != call.RoleConsult {
+				t.Errorf("passed on after a consultation: %v, want %v; A to B is %v", got, tt.want, legNamed(t, s, "AB").Role)
 			}
 		})
 	}

@@ -120,14 +120,15 @@ func (m *Machine) gather(n *node) []*leg.Leg {
 // instant, then the one that was heard of first.
 func oldest(legs []*leg.Leg) call.LegID {
 	return slices.MinFunc(legs, func(a, b *leg.Leg) int {
-		switch known := a.Earliest.Known(); {
-		case known != b.Earliest.Known():
-			if known {
+		x, y := a.First(), b.First()
+		switch {
+		case x.Known() != y.Known():
+			if x.Known() {
 				return -1
 			}
 			return 1 // nothing is known of when: after all others
-		case a.Earliest != b.Earliest:
-			return cmp.Compare(a.Earliest, b.Earliest)
+		case x != y:
+			return cmp.Compare(x, y)
 		}
 		return leg.CompareFirst(a, b)
 	}).ID
