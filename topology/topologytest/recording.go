@@ -21,7 +21,7 @@ type Recording struct {
 	Records  []topology.Record // raw, of two partitions of call.raw, in the order of their timestamps
 	Sources  []RecordedSource  // by partition
 	Exchange []RecordedTask    // by exchange partition
-	Sessions []string          // the canonical records at the end of the story, by that same program
+	Sessions []string          // the canonical records at the end of the story, by that same program; ring_ms by the rule since
 	Closed   int               // of Sessions: closed by then, and no record comes of them any more
 }
 
