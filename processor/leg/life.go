@@ -25,6 +25,16 @@ func (l *Leg) Life() Life {
 	return v
 }
 
+// Spans reports whether something may have happened at that time of the leg's life: not
+// before its start nor after its end, by more than clocks are off.
+func (v *Life) Spans(at call.Time) bool {
+	return !(v.Started.Known() && at+call.Impossible < v.Started.At) &&
+		!(v.End.Known() && at > v.End.At+call.Time(v.End.Precision)+call.Impossible)
+}
+
+// LongestWait is how long a call can wait for its answer, or to be made.
+const LongestWait call.Time = 24 * 3600 * 1000
+
 // First is the smallest instant that anything tells of the leg, of whatever evidence;
 // not known where nothing does. It names the session, so what cannot be is left out: an
 // instant that is not believed, or lies more than a day before those that are.
@@ -34,7 +44,7 @@ func (l *Leg) First() call.Time {
 	for _, at := range v.stages() {
 		first = Earlier(first, at.At)
 	}
-	if first.Known() && (v.refuted || l.Earliest < first-longestWait) {
+	if first.Known() && (v.refuted || l.Earliest < first-LongestWait) {
 		return first
 	}
 	return l.Earliest
@@ -195,21 +205,18 @@ func stageOf(t call.EventType) (stage int, tells bool) {
 	}
 }
 
-// longestWait is how long a call can wait for its answer.
-const longestWait call.Time = 24 * 3600 * 1000
-
 // doubtStatements gives up instants that contradict each other by more than clocks are
 // off, until none do: the one that the most other statements contradict, those of the
-// leg's events included; of several the one of the weakest evidence, then the later
-// stage. For what was given up stands the time of the event that tells of it, if that
+// leg's events included; of several the one of the weakest evidence, then what lies
+// between start and end. For what was given up stands the time of the event that tells of it, if that
 // can be.
 func (l *Leg) doubtStatements(v *Life) {
 	life := v.stages()
 	var given [stages]bool
 	for l.contradictory(life) {
 		worst, most := stageStarted, 0
-		for i, at := range life {
-			if n := l.objections(life, i, *at); n > most || n > 0 && n == most && at.Src >= life[worst].Src {
+		for _, i := range [...]int{stageRinging, stageAnswered, stageEnded, stageStarted} {
+			if n := l.objections(life, i, *life[i]); n > most || n > 0 && n == most && life[i].Src > life[worst].Src {
 				worst, most = i, n
 			}
 		}
@@ -250,7 +257,7 @@ func (l *Leg) contradict(a call.Instant, i int, b call.Instant, j int) bool {
 	case a.Src != call.EvidenceIngest && a.At > b.At+call.Time(b.Precision)+call.Impossible:
 		return true
 	default:
-		return b.Src != call.EvidenceIngest && b.At > a.At+longestWait && (j <= stageAnswered || !l.Answered())
+		return b.Src != call.EvidenceIngest && b.At > a.At+LongestWait && (j <= stageAnswered || !l.Answered())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"callstitch/processor/call"
+	"callstitch/processor/leg"
 )
 
 // times are a session's instants. Instants of different legs are different
@@ -201,7 +202,7 @@ func (m *peer) conversations(spans []span, s span) []span {
 	holder, since := "", s.from
 	for i := range m.Moments {
 		switch e := &m.Moments[i]; {
-		case e.At < s.from || e.Callee == "":
+		case e.At < s.from || e.Callee == "" || !m.Spans(e.At):
 		case e.Type == call.EventCallAnswered && since.Known():
 			holder = e.Callee // whoever answers first, or takes over at once
 		case e.Type == call.EventCallAnswered:
@@ -234,6 +235,7 @@ func (m *peer) holds(spans []span) []span {
 	var since call.Time
 	for i := range m.Moments {
 		switch e := &m.Moments[i]; {
+		case !m.Spans(e.At):
 		case e.Type == call.EventCallHeld && !since.Known():
 			since = e.At
 		case e.Type == call.EventCallResumed && since.Known():
@@ -252,6 +254,10 @@ func (m *peer) holds(spans []span) []span {
 func queue(c *course, flags *call.Flags) call.Int {
 	o := &c.parts[c.origin]
 	if !o.Queued.Known() {
+		return call.Int{}
+	}
+	if o.Started.Known() && o.Started.At-o.Queued > leg.LongestWait {
+		*flags |= call.FlagClockSkew
 		return call.Int{}
 	}
 	return between(call.Instant{At: o.Queued, Src: call.EvidenceReported}, o.Started, flags)

@@ -7,6 +7,8 @@ import (
 	"pgregory.net/rapid"
 
 	"callstitch/processor/call"
+	"callstitch/processor/call/calltest"
+	"callstitch/processor/leg"
 )
 
 func TestUnionCountsEachMomentOnce(t *testing.T) {
@@ -118,5 +120,60 @@ func TestTalkOfAnOutboundCallIsWithWhoWasCalled(t *testing.T) {
 func TestTalkIsNullWhileTheSessionIsOpen(t *testing.T) {
 	if s := session(t, false, answeredDial()[:6]...); s.TalkMS.Known || s.TotalMS.Known {
 		t.Errorf("talk %v, total %v", s.TalkMS, s.TotalMS)
+	}
+}
+
+// No duration of a record is longer than the instants of the record allow, whatever the
+// events say.
+func TestNoDurationExceedsItsInstants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := bookOf(calltest.Disturbed(t, calltest.DrawStory(t)))
+		s := Compose(call.LegID{1}, b.all(), 0, true)
+		all := stretch{}
+		all.add(s.Started, s.Ringing, s.PlatformAnswered, s.Answered, s.Ended)
+		var sum int64
+		for _, l := range b.all() {
+			r := Row(s, l, true)
+			own := stretch{}
+			own.add(r.Started, r.Ringing, r.Answered, r.Ended)
+			for _, x := range s.Transfers {
+				own.add(call.Instant{At: x.At, Src: call.EvidenceDerived})
+			}
+			own.hold(t, "a leg's", r.RingMS, r.TalkMS, r.TotalMS)
+			all.add(r.Started, r.Ringing, r.Answered, r.Ended)
+			sum += own.length()
+		}
+		for _, x := range s.Transfers {
+			all.add(call.Instant{At: x.At, Src: call.EvidenceDerived})
+		}
+		all.hold(t, "the session's", s.RingMS, s.TalkMS, s.TotalMS)
+		for _, m := range s.Timeline {
+			all.add(call.Instant{At: m.At, Src: m.Src})
+		}
+		all.hold(t, "the session's", s.HoldMS)
+		if s.LegTalkMSSum.N > sum {
+			t.Fatalf("the legs' talk %d, in %d", s.LegTalkMSSum.N, sum)
+		}
+	})
+}
+
+// stretch is the time from the first to the last of some instants.
+type stretch struct{ from, to call.Time }
+
+func (s *stretch) add(instants ...call.Instant) {
+	for _, i := range instants {
+		if i.Known() && i.At.Known() {
+			s.from, s.to = leg.Earlier(s.from, i.At), max(s.to, i.At)
+		}
+	}
+}
+
+func (s *stretch) length() int64 { return int64(s.to - s.from) }
+
+func (s *stretch) hold(t *rapid.T, whose string, lengths ...call.Int) {
+	for _, l := range lengths {
+		if l.N < 0 || l.N > s.length() {
+			t.Fatalf("%s durations %v, in %d", whose, lengths, s.length())
+		}
 	}
 }

@@ -79,7 +79,7 @@ func (m *peer) child() bool { return m.ParentCallID.Known() }
 func (m *peer) agentAnswer() call.Instant {
 	for i := range m.Moments {
 		e := &m.Moments[i]
-		if e.Type == call.EventCallAnswered && e.Kind == call.PartyUser && e.Callee != m.To.Value.Raw {
+		if e.Type == call.EventCallAnswered && e.Kind == call.PartyUser && e.Callee != m.To.Value.Raw && m.Spans(e.At) {
 			return call.Instant{At: e.At, Src: e.Src, Precision: 1}
 		}
 	}

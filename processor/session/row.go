@@ -44,7 +44,7 @@ func Row(s *call.Session, l *leg.Leg, final bool) *call.Leg {
 // where none did.
 func takenOver(s *call.Session, id call.LegID) call.Instant {
 	for _, t := range s.Transfers {
-		if t.Type == call.TransferAttended && t.Result == call.ResultCompleted && t.ToLeg != nil && *t.ToLeg == id {
+		if t.Type == call.TransferAttended && t.Result == call.ResultCompleted && t.ToLeg != nil && *t.ToLeg == id && t.At.Known() {
 			return call.Instant{At: t.At, Src: call.EvidenceDerived, Precision: 1}
 		}
 	}

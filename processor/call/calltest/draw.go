@@ -120,3 +120,20 @@ func drawEvent(t *rapid.T, p call.Provider, i int) *call.Event {
 	e.Content = contentOf(e)
 	return e
 }
+
+// Disturbed makes some of the instants that the events state those of other days, as a
+// wrong clock or a template does.
+func Disturbed(t *rapid.T, told []*call.Event) []*call.Event {
+	all := make([]*call.Event, len(told))
+	for i, e := range told {
+		c := *e
+		for _, at := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
+			if at.Known() && rapid.IntRange(0, 5).Draw(t, "disturbed") == 0 {
+				at.At += call.Time(rapid.SampledFrom([]int64{-60, -1, 1, 30}).Draw(t, "days") * 86_400_000)
+			}
+		}
+		c.Content = contentOf(&c)
+		all[i] = &c
+	}
+	return all
+}
