@@ -204,7 +204,16 @@ func (d *draft) bandwidthParties(root value) {
 			from = caller
 		}
 	}
-	e.From, e.To = d.address(from, never), d.address(to, never)
+	e.From, e.To = d.bandwidthAddress(from), d.bandwidthAddress(to)
+}
+
+// bandwidthAddress reads one end: a number with its plus, or a word. A quantity can only
+// be such a number that a relay took for one, and took the plus from.
+func (d *draft) bandwidthAddress(v value) call.Party {
+	if _, quantity := rewritten(string(v.bytes())); quantity || v.kind() == '0' {
+		return d.address(v, always)
+	}
+	return d.address(v, never)
 }
 
 // bandwidthType reads what only some events tell.

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"math"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -256,7 +256,8 @@ func (v value) is(s string) bool { return v.isString() && string(v.bytes()) == s
 func (v value) isTrue() bool { return v.kind() == jsontext.KindTrue }
 
 // integer is a whole number, or a string of one, as some providers write
-// durations and instants. What is too large for int64 saturates.
+// durations and instants, in whatever form a relay has brought it: 36, "36", 36.0,
+// "36.0" and 3.6e1 are one. What is too large for int64 saturates.
 func (v value) integer() (n int64, ok bool) {
 	var digits []byte
 	switch v.kind() {
@@ -272,28 +273,54 @@ func (v value) integer() (n int64, ok bool) {
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return n, true
 	}
-	if v.isString() {
+	sign, number := "", string(digits)
+	if number[0] == '-' {
+		sign, number = "-", number[1:]
+	}
+	whole, _, ok := wholeNumber(number)
+	if !ok {
 		return 0, false
 	}
-	return wholeFloat(string(digits))
+	n, _ = strconv.ParseInt(sign+whole, 10, 64)
+	return n, true
 }
 
-// exactFloat bounds the whole numbers that a float64 holds exactly.
-const exactFloat = 1 << 53
+// wholeMax bounds the digits of a whole number that is read.
+const wholeMax = 400
 
-// wholeFloat reads the forms of a JSON number that are no plain digits, such as
-// 9.0 and 1.5e3.
-func wholeFloat(s string) (int64, bool) {
-	f, err := strconv.ParseFloat(s, 64)
-	switch {
-	case err != nil || f != math.Trunc(f):
-		return 0, false
-	case f > exactFloat:
-		return math.MaxInt64, true
-	case f < -exactFloat:
-		return math.MinInt64, true
+// wholeNumber reads the forms of a JSON number that are no plain digits, such as 9.0 and
+// 1.5e3, and none that a fraction is left of. Nothing is rounded: named is how many of
+// its digits are written out, and the others are zeros by the exponent.
+func wholeNumber(s string) (digits string, named int, ok bool) {
+	exponent := 0
+	mantissa := s
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		n, err := strconv.Atoi(s[i+1:])
+		if err != nil || n < -wholeMax || n > wholeMax {
+			return "", 0, false
+		}
+		mantissa, exponent = s[:i], n
 	}
-	return int64(f), true
+	whole, fraction, pointed := strings.Cut(mantissa, ".")
+	digits = whole + fraction
+	if whole == "" || pointed && fraction == "" || !allDigits(digits) {
+		return "", 0, false
+	}
+	switch point := len(whole) + exponent; {
+	case point >= len(digits):
+		named = len(digits)
+		digits += strings.Repeat("0", point-len(digits))
+	case strings.Trim(digits[max(point, 0):], "0") != "":
+		return "", 0, false
+	default:
+		digits = digits[:max(point, 0)]
+		named = len(digits)
+	}
+	zeros := len(digits) - len(strings.TrimLeft(digits, "0"))
+	if zeros == len(digits) {
+		return "0", 1, true
+	}
+	return digits[zeros:], named - zeros, true
 }
 
 // kindName names a kind of JSON value in a rejection.

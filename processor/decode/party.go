@@ -33,11 +33,35 @@ func (d *draft) address(v value, certain func(digits string) bool) call.Party {
 	if b[0] == ' ' && isE164("+"+string(b[1:])) { // a relay read the plus of a query as a space
 		return call.Party{Raw: d.copy(b), E164: d.copyWith("+", b[1:]), Kind: call.PartyPSTN}
 	}
+	if digits, quantity := rewritten(string(b)); quantity {
+		party := call.Party{Raw: d.copy(b)}
+		if isNumber(digits) {
+			party.Kind = call.PartyPSTN
+			if digits[0] != '0' && certain(digits) {
+				party.E164 = d.copyWith("+", []byte(digits))
+			}
+		}
+		return party
+	}
 	raw := d.copy(b)
 	if isE164(raw) {
 		return call.Party{Raw: raw, E164: raw, Kind: call.PartyPSTN}
 	}
 	return call.Party{Raw: raw, Kind: kindOf(raw)}
+}
+
+// rewritten reports whether a relay has taken an address for a quantity, such as
+// 1.2025550101e+10, and is its digits; none where not each of them is written out, since
+// the others may have been rounded away.
+func rewritten(s string) (digits string, quantity bool) {
+	if s == "" || s[0] < '0' || s[0] > '9' || !strings.ContainsAny(s, ".eE") {
+		return "", false
+	}
+	digits, named, quantity := wholeNumber(s)
+	if named < len(digits) {
+		digits = ""
+	}
+	return digits, quantity
 }
 
 // isE164 reports whether s is a plus and 8 to 15 digits, as E.164 has them.

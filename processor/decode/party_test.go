@@ -16,6 +16,13 @@ func TestAddress(t *testing.T) {
 		{`"15550100123"`, never, call.Party{Raw: "15550100123", Kind: call.PartyPSTN}},
 		{`"15550100123"`, always, call.Party{Raw: "15550100123", E164: "+15550100123", Kind: call.PartyPSTN}},
 		{`15550100123`, isNorthAmerican, call.Party{Raw: "15550100123", E164: "+15550100123", Kind: call.PartyPSTN}},
+		{`1.5550100123e+10`, isNorthAmerican, call.Party{Raw: "1.5550100123e+10", E164: "+15550100123", Kind: call.PartyPSTN}},
+		{`"15550100123.0"`, always, call.Party{Raw: "15550100123.0", E164: "+15550100123", Kind: call.PartyPSTN}},
+		{`"1.5550100123E10"`, never, call.Party{Raw: "1.5550100123E10", Kind: call.PartyPSTN}},
+		{`1.55501e+10`, always, call.Party{Raw: "1.55501e+10"}}, // the rest of its digits may be lost
+		{`1e+10`, always, call.Party{Raw: "1e+10"}},
+		{`-1.5550100123e+10`, always, call.Party{Raw: "-1.5550100123e+10", Kind: call.PartyUser}},
+		{`1.5550100123e+999999999`, always, call.Party{Raw: "1.5550100123e+999999999", Kind: call.PartyUser}},
 		{`"5550100123"`, isNorthAmerican, call.Party{Raw: "5550100123", Kind: call.PartyPSTN}},
 		{`"84555010012"`, isNorthAmerican, call.Party{Raw: "84555010012", Kind: call.PartyPSTN}},
 		{`"+1234567"`, always, call.Party{Raw: "+1234567"}},

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -133,8 +134,24 @@ func TestInteger(t *testing.T) {
 		{`1e300`, math.MaxInt64, true},
 		{`-1e300`, math.MinInt64, true},
 		{`9.5`, 0, false},
-		{`"9.0"`, 0, false},
-		{`"1e3"`, 0, false},
+		{`"9.0"`, 9, true},
+		{`"1e3"`, 1000, true},
+		{`"-3.0"`, -3, true},
+		{`3.6e1`, 36, true},
+		{`"360E-1"`, 36, true},
+		{`0.0`, 0, true},
+		{`9007199254740993.0`, 9_007_199_254_740_993, true}, // no float64 has it
+		{`"9.5"`, 0, false},
+		{`"1e"`, 0, false},
+		{`"9."`, 0, false},
+		{`".9"`, 0, false},
+		{`"-"`, 0, false},
+		{`"--9"`, 0, false},
+		{`"1e-2147483649"`, 0, false},
+		{`"1e99999999999999999999"`, 0, false},
+		{`"1e2_0"`, 0, false},
+		{`"Inf"`, 0, false},
+		{`"0x1p4"`, 0, false},
 		{`""`, 0, false},
 		{`" 9"`, 0, false},
 		{`"0x9"`, 0, false},
@@ -150,4 +167,23 @@ func TestInteger(t *testing.T) {
 			t.Errorf("%s: %d %v", tt.json, got, ok)
 		}
 	}
+}
+
+// However a whole number is written, it is read as what it is.
+func TestIntegerInEveryForm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.Int64Range(-1<<53, 1<<53).Draw(t, "n")
+		form := rapid.SampledFrom([]byte("efgEG")).Draw(t, "form")
+		text := strconv.FormatFloat(float64(n), form, -1, 64)
+		if rapid.Bool().Draw(t, "quoted") {
+			text = strconv.Quote(text)
+		}
+		var doc document
+		if rejected := doc.parse([]byte(text)); rejected != nil {
+			t.Fatal(rejected)
+		}
+		if got, ok := doc.root().integer(); got != n || !ok {
+			t.Fatalf("%s: %d %v, want %d", text, got, ok, n)
+		}
+	})
 }
