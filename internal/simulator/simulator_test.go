@@ -261,7 +261,9 @@ func (t *Truth) ledOutOfSight() bool {
 
 // toldLate reports whether when the call was answered is not known, as its records came
 // long after it.
-func (t *Truth) toldLate() bool { return !t.Answered.known() && !t.TalkMS.known && t.Ended.src == "DERIVED" }
+func (t *Truth) toldLate() bool {
+	return !t.Answered.known() && !t.TalkMS.known && t.Ended.src == "DERIVED"
+}
 
 func inconsistent(tr *Truth) string {
 	named := slices.IndexFunc(tr.CallIDs, func(id string) bool { return legID(tr.Tenant, tr.Provider, id) == tr.SessionID })

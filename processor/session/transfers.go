@@ -235,6 +235,15 @@ func (m *part) takeOver(at call.Instant, fallback call.Time) {
 //
 //	from     C ├··├──────── A ────────┤
 //	to                              C ├·····├──── B ────┤
+//
+// One of a group that was rung late, or who was asked while the far party waited on
+// another leg, is none.
+//
+//	answered C ├··├──────── A ──────────────────────────┤
+//	late     C    ├···┤ B
+//
+//	waiting  C ├··├──────── A ──────────────────────────┤
+//	asked             A ├────── B ──┤ A ├··├── D ─────────────┤
 func (c *course) fromFlows(found []transfer) []transfer {
 	shown := c.shown()
 	for j := range shown {
@@ -242,7 +251,7 @@ func (c *course) fromFlows(found []transfer) []transfer {
 			continue
 		}
 		for i := range slices.Backward(shown) { // of several, the one that was called last passed it on
-			if i != j && !shown[i].consult && continues(&shown[i], &shown[j]) {
+			if i != j && !shown[i].consult && continues(&shown[i], &shown[j]) && !c.asks(i, j) {
 				found = c.passOn(found, i, j, shown[i].End.At)
 				break
 			}
@@ -253,17 +262,33 @@ func (c *course) fromFlows(found []transfer) []transfer {
 
 // continues reports whether b goes on where a ended: it has a's far party, who can
 // be in one call only, and began when a was answered. What Kafka's timestamp
-// tells may be late, so b's own answer counts as well.
+// tells may be late, so b's own answer counts as well; where nobody answered b, a must
+// have ended when it began.
 func continues(a, b *part) bool {
 	_, far := a.sides()
+	begun := b.Started.At + call.Time(b.Started.Precision)
 	switch {
 	case !a.reached || !shareTie(&a.peer, &b.peer) || !sameParty(*far, b.From.Value) && !sameParty(*far, b.To.Value):
 		return false
 	case b.start == a.start:
 		return b.reached && endsBefore(&a.peer, &b.peer)
+	case b.reached:
+		return b.start > a.start
 	default:
-		return b.start > a.start && (b.reached || b.Started.At+call.Time(b.Started.Precision) > a.Answer.At)
+		return b.start > a.start && begun > a.Answer.At && a.End.Known() && a.End.At <= begun+switchTolerance
 	}
+}
+
+// asks reports whether the far party of leg i was still inside another call when leg j
+// was made: then nobody passed that party on, who asks others about the one outside.
+func (c *course) asks(i, j int) bool {
+	_, far := c.parts[i].sides()
+	begun := c.parts[j].start
+	return slices.ContainsFunc(c.shown(), func(x part) bool {
+		near, _ := x.sides()
+		return x.Leg != c.parts[i].Leg && x.Leg != c.parts[j].Leg && x.reached && sameParty(*near, *far) &&
+			x.start <= c.parts[i].start && (!x.End.Known() || x.End.At > begun)
+	})
 }
 
 func shareTie(a, b *peer) bool {
@@ -505,7 +530,7 @@ func (c *course) handOver(h *handover, to int) transfer {
 	if h.at >= c.handedOn {
 		c.handedOn, c.gaveUp = h.at, t.result == call.ResultFailed && c.leftFirst(h, to)
 	}
-	c.unseen = c.unseen || to < 0 && t.result == call.ResultUnknown && h.caller >= 0 &&
+	c.unseen = c.unseen || to < 0 && t.result == call.ResultUnknown && h.caller >= 0 && !c.leftMessage(h) &&
 		!(h.gone.Known() && h.gone.At <= h.at+switchTolerance)
 	return t
 }
@@ -518,7 +543,7 @@ func (c *course) resultOf(h *handover, to int) call.TransferResult {
 		return call.ResultCompleted
 	case c.open():
 		return call.ResultUnknown
-	case c.leftFirst(h, to):
+	case c.leftFirst(h, to), to < 0 && c.leftMessage(h):
 		return call.ResultFailed
 	case to < 0, !c.parts[to].Ended(), c.parts[to].mayHaveTalked():
 		return call.ResultUnknown
@@ -553,10 +578,16 @@ func (c *course) leftFirst(h *handover, to int) bool {
 // on it, or on the caller's leg while that was connected to it.
 func (c *course) tookMessageOf(h *handover, to int) bool {
 	m := &c.parts[to]
-	if m.Saw(leg.MessageTaken) || h.caller < 0 || !c.parts[h.caller].Saw(leg.MessageTaken) {
+	if m.Saw(leg.MessageTaken) || !c.leftMessage(h) {
 		return m.Saw(leg.MessageTaken)
 	}
 	return !m.End.Known() || !h.gone.Known() || h.gone.At <= m.End.At+switchTolerance
+}
+
+// leftMessage reports whether the platform took a message of the caller, on the
+// caller's own leg.
+func (c *course) leftMessage(h *handover) bool {
+	return h.caller >= 0 && c.parts[h.caller].Saw(leg.MessageTaken)
 }
 
 // isTold reports whether a hand-over without a target is the other side of one that
