@@ -253,7 +253,9 @@ func (c *course) fromFlows(found []transfer) []transfer {
 
 // continues reports whether b goes on where a ended: it has a's far party, who can
 // be in one call only, and began when a was answered. What Kafka's timestamp
-// tells may be late, so b's own answer counts as well.
+// tells may be late, so b's own answer counts as well. One that was over, and a
+// went on, is a telephone that rang with a's: its start is told in whole seconds,
+// and so may seem to be that of a's answer.
 func continues(a, b *part) bool {
 	_, far := a.sides()
 	switch {
@@ -261,6 +263,8 @@ func continues(a, b *part) bool {
 		return false
 	case b.start == a.start:
 		return b.reached && endsBefore(&a.peer, &b.peer)
+	case b.End.Known() && b.End.At < a.End.At-switchTolerance:
+		return false
 	default:
 		return b.start > a.start && (b.reached || b.Started.At+call.Time(b.Started.Precision) > a.Answer.At)
 	}
@@ -550,10 +554,10 @@ func (c *course) leftFirst(h *handover, to int) bool {
 }
 
 // tookMessageOf reports whether leg to is a mailbox: the platform took a message
-// on it, or on the caller's leg while that was connected to it.
+// on it, or on the caller's leg while that was connected to it last.
 func (c *course) tookMessageOf(h *handover, to int) bool {
 	m := &c.parts[to]
-	if m.Saw(leg.MessageTaken) || h.caller < 0 || !c.parts[h.caller].Saw(leg.MessageTaken) {
+	if m.Saw(leg.MessageTaken) || m.transferred() || h.caller < 0 || !c.parts[h.caller].Saw(leg.MessageTaken) {
 		return m.Saw(leg.MessageTaken)
 	}
 	return !m.End.Known() || !h.gone.Known() || h.gone.At <= m.End.At+switchTolerance
