@@ -199,6 +199,10 @@ func TestWhereATransferLed(t *testing.T) {
 			"a 0 0.5 60 MESSAGE\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 35 60",
 			"BLIND b>c at 30 FAILED", 25_000,
 		}, {
+			"a message was taken after the next hop, seconds later",
+			"a 0 0.5 64 MESSAGE\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 35 60 BLIND_TRANSFER\nd<a 60.1 61 64",
+			"BLIND b>c at 30 COMPLETED; BLIND c>d at 60 FAILED", 25_000 + 25_000,
+		}, {
 			"a message was taken when it was over",
 			"a 0 0.5 80 MESSAGE\nb<a 1 5 30 BLIND_TRANSFER\nc<a 30.1 35 60",
 			"BLIND b>c at 30 COMPLETED", 25_000 + 25_000,

@@ -575,10 +575,10 @@ func (c *course) leftFirst(h *handover, to int) bool {
 }
 
 // tookMessageOf reports whether leg to is a mailbox: the platform took a message
-// on it, or on the caller's leg while that was connected to it.
+// on it, or on the caller's leg while that was connected to it last.
 func (c *course) tookMessageOf(h *handover, to int) bool {
 	m := &c.parts[to]
-	if m.Saw(leg.MessageTaken) || !c.leftMessage(h) {
+	if m.Saw(leg.MessageTaken) || m.transferred() || !c.leftMessage(h) {
 		return m.Saw(leg.MessageTaken)
 	}
 	return !m.End.Known() || !h.gone.Known() || h.gone.At <= m.End.At+switchTolerance

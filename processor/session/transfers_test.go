@@ -292,6 +292,15 @@ func TestBlindTransferContinuesTheFlow(t *testing.T) {
 			t.Errorf("transfers %+v", s.Transfers)
 		}
 	})
+	t.Run("nor one whose telephone began to ring in the second in which the other was answered", func(t *testing.T) {
+		other := []*call.Event{
+			heard("CB", call.EventCallInitiated, 5.1, 5, "+15550100001", "B", "f1", "f3"),
+			heard("CB", call.EventCallEnded, 5.8, 5, "+15550100001", "B", "f1", "f3"),
+		}
+		if s := session(t, true, append(slices.Clone(first), other...)...); len(s.Transfers) != 0 {
+			t.Errorf("transfers %+v", s.Transfers)
+		}
+	})
 	t.Run("of an outbound call the callee is passed on", func(t *testing.T) {
 		out := directed(call.DirectionOutbound)
 		s := session(t, true,
