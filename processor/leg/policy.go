@@ -30,7 +30,7 @@ var policies = []policy{
 	{"miss", "earliest of best evidence", "apart from hangup, because a call missed by one user may be answered by another"},
 	{"marks", "union", "what was seen at all, also where its time is not known"},
 	{"queued", "smallest", "the call waits from when it was queued first"},
-	{"earliest", "smallest", "names the session, so it must not depend on evidence that comes later"},
+	{"earliest", "smallest", "names the session, unless it cannot be"},
 	{"firstEvent", "smallest", "span of the evidence"},
 	{"newest", "largest", "span of the evidence; a Kafka timestamp does not count, as a copy may lower it"},
 	{"alive", "largest", "a lost end is replaced by the last evidence of life, never by more"},
