@@ -81,6 +81,8 @@ func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetF
 			var err error
 			if m, err = parseCommitted(p.Offset, text(p.Metadata)); err != nil {
 				s.mailbox.fail(committedBy(err, s.cfg.ApplicationID, tp, p.Offset))
+			} else if err = s.cfg.checkOutputs(m.outputs); err != nil {
+				s.mailbox.fail(err)
 			}
 		}
 		s.fetched[tp] = assigned{TopicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}

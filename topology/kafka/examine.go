@@ -50,6 +50,11 @@ func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 	adm := kadm.NewClient(cl)
 	committed, err := committedOffsets(ctx, cfg, adm)
 	what := "the offsets of group " + cfg.ApplicationID + " are callstitch's, and within their topics"
+	agree := Finding{What: "no other configuration has application_id " + cfg.ApplicationID, Err: checkBeside(cfg, members)}
+	if agree.Err == nil && err == nil {
+		agree.Err = checkWorkedWith(cfg, committed)
+	}
+	found = append(found, agree)
 	switch {
 	case err == nil && len(committed) == 0:
 		what = "group " + cfg.ApplicationID + " has no offsets yet; a run begins where start says: " + cfg.Start

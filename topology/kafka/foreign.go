@@ -157,6 +157,7 @@ func checkMembers(cfg *Config, members []groupMember) error {
 type groupMember struct {
 	id, instance, client, host string
 	topics                     []string // that it reads; nil where the brokers did not say
+	outputs                    string   // hash of the topics that it publishes to; empty where it did not say
 }
 
 // ours reports whether a member is an instance of callstitch: the name of a worker is
@@ -193,7 +194,7 @@ func classicMembers(ctx context.Context, cl *kgo.Client, group string) (members 
 			member := groupMember{id: m.MemberID, instance: text(m.InstanceID), client: m.ClientID, host: m.ClientHost}
 			var meta kmsg.ConsumerMemberMetadata
 			if len(m.ProtocolMetadata) > 0 && meta.ReadFrom(m.ProtocolMetadata) == nil {
-				member.topics = meta.Topics
+				member.topics, member.outputs = meta.Topics, heard(meta.UserData)
 			}
 			members = append(members, member)
 		}

@@ -35,6 +35,9 @@ func takeUpOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 	if err != nil {
 		return err
 	}
+	if err := checkWorkedWith(cfg, committed); err != nil {
+		return err
+	}
 	if untouched(cfg, committed) {
 		if err := requireNoState(ctx, cfg, adm); err != nil {
 			return err
@@ -165,7 +168,9 @@ func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, before kadm
 // seeded is what is written beside the first offset of a partition.
 func seeded(cfg *Config, tp topology.TopicPartition, at int64) metadata {
 	m := metadata{at: at}
-	if tp.Topic != cfg.ExchangeTopic() {
+	if tp.Topic == cfg.ExchangeTopic() {
+		m.outputs = cfg.outputs()
+	} else {
 		m.task = topology.NewDecodeTask(&cfg.Config, cfg.SourceOf(tp.Topic), tp.Partition).Metadata()
 	}
 	return m

@@ -53,7 +53,8 @@ type metadata struct {
 	owner     string // transactional id; empty where the offset was seeded and nobody has owned it yet
 	changelog int64  // end offset of the task's changelog partition; 0 for a source partition
 	task      string
-	at        int64 // the offset that it was committed with; -1: an earlier version did not say
+	at        int64       // the offset that it was committed with; -1: an earlier version did not say
+	outputs   outputsMark // where the task publishes; of an exchange partition, else zero
 }
 
 const (
@@ -67,6 +68,9 @@ func (m metadata) String() string {
 	s := metadataForm + " " + m.owner + " " + strconv.FormatInt(m.changelog, 10) + " " + m.task
 	if m.at >= 0 {
 		s += atMark + strconv.FormatInt(m.at, 10)
+		if m.outputs.hash != "" {
+			s += " " + m.outputs.String()
+		}
 	}
 	return s
 }
@@ -83,7 +87,12 @@ func parseMetadata(s string) (m metadata, err error) {
 	}
 	m.at = -1
 	if i := strings.LastIndex(rest, atMark); i >= 0 {
-		at, _, _ := strings.Cut(rest[i+len(atMark):], " ")
+		at, words, _ := strings.Cut(rest[i+len(atMark):], " ")
+		for word := range strings.FieldsSeq(words) {
+			if mark, ok := parseOutputsMark(word); ok {
+				m.outputs = mark
+			}
+		}
 		if m.at, err = strconv.ParseInt(at, 10, 64); err != nil {
 			return m, errForeign
 		}

@@ -10,6 +10,7 @@ func TestMetadataRoundTrip(t *testing.T) {
 		{at: 0},
 		{owner: "app-one-0", changelog: 123, task: "1 2 3 4", at: 7},
 		{owner: "app-one-0", at: 1 << 40},
+		{owner: "app-one-0", changelog: 9, at: 3, outputs: outputsMark{2, "0a1b2c3d"}},
 		{owner: "app-one-0", changelog: 123, task: "1 2 3 4", at: -1}, // as the first version wrote it
 	} {
 		got, err := parseMetadata(m.String())

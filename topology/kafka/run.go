@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ func Run(ctx context.Context, cfg Config, status *Status) error {
 		return err
 	}
 	defer id.Close()
+	cfg.self = cfg.ApplicationID + "-" + id.instance + "-"
 	if id.random {
 		cfg.Log.Warn("this instance has a random name: after a crash its partitions wait for time-outs; set instance_id or state_dir", "instance", id.instance)
 	}
@@ -103,7 +105,7 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 	}
 	if members, err := groupMembers(ctx, cl, cfg.ApplicationID); err != nil {
 		return nil, err
-	} else if err := checkMembers(cfg, members); err != nil {
+	} else if err := cmp.Or(checkMembers(cfg, members), checkBeside(cfg, members)); err != nil {
 		return nil, err
 	}
 	adm := kadm.NewClient(cl)

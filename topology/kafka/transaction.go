@@ -287,6 +287,9 @@ func (s *session) touched() iter.Seq2[*partition, stable] {
 		for _, o := range s.tasks.Offsets() {
 			p := s.parts[o.TopicPartition]
 			m := metadata{owner: s.id, changelog: p.changelogNext, task: o.Metadata, at: o.Next}
+			if !p.source {
+				m.outputs = s.cfg.outputs()
+			}
 			if !yield(p, stable{o.Next, m.String()}) {
 				return
 			}
