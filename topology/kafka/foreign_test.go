@@ -189,8 +189,15 @@ func TestForeignConsumerWhileStopped(t *testing.T) {
 	feed(t, cfg, calls[:half])
 	r := startRun(t, cfg)
 	awaitBalance(t, cfg, half, 20*time.Second)
+	tp := topology.TopicPartition{Topic: cfg.Sources[0].Topic}
+	if _, err := Seek(t.Context(), cfg, tp, 0, true); err == nil || !strings.Contains(err.Error(), "stop all instances") {
+		t.Errorf("an offset was moved under a running instance: %v", err)
+	}
 	if err := r.stop(t); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := Seek(t.Context(), cfg, tp, 1<<40, true); err == nil || !strings.Contains(err.Error(), "has offsets from 0 to") {
+		t.Errorf("an offset was moved beyond the end: %v", err)
 	}
 	feed(t, cfg, calls[half:])
 	takes(t, somebody(t, cfg), len(calls)-half)

@@ -52,7 +52,7 @@ func Run(ctx context.Context, cfg Config, status *Status) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return looked(ctx, &cfg, err)
+		return advised(looked(ctx, &cfg, err))
 	}
 	p.status, p.id = status, id
 	return advised(looked(ctx, &cfg, p.run(ctx)))
