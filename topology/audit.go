@@ -57,6 +57,20 @@ func (a *account) Visit(c *codec.Codec) {
 	a.answer.Visit(c)
 }
 
+// AnswerIn is the latest answer of a stitch task for a source partition, where a record
+// of the changelog holds one: how far the partition had been read, and what that came
+// to.
+func AnswerIn(key, value []byte) (latest Answer, ok bool) {
+	if len(key) == 0 || key[0] != accountKey || len(value) == 0 {
+		return latest, false
+	}
+	var a account
+	if codec.Read(value, &a) != nil {
+		return latest, false
+	}
+	return a.answer, a.answer.Offset > 0
+}
+
 // restored ends the reading of an account: its latest answer is given again.
 func (a *account) restored() {
 	if a.answer.Offset > 0 {

@@ -20,7 +20,7 @@ const checkTimeout = 30 * time.Second
 func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Check configuration, brokers, topics, rights and schemas before a start",
+		Short: "Check configuration, brokers, topics, group, rights and schemas before a start",
 		Long: `check says of each condition of a start whether it holds, and changes nothing.
 It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
 		Example: `  callstitch check -c callstitch.yaml`,

@@ -54,7 +54,7 @@ Begin with:  callstitch demo`,
 	}
 	root.AddCommand(
 		newDemo(), newRun(), newProcess(), newSimulate(), newTail(),
-		newExplain(), newTopology(), newCheck(), newSchemas(), newVersion(),
+		newExplain(), newTopology(), newCheck(), newSeek(), newSchemas(), newVersion(),
 	)
 	return root
 }

@@ -76,9 +76,14 @@ func (s *session) onAssigned(ctx context.Context, cl *kgo.Client, added map[stri
 func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
 	s.fetched = make(map[topology.TopicPartition]assigned)
 	for tp, p := range partitionsIn(resp) {
-		m, err := parseMetadata(text(p.Metadata))
-		if err != nil {
-			s.mailbox.fail(fmt.Errorf("%s: %w", tp, err))
+		var m metadata
+		if p.Offset >= 0 {
+			var err error
+			if m, err = parseCommitted(p.Offset, text(p.Metadata)); err != nil {
+				s.mailbox.fail(committedBy(err, s.cfg.ApplicationID, tp, p.Offset))
+			} else if err = s.cfg.checkOutputs(m.outputs); err != nil {
+				s.mailbox.fail(err)
+			}
 		}
 		s.fetched[tp] = assigned{TopicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}
 	}

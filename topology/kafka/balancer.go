@@ -19,7 +19,8 @@ const balancerName = "callstitch-cooperative"
 // as few partitions as evenness allows, and moves them in the two phases of
 // cooperative rebalancing, so that nothing that stays put ever stops.
 type balancer struct {
-	exchange string // the topic whose partitions are a kind of their own
+	exchange string      // the topic whose partitions are a kind of their own
+	outputs  outputsMark // of this member, which it tells when it joins
 }
 
 var (
@@ -32,10 +33,11 @@ func (balancer) ProtocolName() string { return balancerName }
 func (balancer) IsCooperative() bool { return true }
 
 // JoinGroupMetadata tells the leader what this member owns and since when.
-func (balancer) JoinGroupMetadata(topics []string, owned map[string][]int32, generation int32) []byte {
+func (b balancer) JoinGroupMetadata(topics []string, owned map[string][]int32, generation int32) []byte {
 	meta := kmsg.NewConsumerMemberMetadata()
 	meta.Version = 3
 	meta.Topics = topics
+	meta.UserData = b.outputs.says()
 	meta.Generation = generation
 	for topic, partitions := range owned {
 		o := kmsg.NewConsumerMemberMetadataOwnedPartition()
@@ -61,12 +63,19 @@ func (b balancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.Gr
 // member still holds: that member revokes it, rejoins, and the next round hands
 // it over.
 func (b balancer) Balance(cb *kgo.ConsumerBalancer, counts map[string]int32) kgo.IntoSyncAssignment {
-	members := make([]member, 0, len(cb.Members()))
+	members := make([]*member, 0, len(cb.Members()))
 	cb.EachMember(func(m *kmsg.JoinGroupResponseMember, meta *kmsg.ConsumerMemberMetadata) {
-		members = append(members, member{owned: ownedBy(meta), generation: meta.Generation})
+		members = append(members, &member{topics: meta.Topics, owned: ownedBy(meta), generation: meta.Generation})
 	})
-	spread(members, partitionsOf(counts, func(t string) bool { return t != b.exchange }))
-	spread(members, partitionsOf(counts, func(t string) bool { return t == b.exchange }))
+	var sources []string
+	for topic := range counts {
+		if topic != b.exchange {
+			sources = append(sources, topic)
+		}
+	}
+	for _, k := range append(alike(members, sources), alike(members, []string{b.exchange})...) {
+		spread(k.members, partitionsOf(counts, k.topics))
+	}
 
 	plan := cb.NewPlan()
 	for i, m := range members {
@@ -81,6 +90,7 @@ func (b balancer) Balance(cb *kgo.ConsumerBalancer, counts map[string]int32) kgo
 
 // member is a group member while the leader plans.
 type member struct {
+	topics     []string // that it knows
 	owned      map[topology.TopicPartition]bool
 	generation int32 // in which it came to own them; a lower one is out of date
 	planned    []topology.TopicPartition
@@ -96,14 +106,41 @@ func ownedBy(meta *kmsg.ConsumerMemberMetadata) map[topology.TopicPartition]bool
 	return owned
 }
 
-// partitionsOf lists the partitions of the topics of one kind, sorted.
-func partitionsOf(counts map[string]int32, kind func(topic string) bool) []topology.TopicPartition {
-	var all []topology.TopicPartition
-	for topic, n := range counts {
-		for p := range n {
-			if kind(topic) {
-				all = append(all, topology.TopicPartition{Topic: topic, Partition: p})
+// kind is topics that the same members know.
+type kind struct {
+	topics  []string
+	members []*member
+}
+
+// alike groups topics by who knows them, those that few know first: while a change of
+// the sources goes from instance to instance, some know what others do not, and nobody
+// can be given a partition of a topic that it does not know (K33). Where all members are
+// equal, that is one kind.
+func alike(members []*member, topics []string) (kinds []kind) {
+	slices.Sort(topics)
+	for _, topic := range topics {
+		var who []*member
+		for _, m := range members {
+			if slices.Contains(m.topics, topic) {
+				who = append(who, m)
 			}
+		}
+		i := slices.IndexFunc(kinds, func(k kind) bool { return slices.Equal(k.members, who) })
+		if i < 0 {
+			i, kinds = len(kinds), append(kinds, kind{members: who})
+		}
+		kinds[i].topics = append(kinds[i].topics, topic)
+	}
+	slices.SortStableFunc(kinds, func(a, b kind) int { return cmp.Compare(len(a.members), len(b.members)) })
+	return kinds
+}
+
+// partitionsOf lists the partitions of some topics, sorted.
+func partitionsOf(counts map[string]int32, topics []string) []topology.TopicPartition {
+	var all []topology.TopicPartition
+	for _, topic := range topics {
+		for p := range counts[topic] {
+			all = append(all, topology.TopicPartition{Topic: topic, Partition: p})
 		}
 	}
 	slices.SortFunc(all, topology.TopicPartition.Compare)
@@ -114,7 +151,7 @@ func partitionsOf(counts map[string]int32, kind func(topic string) bool) []topol
 // keeps what it owns up to that, and the ones with one more are those that own
 // most, then those with the least planned of other kinds. Calling it for one kind
 // after the other keeps the sum even too.
-func spread(members []member, partitions []topology.TopicPartition) {
+func spread(members []*member, partitions []topology.TopicPartition) {
 	if len(members) == 0 {
 		return
 	}
@@ -142,7 +179,7 @@ func spread(members []member, partitions []topology.TopicPartition) {
 }
 
 // ownerOf is the member with the newest claim to a partition.
-func ownerOf(members []member, tp topology.TopicPartition) (int, bool) {
+func ownerOf(members []*member, tp topology.TopicPartition) (int, bool) {
 	owner, ok := 0, false
 	for i, m := range members {
 		if m.owned[tp] && (!ok || m.generation > members[owner].generation) {
@@ -152,7 +189,7 @@ func ownerOf(members []member, tp topology.TopicPartition) (int, bool) {
 	return owner, ok
 }
 
-func quotas(members []member, held [][]topology.TopicPartition, n int) []int {
+func quotas(members []*member, held [][]topology.TopicPartition, n int) []int {
 	order := make([]int, len(members))
 	quota := make([]int, len(members))
 	for i := range members {

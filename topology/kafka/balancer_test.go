@@ -19,6 +19,7 @@ const testExchange = "app-exchange-repartition"
 // what they own, lets the leader balance, and hands the assignment out.
 type group struct {
 	members    map[string]map[string][]int32
+	knows      map[string][]string // topics of members that do not know all
 	generation int32
 }
 
@@ -31,8 +32,12 @@ func (g *group) rebalance(t interface{ Fatal(...any) }, counts map[string]int32)
 	slices.Sort(topics)
 	var members []kmsg.JoinGroupResponseMember
 	for id, owned := range g.members {
+		known, some := g.knows[id]
+		if !some {
+			known = topics
+		}
 		members = append(members, kmsg.JoinGroupResponseMember{
-			MemberID: id, ProtocolMetadata: b.JoinGroupMetadata(topics, owned, g.generation),
+			MemberID: id, ProtocolMetadata: b.JoinGroupMetadata(known, owned, g.generation),
 		})
 	}
 	slices.SortFunc(members, func(a, b kmsg.JoinGroupResponseMember) int { return cmpString(a.MemberID, b.MemberID) })
@@ -182,6 +187,36 @@ func TestOnlyWhatMustMoveMoves(t *testing.T) {
 	}
 }
 
+// TestNobodyGetsWhatItDoesNotKnow has a change that adds a source go from member to
+// member: each partition is with one that knows its topic, the exchange stays even.
+func TestNobodyGetsWhatItDoesNotKnow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		counts := map[string]int32{
+			testExchange: rapid.Int32Range(1, 40).Draw(t, "exchange"),
+			"call.raw":   rapid.Int32Range(1, 40).Draw(t, "raw"),
+			"call.more":  rapid.Int32Range(1, 10).Draw(t, "more"),
+		}
+		before := []string{testExchange, "call.raw"}
+		g := group{members: map[string]map[string][]int32{}, knows: map[string][]string{}}
+		for i := range rapid.IntRange(2, 5).Draw(t, "members") {
+			id := fmt.Sprintf("member-%d", i)
+			g.members[id], g.knows[id] = nil, before
+		}
+		for _, id := range sortedKeys(g.members) {
+			delete(g.knows, id) // it was restarted, and knows all
+			g.settle(t, counts)
+			checkComplete(t, &g, counts)
+			checkEven(t, &g, counts, isExchange)
+			for id := range g.knows {
+				if n := len(g.members[id]["call.more"]); n > 0 {
+					t.Fatalf("%s has %d partitions of a topic that it does not know", id, n)
+				}
+			}
+		}
+		checkEven(t, &g, counts, isRaw)
+	})
+}
+
 func TestAMoveTakesTwoPhases(t *testing.T) {
 	counts := map[string]int32{testExchange: 4, "call.raw": 4}
 	g := group{members: map[string]map[string][]int32{"a": nil}}
@@ -202,7 +237,7 @@ func TestAMoveTakesTwoPhases(t *testing.T) {
 
 func TestANewerClaimWins(t *testing.T) {
 	tp := topology.TopicPartition{Topic: "call.raw", Partition: 0}
-	members := []member{
+	members := []*member{
 		{owned: map[topology.TopicPartition]bool{tp: true}, generation: 3},
 		{owned: map[topology.TopicPartition]bool{tp: true}, generation: 4},
 	}

@@ -51,6 +51,7 @@ type Config struct {
 	// listens.
 	OnCommit func([]topology.Output)
 
+	self    string         // how the names of this instance's workers begin, once it is known
 	schemas schemaRegistry // nil is the one at Registry.URL; tests bring their own
 }
 

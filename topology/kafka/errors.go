@@ -24,6 +24,9 @@ var (
 // errMissing is a topic that may still come: the start waits for it.
 var errMissing = errors.New("missing topic")
 
+// errForeign is the metadata of an offset that somebody else committed.
+var errForeign = errors.New("not committed by callstitch")
+
 // errBroken marks failures that trying again cannot mend.
 var errBroken = errors.New("cannot go on")
 

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,30 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 		{"brokers run Apache Kafka 4.0 or later with transaction.version 2", requireTransactionVersion(ctx, cl)},
 	}
 	found = append(found, examineTopics(ctx, &cfg, kadm.NewClient(cl))...)
+	found = append(found, examineGroup(ctx, &cfg, cl)...)
 	return append(found, examineRights(ctx, &cfg, cl)...)
+}
+
+// examineGroup looks for somebody else in the group, and at its offsets.
+func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
+	members, err := groupMembers(ctx, cl, cfg.ApplicationID)
+	found := []Finding{{"group " + cfg.ApplicationID + " has no members but callstitch's", cmp.Or(err, checkMembers(cfg, members))}}
+	adm := kadm.NewClient(cl)
+	committed, err := committedOffsets(ctx, cfg, adm)
+	what := "the offsets of group " + cfg.ApplicationID + " are callstitch's, and within their topics"
+	agree := Finding{What: "no other configuration has application_id " + cfg.ApplicationID, Err: checkBeside(cfg, members)}
+	if agree.Err == nil && err == nil {
+		agree.Err = checkWorkedWith(cfg, committed)
+	}
+	found = append(found, agree)
+	switch {
+	case err == nil && len(committed) == 0:
+		what = "group " + cfg.ApplicationID + " has no offsets yet; a run begins where start says: " + cfg.Start
+	case err == nil && !untouched(cfg, committed):
+		err = looked(ctx, cfg, checkCommitted(cfg, committed))
+		err = errors.Join(err, checkOffsets(ctx, cfg, adm, committed))
+	}
+	return append(found, Finding{what, err})
 }
 
 // examineTopics compares each topic with what the topology needs. A missing one

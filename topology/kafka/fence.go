@@ -66,22 +66,12 @@ func (s *session) lastOwners(ctx context.Context, cl *kgo.Client, of map[string]
 
 // liveMembers are the instance ids in the group.
 func liveMembers(ctx context.Context, cl *kgo.Client, group string) (map[string]bool, error) {
-	req := kmsg.NewPtrDescribeGroupsRequest()
-	req.Groups = []string{group}
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return nil, fmt.Errorf("describe group %s: %w", group, err)
-	}
+	members, err := groupMembers(ctx, cl, group)
 	live := make(map[string]bool)
-	for _, g := range resp.Groups {
-		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
-			return nil, fmt.Errorf("describe group %s: %w", group, err)
-		}
-		for _, m := range g.Members {
-			live[text(m.InstanceID)] = true
-		}
+	for _, m := range members {
+		live[m.instance] = true
 	}
-	return live, nil
+	return live, err
 }
 
 // fence raises the epoch of a transactional id: its open transaction is aborted,

@@ -17,26 +17,64 @@ import (
 
 // prepareOffsets makes sure that every source and exchange partition has a
 // committed offset before the first member joins, and that the committed offsets
-// belong to what is in the topics. Offsets that are gone while state is there
-// would replay or skip records, so they stop the run (K15).
+// are callstitch's (K31) and belong to what is in the topics. Offsets that are gone
+// while state is there would replay or skip records, so they stop the run (K15).
 func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
-	// Not the stable offsets: what a crash left pending would be waited for here,
-	// before the worker that can end it has begun.
-	committed, err := adm.FetchOffsets(ctx, cfg.ApplicationID)
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return fmt.Errorf("fetch the offsets of group %s: %w", cfg.ApplicationID, err)
+	err := takeUpOffsets(ctx, cfg, adm)
+	if errors.Is(err, errFaster) { // it has joined with the offsets that it seeded
+		err = takeUpOffsets(ctx, cfg, adm)
 	}
-	fresh := true
-	for _, topic := range append(cfg.rawTopics(), cfg.ExchangeTopic()) {
-		fresh = fresh && len(committed[topic]) == 0
-	}
-	if !fresh {
-		return checkOffsets(ctx, cfg, adm, committed)
-	}
-	if err := requireNoState(ctx, cfg, adm); err != nil {
+	return err
+}
+
+// errFaster is another instance that began the group meanwhile.
+var errFaster = errors.New("another instance has just begun")
+
+func takeUpOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+	committed, err := committedOffsets(ctx, cfg, adm)
+	if err != nil {
 		return err
 	}
-	return seedOffsets(ctx, cfg, adm)
+	if err := checkWorkedWith(cfg, committed); err != nil {
+		return err
+	}
+	if untouched(cfg, committed) {
+		if err := requireNoState(ctx, cfg, adm); err != nil {
+			return err
+		}
+		return seedOffsets(ctx, cfg, adm, committed)
+	}
+	if err := checkCommitted(cfg, committed); err != nil {
+		return err
+	}
+	return checkOffsets(ctx, cfg, adm, committed)
+}
+
+// committedOffsets are those of the group. Not the stable ones: what a crash left
+// pending would be waited for here, before the worker that can end it has begun.
+func committedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) (kadm.OffsetResponses, error) {
+	committed, err := adm.FetchOffsets(ctx, cfg.ApplicationID)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, fmt.Errorf("fetch the offsets of group %s: %w", cfg.ApplicationID, err)
+	}
+	return committed, nil
+}
+
+// untouched reports whether a group was never worked with: it has no offsets, or only
+// those that the first version seeded, with nothing beside them. That one began with
+// all partitions of the exchange at once, and its workers wrote metadata within a
+// second; nobody else commits for the exchange.
+func untouched(cfg *Config, committed kadm.OffsetResponses) bool {
+	found := 0
+	for _, topic := range append(cfg.rawTopics(), cfg.ExchangeTopic()) {
+		for _, o := range committed[topic] {
+			if o.Metadata != "" {
+				return false
+			}
+			found++
+		}
+	}
+	return found == 0 || len(committed[cfg.ExchangeTopic()]) == int(cfg.ExchangePartitions)
 }
 
 // checkOffsets compares committed offsets with what the partitions still hold.
@@ -93,8 +131,9 @@ func requireNoState(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 
 // seedOffsets commits the offsets to begin at. From then on a partition without
 // an offset is one that was added later, and is read from its beginning. A crash
-// right after it changes nothing: the next start finds the same offsets.
-func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+// right after it changes nothing: the next start finds the same offsets. Where some
+// were seeded before, none of them is passed over.
+func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, before kadm.OffsetResponses) error {
 	begin, err := startOffsets(ctx, cfg, adm)
 	if err != nil {
 		return fmt.Errorf("find where to begin (%s): %w", cfg.Start, err)
@@ -106,16 +145,35 @@ func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 	if err != nil {
 		return fmt.Errorf("list the first offsets of %s: %w", cfg.ExchangeTopic(), err)
 	}
-	offsets := begin.Offsets()
-	exchange.Offsets().Each(offsets.Add)
+	offsets := make(kadm.Offsets)
+	seed := func(o kadm.Offset) {
+		if old, ok := before.Lookup(o.Topic, o.Partition); ok {
+			o.At = min(o.At, old.At)
+		}
+		o.Metadata = seeded(cfg, topology.TopicPartition{Topic: o.Topic, Partition: o.Partition}, o.At).String()
+		offsets.Add(o)
+	}
+	begin.Offsets().Each(seed)
+	exchange.Offsets().Each(seed)
 	err = adm.CommitAllOffsets(ctx, cfg.ApplicationID, offsets)
 	if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.IllegalGeneration) {
-		return nil // another instance was faster, and has joined with the offsets it seeded
+		return fmt.Errorf("group %s: %w: %w", cfg.ApplicationID, errFaster, err)
 	}
 	if err != nil {
 		return fmt.Errorf("commit where to begin to group %s: %w", cfg.ApplicationID, err)
 	}
 	return nil
+}
+
+// seeded is what is written beside the first offset of a partition.
+func seeded(cfg *Config, tp topology.TopicPartition, at int64) metadata {
+	m := metadata{at: at}
+	if tp.Topic == cfg.ExchangeTopic() {
+		m.outputs = cfg.outputs()
+	} else {
+		m.task = topology.NewDecodeTask(&cfg.Config, cfg.SourceOf(tp.Topic), tp.Partition).Metadata()
+	}
+	return m
 }
 
 func startOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) (begin kadm.ListedOffsets, err error) {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ func Run(ctx context.Context, cfg Config, status *Status) error {
 		return err
 	}
 	defer id.Close()
+	cfg.self = cfg.ApplicationID + "-" + id.instance + "-"
 	if id.random {
 		cfg.Log.Warn("this instance has a random name: after a crash its partitions wait for time-outs; set instance_id or state_dir", "instance", id.instance)
 	}
@@ -50,10 +52,10 @@ func Run(ctx context.Context, cfg Config, status *Status) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return err
+		return advised(looked(ctx, &cfg, err))
 	}
 	p.status, p.id = status, id
-	return advised(p.run(ctx))
+	return advised(looked(ctx, &cfg, p.run(ctx)))
 }
 
 // process is what the workers of a process share.
@@ -101,6 +103,11 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 	if err := requireTransactionVersion(ctx, cl); err != nil {
 		return nil, err
 	}
+	if members, err := groupMembers(ctx, cl, cfg.ApplicationID); err != nil {
+		return nil, err
+	} else if err := cmp.Or(checkMembers(cfg, members), checkBeside(cfg, members)); err != nil {
+		return nil, err
+	}
 	adm := kadm.NewClient(cl)
 	found, err := prepareTopics(ctx, cfg, adm)
 	if err != nil {
@@ -126,6 +133,8 @@ func (p *process) run(ctx context.Context) error {
 	metrics := newMetrics(p.cfg.Registerer, p.status)
 	defer metrics.unregister(p.status)
 	p.status.set(Running, "")
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	workers, ctx := errgroup.WithContext(ctx) // a worker that fails for good stops the others
 	hard, stop := outlive(ctx, stopLimit)
 	defer stop()
@@ -140,14 +149,14 @@ func (p *process) run(ctx context.Context) error {
 		p.status.expect(id)
 		workers.Go(func() error { return w.run(ctx, hard) })
 	}
-	watched := make(chan struct{})
+	watched := make(chan error)
 	go func() {
-		defer close(watched)
-		p.watch(ctx)
+		err := p.watch(ctx)
+		end() // what the watch finds ends the workers as a signal does
+		watched <- err
 	}()
 	err := workers.Wait()
-	<-watched
-	return err
+	return errors.Join(<-watched, err)
 }
 
 // outlive is a context that ends some time after ctx does: what was begun is
@@ -160,27 +169,38 @@ func outlive(ctx context.Context, limit time.Duration) (context.Context, context
 }
 
 // watch names a broker that cannot be reached, for as long as it cannot: the
-// workers just wait.
-func (p *process) watch(ctx context.Context) {
+// workers just wait. It returns when ctx ends, or when it finds somebody else in the
+// group.
+func (p *process) watch(ctx context.Context) error {
 	cl, err := kgo.NewClient(p.cfg.clientOptions(p.cfg.ApplicationID + "-watch")...)
 	if err != nil {
-		return
+		return nil
 	}
 	defer cl.Close()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-time.After(retryInterval):
 		}
-		pingCtx, cancel := context.WithTimeout(ctx, retryInterval)
-		err := cl.Ping(pingCtx)
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			p.status.setOutage("")
-			continue
+		if err := p.look(ctx, cl); err != nil && ctx.Err() == nil {
+			return err
 		}
+	}
+}
+
+// look is one round of watch. Only what ends the run is an error of it.
+func (p *process) look(ctx context.Context, cl *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, retryInterval)
+	defer cancel()
+	if err := cl.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		p.cfg.Log.Warn("no broker answers, waiting", "brokers", strings.Join(p.cfg.Brokers, ","), "error", err)
 		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
+		return nil
 	}
+	p.status.setOutage("")
+	if err := checkGroup(ctx, p.cfg, cl); final(err) {
+		return err
+	}
+	return nil
 }

@@ -286,7 +286,11 @@ func (s *session) touched() iter.Seq2[*partition, stable] {
 	return func(yield func(*partition, stable) bool) {
 		for _, o := range s.tasks.Offsets() {
 			p := s.parts[o.TopicPartition]
-			if !yield(p, stable{o.Next, p.metadata(s.id, o.Metadata).String()}) {
+			m := metadata{owner: s.id, changelog: p.changelogNext, task: o.Metadata, at: o.Next}
+			if !p.source {
+				m.outputs = s.cfg.outputs()
+			}
+			if !yield(p, stable{o.Next, m.String()}) {
 				return
 			}
 		}

@@ -61,7 +61,7 @@ func finds() []find {
 		{"a node damaged behind its timer", state(leg, 'n', timeOut...), 1, []string{changelog, "node", damaged}},
 		{"a damaged tick", sent(nil, 3, 2), 1, []string{exchange, "tick", damaged}},
 		{"a record of no kind", sent(nil, 0), 1, []string{exchange, "kind 0", damaged}},
-		{"damaged metadata of an offset", offset("1 owner"), 1, []string{"raw.", `metadata "1 owner"`}},
+		{"damaged metadata of an offset", offset("1 owner"), 5, []string{"raw.", "callstitch did not commit"}},
 	}
 }
 

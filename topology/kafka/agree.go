@@ -1,0 +1,124 @@
+package kafka
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// Two configurations with one application_id share a group and its state: each would
+// publish sessions of the other's calls, into topics where nobody looks for them (K32).
+// What must agree is little, so that a configuration can be changed instance by instance:
+//
+//   - The output topics are the same for everybody who has worked with the state, until
+//     the generation is raised. A mark beside the offsets of the exchange says which
+//     they were, and what a member says when it joins, which they are.
+//   - Of the sources of two instances that run at once, those of one contain those of
+//     the other; and an instance has at least one source that the group has read.
+
+// outputsMark tells apart sets of output topics: #GENERATION.HASH.
+type outputsMark struct {
+	generation int32
+	hash       string
+}
+
+const markBegins = "#"
+
+func (o outputsMark) String() string {
+	return markBegins + strconv.Itoa(int(o.generation)) + "." + o.hash
+}
+
+func parseOutputsMark(word string) (o outputsMark, ok bool) {
+	generation, hash, found := strings.Cut(strings.TrimPrefix(word, markBegins), ".")
+	n, err := strconv.ParseInt(generation, 10, 32)
+	return outputsMark{int32(n), hash}, found && err == nil && strings.HasPrefix(word, markBegins)
+}
+
+// outputs is the mark of a configuration.
+func (c *Config) outputs() outputsMark {
+	t := c.Topics
+	sum := sha256.Sum256([]byte(strings.Join([]string{t.Events, t.Sessions, t.Legs, t.Rejects, t.Audit}, "\n")))
+	return outputsMark{c.Stitch.Generation, hex.EncodeToString(sum[:4])}
+}
+
+// checkOutputs compares the output topics with those that the state was published to.
+func (c *Config) checkOutputs(stored outputsMark) error {
+	own := c.outputs()
+	if stored.hash == "" || stored.hash == own.hash || stored.generation < own.generation {
+		return nil
+	}
+	return fmt.Errorf("%w: group %s has published to other topics than %s and those beside it: another configuration has this application_id: choose another one; or, to change the topics for good, stop all instances and raise generation above %d",
+		ErrTopicMismatch, c.ApplicationID, c.Topics.Sessions, stored.generation)
+}
+
+// checkWorkedWith compares the configuration with what the group has worked with.
+func checkWorkedWith(cfg *Config, committed kadm.OffsetResponses) error {
+	var read []string
+	for topic, partitions := range committed {
+		if topic != cfg.ExchangeTopic() && len(partitions) > 0 {
+			read = append(read, topic)
+		}
+	}
+	slices.Sort(read)
+	known := slices.ContainsFunc(read, func(t string) bool { return slices.Contains(cfg.rawTopics(), t) })
+	if len(read) > 0 && !known {
+		return fmt.Errorf("%w: group %s has read %s, and none of the sources %s: another configuration has this application_id: choose another one; or, where the sources were replaced for good, delete the offsets of the old ones with kafka-consumer-groups.sh --delete-offsets",
+			ErrTopicMismatch, cfg.ApplicationID, strings.Join(read, ", "), strings.Join(cfg.rawTopics(), ", "))
+	}
+	for _, o := range committed[cfg.ExchangeTopic()] {
+		m, err := parseMetadata(o.Metadata)
+		if err != nil {
+			continue // who looks at the offset says so
+		}
+		if err := cfg.checkOutputs(m.outputs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBeside compares the configuration with those of the instances that run. An
+// earlier life of this one may still be in the group.
+func checkBeside(cfg *Config, members []groupMember) error {
+	for _, m := range members {
+		if cfg.self != "" && strings.HasPrefix(m.instance, cfg.self) {
+			continue
+		}
+		if m.outputs != "" && m.outputs != cfg.outputs().hash {
+			return fmt.Errorf("%w: instance %s, which runs in group %s, publishes to other topics than %s and those beside it: another configuration has this application_id: choose another one; or stop all instances first",
+				ErrTopicMismatch, m.instance, cfg.ApplicationID, cfg.Topics.Sessions)
+		}
+		theirs := slices.DeleteFunc(slices.Clone(m.topics), func(t string) bool { return t == cfg.ExchangeTopic() })
+		if len(theirs) > 0 && !contains(theirs, cfg.rawTopics()) && !contains(cfg.rawTopics(), theirs) {
+			slices.Sort(theirs)
+			return fmt.Errorf("%w: instance %s, which runs in group %s, reads %s, and this one would read %s: another configuration has this application_id: choose another one; or add sources in one change and remove them in the next",
+				ErrTopicMismatch, m.instance, cfg.ApplicationID, strings.Join(theirs, ", "), strings.Join(cfg.rawTopics(), ", "))
+		}
+	}
+	return nil
+}
+
+// contains reports whether all of some topics are among others.
+func contains(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(t string) bool { return !slices.Contains(all, t) })
+}
+
+// What a member says when it joins, beside its topics.
+const saysOutputs = "outputs="
+
+// says is the user data of a member.
+func (o outputsMark) says() []byte { return []byte(saysOutputs + o.hash) }
+
+// heard is the mark in the user data of a member; empty where it says none.
+func heard(userData []byte) string {
+	hash, ok := strings.CutPrefix(string(userData), saysOutputs)
+	if !ok {
+		return ""
+	}
+	return hash
+}
