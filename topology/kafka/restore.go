@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -174,14 +175,6 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		if err := fetchError(fetches); err != nil {
-			return 0, fmt.Errorf("read %s-%d at %d: %w", topic, p, r.position.Load(), err)
-		}
-		if fetches.NumRecords() == 0 {
-			if err := r.standstill(ctx, cl, end); err != nil {
-				return 0, err
-			}
-		}
 		fetches.EachRecord(func(rec *kgo.Record) {
 			if !rec.Attrs.IsControl() {
 				task.Load(rec.Key, rec.Value)
@@ -189,6 +182,17 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 			}
 			r.position.Store(rec.Offset + 1)
 		})
+		if err := fetchError(fetches); err != nil {
+			if unreadable(err) {
+				err = errors.Join(err, damaged(ctx, cl, topology.TopicPartition{Topic: topic, Partition: p}, r.position.Load()))
+			}
+			return 0, fmt.Errorf("read %s-%d at %d: %w", topic, p, r.position.Load(), err)
+		}
+		if fetches.NumRecords() == 0 {
+			if err := r.standstill(ctx, cl, end); err != nil {
+				return 0, err
+			}
+		}
 	}
 	return records, nil
 }

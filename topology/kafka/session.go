@@ -93,11 +93,14 @@ func (s *session) turn(ctx, hard context.Context) error {
 	}
 	s.balanceInput()
 	s.report()
+	if err := s.examine(ctx); err != nil {
+		return err
+	}
 	first, err := s.poll(ctx, s.idleWait())
 	if err != nil {
 		return err
 	}
-	if first.NumRecords() == 0 && !s.tasks.More() && !s.tickDue() {
+	if first.NumRecords() == 0 && !s.tasks.More() && !s.tickDue() && !s.readsByHand() {
 		return nil
 	}
 	return s.transact(ctx, hard, first)
@@ -106,7 +109,7 @@ func (s *session) turn(ctx, hard context.Context) error {
 // idleWait is how long to wait for records: not past the next tick, and not so
 // long that a finished restore has to wait.
 func (s *session) idleWait() time.Duration {
-	if s.tasks.More() {
+	if s.tasks.More() || s.readsByHand() {
 		return 0
 	}
 	return min(s.cfg.CommitInterval, max(time.Until(s.nextTick), 0))
@@ -122,7 +125,16 @@ func (s *session) poll(ctx context.Context, wait time.Duration) (kgo.Fetches, er
 	if fetches.IsClientClosed() {
 		return nil, errors.New("the client was closed")
 	}
-	return fetches, fetchError(fetches)
+	for _, e := range fetches.Errors() {
+		if p := s.parts[topology.TopicPartition{Topic: e.Topic, Partition: e.Partition}]; p != nil && p.active && unreadable(e.Err) {
+			s.takeInHand(p, e.Err)
+			continue
+		}
+		if err := failure(e); err != nil {
+			return fetches, err
+		}
+	}
+	return fetches, nil
 }
 
 func (s *session) close() {

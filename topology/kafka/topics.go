@@ -39,6 +39,8 @@ const (
 type topics struct {
 	raw      map[string]int32 // partitions of each source topic
 	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
+	// compacted are the sources whose offsets may have holes.
+	compacted map[string]bool
 }
 
 // batchBytes is the largest batch to send to a topic.
@@ -214,7 +216,7 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	if err != nil {
 		return topics{}, err
 	}
-	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32)}
+	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32), compacted: make(map[string]bool)}
 	var problems []error
 	for _, s := range specs {
 		problems = append(problems, s.compare(details[s.name], configs[s.name])...)
@@ -225,6 +227,7 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	for _, topic := range cfg.rawTopics() {
 		problems = append(problems, checkSource(details[topic], configs[topic])...)
 		found.raw[topic] = int32(len(details[topic].Partitions))
+		found.compacted[topic] = strings.Contains(configs[topic]["cleanup.policy"], "compact")
 	}
 	return found, errors.Join(problems...)
 }
