@@ -19,14 +19,14 @@ import (
 type encoder struct {
 	cfg         *Config
 	ids         [topology.SinkCount]int
-	rejectLimit int
+	rejectLimit int          // largest record of the rejects topic; a session sets it
 	chunk       []byte       // what is left of the memory that values are cut from
 	records     []kgo.Record // what is left of those to be handed out
 }
 
 // newEncoder fetches the schema ids of all output topics.
-func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry, rejectLimit int) (*encoder, error) {
-	e := &encoder{cfg: cfg, rejectLimit: rejectLimit}
+func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry) (*encoder, error) {
+	e := &encoder{cfg: cfg}
 	fetch := registry.Lookup
 	if cfg.Registry.AutoRegister {
 		fetch = registry.Register
@@ -59,7 +59,7 @@ func (c RegistryConfig) open() (schemaRegistry, error) {
 
 // fork is an encoder for another worker.
 func (e *encoder) fork() *encoder {
-	return &encoder{cfg: e.cfg, ids: e.ids, rejectLimit: e.rejectLimit}
+	return &encoder{cfg: e.cfg, ids: e.ids}
 }
 
 // record is the Kafka record of an output.

@@ -44,7 +44,7 @@ type session struct {
 func newSession(hard context.Context, w *worker) (*session, error) {
 	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config)}
 	ready := make(chan struct{}) // the callbacks use s.cl
-	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.topics.batchBytes),
+	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.limits.of),
 		kgo.WithContext(hard),
 		kgo.WithHooks(w.metrics.hooks()...),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
@@ -58,6 +58,7 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 		return nil, fmt.Errorf("%w: make a client: %w", errBroken, err)
 	}
 	s.member, s.cl = member, member.Client()
+	s.encoder.rejectLimit = int(w.limits.of(w.cfg.Topics.Rejects))
 	close(ready)
 	return s, nil
 }

@@ -43,14 +43,6 @@ type topics struct {
 	compacted map[string]bool
 }
 
-// batchBytes is the largest batch to send to a topic.
-func (t topics) batchBytes(topic string) int32 {
-	if n, ok := t.maxBytes[topic]; ok {
-		return min(n, rejectsMaxBytes)
-	}
-	return defaultMaxBytes
-}
-
 // topicSpec is what a topic must be, and how it is made when it is missing.
 type topicSpec struct {
 	name       string
@@ -59,6 +51,7 @@ type topicSpec struct {
 	create     map[string]string
 	require    map[string]string // config values without which the answers would be wrong
 	fixed      bool              // the partition count must be exactly that
+	least      int32             // max.message.bytes that the largest record needs
 }
 
 // topicSpecs lists the topics that callstitch makes, internal ones first.
@@ -76,19 +69,19 @@ func (c *Config) topicSpecs() []topicSpec {
 	specs := []topicSpec{
 		{
 			name: c.ExchangeTopic(), partitions: c.ExchangePartitions, fixed: true,
-			create: internal(exchange), require: exchange,
+			create: internal(exchange), require: exchange, least: leastExchange,
 		},
 		{
 			name: c.ChangelogTopic(), partitions: c.ExchangePartitions, fixed: true,
-			create: internal(changelog), require: changelog,
+			create: internal(changelog), require: changelog, least: leastChangelog,
 		},
-		{name: c.Topics.Events},
-		{name: c.Topics.Sessions, create: published},
-		{name: c.Topics.Audit, create: map[string]string{"cleanup.policy": "compact"}},
-		{name: c.Topics.Rejects, create: map[string]string{"max.message.bytes": strconv.Itoa(rejectsMaxBytes)}},
+		{name: c.Topics.Events, least: leastRows},
+		{name: c.Topics.Sessions, create: published, least: leastSessions},
+		{name: c.Topics.Audit, create: map[string]string{"cleanup.policy": "compact"}, least: leastAudit},
+		{name: c.Topics.Rejects, create: map[string]string{"max.message.bytes": strconv.Itoa(rejectsMaxBytes)}, least: rejectLeast},
 	}
 	if c.Stitch.Legs {
-		specs = append(specs, topicSpec{name: c.Topics.Legs, create: published})
+		specs = append(specs, topicSpec{name: c.Topics.Legs, create: published, least: leastRows})
 	}
 	for i := range specs {
 		c.Output.apply(&specs[i])
@@ -266,8 +259,17 @@ func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (proble
 			problems = append(problems, mismatch(s.name, "has %s=%s, it must be %s", key, got, want))
 		}
 	}
+	if n, err := strconv.ParseInt(config["max.message.bytes"], 10, 32); err == nil && int32(n) < s.least {
+		problems = append(problems, s.tooSmall(int32(n)))
+	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems
+}
+
+// tooSmall is the mismatch of a topic that takes less than what is written to it: the
+// record would be tried for ever (K20).
+func (s topicSpec) tooSmall(n int32) error {
+	return mismatch(s.name, "takes at most %d bytes a record: set its max.message.bytes to at least %d", n, s.least)
 }
 
 func checkSource(d kadm.TopicDetail, config map[string]string) []error {

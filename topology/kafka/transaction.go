@@ -209,7 +209,7 @@ func (s *session) produce(ctx context.Context, tx *transaction) {
 
 func (tx *transaction) acknowledged(rec *kgo.Record, err error) {
 	if err != nil {
-		tx.fail(fmt.Errorf("produce to %s: %w", rec.Topic, err))
+		tx.fail(produceError(rec, err))
 	}
 }
 
