@@ -19,8 +19,8 @@ import (
 // to too much, or that is damaged. The client is paused there; the batch is fetched
 // as it lies in the log and read record by record, in bounded memory (K35):
 //
-//	client stumbles ─► takeInHand ─► examine ─► processByHand ─► examine ─► client goes on
-//	                     pauses       fetches     transactions      gives back
+//	client stumbles ─► takeInHand ─► examine ─► processByHand ─► giveBack ─► client goes on
+//	                     pauses       fetches     transactions     resumes
 //
 // A record of it that is too large to be held is rejected by its beginning, length and
 // hash, and the others are taken. A batch that nobody can read is rejected whole, one
@@ -28,6 +28,10 @@ import (
 // first has its bytes (K36). Its offset is committed with that, as ever.
 type byHand struct {
 	why    error // what the client said
+	paused bool  // the client is; else it may get on by itself
+	asked  chan handAnswer
+	cancel context.CancelFunc // of what was asked
+
 	batch  *rawBatch
 	open   *records // the batch's, where it can be read
 	missed int      // examinations in a row in which the broker itself could not read it
@@ -35,15 +39,54 @@ type byHand struct {
 	again  time.Time
 }
 
+// handAnswer is the batch at an offset; nil where there is none that readers may have yet.
+type handAnswer struct {
+	batch *rawBatch
+	err   error
+}
+
+// ask fetches the batch at an offset, and looks whether it can be read, beside the worker.
+func (h *byHand) ask(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) {
+	ctx, h.cancel = context.WithCancel(ctx)
+	asked := make(chan handAnswer, 1)
+	h.asked = asked
+	go func() {
+		b, err := examined(ctx, cl, tp, offset)
+		asked <- handAnswer{b, err}
+	}()
+}
+
+// answer is what was asked for, once it is there.
+func (h *byHand) answer() (a handAnswer, ok bool) {
+	select {
+	case a = <-h.asked:
+		h.cancel()
+		h.asked = nil
+		return a, true
+	default:
+		return a, false
+	}
+}
+
 func (h *byHand) close() {
-	if h != nil && h.open != nil {
+	if h == nil {
+		return
+	}
+	if h.asked != nil {
+		h.cancel()
+	}
+	h.closeRecords()
+}
+
+func (h *byHand) closeRecords() {
+	if h.open != nil {
 		h.open.close()
 		h.open = nil
 	}
 }
 
 const (
-	// handRetry is the wait before a batch is looked at again that could not be fetched.
+	// handRetry is the wait before a batch is asked for again.
 	handRetry = time.Second
 	// brokerMissed is how many times a broker must have failed to read a batch before it
 	// is given up: a disk may come back.
@@ -55,7 +98,7 @@ const (
 )
 
 var (
-	errStandstill = errors.New("the client does not get on and says nothing")
+	errStandstill = errors.New("the client does not get on, and says nothing")
 	errGap        = errors.New("the client went over offsets")
 )
 
@@ -66,18 +109,25 @@ func (s *session) dense(p *partition) bool { return p.source && !s.topics.compac
 
 // takeInHand pauses a partition that the client cannot read.
 func (s *session) takeInHand(p *partition, why error) {
-	if p.hand != nil {
+	if p.hand == nil {
+		p.hand = new(byHand)
+	}
+	if p.hand.paused {
 		return
 	}
-	p.hand = &byHand{why: why}
+	p.hand.why, p.hand.paused = why, true
 	s.cl.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
 }
 
 // giveBack lets the client go on from where the task is. Offsets are set only here,
 // between two transactions: franz-go takes them for committed.
 func (s *session) giveBack(p *partition) {
+	paused := p.hand.paused
 	p.hand.close()
 	p.hand = nil
+	if !paused {
+		return
+	}
 	position, _ := s.tasks.Position(p.TopicPartition)
 	s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.Topic: {p.Partition: {Epoch: -1, Offset: position}}})
 	if p.source && s.throttle {
@@ -115,8 +165,8 @@ func (p *partition) stands(position int64, now time.Time) bool {
 	return true
 }
 
-// examine fetches the batches that the client could not read, and gives partitions
-// back to it that are past theirs. Between two transactions.
+// examine looks at what the client could not read, and gives partitions back to it that
+// are past that. Between two transactions.
 func (s *session) examine(ctx context.Context) error {
 	now := time.Now()
 	for _, p := range s.parts {
@@ -124,20 +174,25 @@ func (s *session) examine(ctx context.Context) error {
 			continue
 		}
 		position, _ := s.tasks.Position(p.TopicPartition)
-		if p.hand == nil && p.stands(position, now) {
-			s.takeInHand(p, errStandstill)
+		moved := p.still.position != position
+		stands := p.stands(position, now)
+		switch {
+		case p.hand == nil && stands:
+			p.hand = &byHand{why: errStandstill} // it may only wait for a transaction to end
+		case p.hand != nil && !p.hand.paused && moved:
+			s.giveBack(p)
 		}
-		if p.hand == nil || now.Before(p.hand.again) {
+		if p.hand == nil {
 			continue
 		}
-		if err := s.examineOne(ctx, p, position); err != nil {
+		if err := s.examineOne(ctx, p, position, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *session) examineOne(ctx context.Context, p *partition, position int64) error {
+func (s *session) examineOne(ctx context.Context, p *partition, position int64, now time.Time) error {
 	h := p.hand
 	if h.batch != nil {
 		if position < h.batch.next {
@@ -147,37 +202,55 @@ func (s *session) examineOne(ctx context.Context, p *partition, position int64) 
 			s.giveBack(p)
 			return nil
 		}
-		h.close()
+		h.closeRecords()
 		h.batch = nil
 	}
-	h.again = time.Now().Add(handRetry)
-	b, err := readRaw(ctx, s.cl, p.TopicPartition, max(position, h.reach))
-	switch {
-	case errors.Is(err, kerr.OffsetOutOfRange):
-		return err
-	case err != nil:
-		s.log.Warn("a batch cannot be read and is asked for again", "topic", p.Topic, "partition", p.Partition, "offset", position, "error", errors.Join(h.why, err))
+	if h.asked == nil {
+		if !now.Before(h.again) {
+			h.ask(ctx, s.cl, p.TopicPartition, max(position, h.reach))
+		}
 		return nil
+	}
+	a, ok := h.answer()
+	if !ok {
+		return nil
+	}
+	h.again = now.Add(handRetry)
+	switch b := a.batch; {
+	case errors.Is(a.err, kerr.OffsetOutOfRange):
+		return a.err
+	case a.err != nil && !h.paused && !errors.Is(a.err, errUnbounded):
+		s.giveBack(p) // an outage, of which the client knows
+	case a.err != nil:
+		h.again = now.Add(standstillLimit)
+		s.log.Warn("a batch cannot be read and is asked for again", "topic", p.Topic, "partition", p.Partition, "offset", position, "error", errors.Join(h.why, a.err))
 	case b == nil: // nothing is there yet that readers may have
 		s.giveBack(p)
-		return nil
-	case b.bytes == nil:
-		if h.missed++; h.missed < brokerMissed {
-			return nil
+	case b.next <= position: // it got on meanwhile
+		h.again = now
+	case b.bytes == nil && h.missed < brokerMissed-1:
+		h.missed++
+	case b.damage != "" && !p.source:
+		return corrupt(b)
+	default:
+		if b.damage != "" {
+			s.log.Warn("a batch that nobody can read is rejected", "topic", p.Topic, "partition", p.Partition, "offsets", b.offsets(), "bytes", len(b.bytes), "why", b.damage)
 		}
-	case b.damage == "" && !b.control && !b.aborted:
+		s.takeInHand(p, h.why)
+		h.batch = b
+	}
+	return nil
+}
+
+// examined is the batch at an offset, with what is wrong with it.
+func examined(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) (*rawBatch, error) {
+	b, err := readRaw(ctx, cl, tp, offset)
+	if err == nil && b != nil && b.damage == "" && !b.control && !b.aborted {
 		if err := b.verify(); err != nil {
 			b.damage = err.Error()
 		}
 	}
-	if b.damage != "" && !p.source {
-		return corrupt(b)
-	}
-	if b.damage != "" {
-		s.log.Warn("a batch that nobody can read is rejected", "topic", p.Topic, "partition", p.Partition, "offsets", b.offsets(), "bytes", len(b.bytes), "why", b.damage)
-	}
-	h.batch = b
-	return nil
+	return b, err
 }
 
 // corrupt is the failure that an internal topic holds a batch that nobody can read:
@@ -188,17 +261,9 @@ func corrupt(b *rawBatch) error {
 
 // damaged is corrupt, where the batch at an offset is.
 func damaged(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) error {
-	b, err := readRaw(ctx, cl, tp, offset)
-	if err != nil || b == nil || b.bytes == nil {
+	b, err := examined(ctx, cl, tp, offset)
+	if err != nil || b == nil || b.damage == "" {
 		return err
-	}
-	if b.damage == "" && !b.control && !b.aborted {
-		if err := b.verify(); err != nil {
-			b.damage = err.Error()
-		}
-	}
-	if b.damage == "" {
-		return nil
 	}
 	return corrupt(b)
 }
@@ -233,7 +298,7 @@ func (s *session) nextByHand(tx *transaction, p *partition) (more bool, err erro
 	}
 	p.epoch = b.epoch
 	if p.hand.open == nil || p.hand.open.next > position { // of a transaction that was aborted
-		p.hand.close()
+		p.hand.closeRecords()
 		if p.hand.open, err = b.open(); err != nil {
 			return false, fmt.Errorf("unpack %s at %d: %w", p.TopicPartition, b.base, err)
 		}
@@ -260,4 +325,36 @@ func (b *rawBatch) refused(offset int64) topology.Record {
 		rec.Refused.Detail += "; the value is the batch as it is in the log"
 	}
 	return rec
+}
+
+// each goes through the records of a batch from an offset on.
+func (b *rawBatch) each(from int64, yield func(topology.Record) error) error {
+	switch {
+	case b.damage != "":
+		for offset := max(from, b.base); offset < b.next; offset++ {
+			if err := yield(b.refused(offset)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case b.control || b.aborted:
+		return nil
+	}
+	r, err := b.open()
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for {
+		rec, err := r.record(true)
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil && rec.Offset >= from {
+			err = yield(rec)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -114,7 +114,7 @@ func TestTopicsThatTakeTooLittle(t *testing.T) {
 	full := cfg.withDefaults()
 	for _, s := range full.topicSpecs() {
 		takes(t, cfg, s.name, int(s.least)-1)
-		if err := Run(t.Context(), cfg, nil); !errors.Is(err, ErrTopicMismatch) || !strings.Contains(err.Error(), s.name) || !strings.Contains(err.Error(), fmt.Sprint("at least ", s.least)) {
+		if err := runFor(t, cfg, 20*time.Second); !errors.Is(err, ErrTopicMismatch) || !strings.Contains(err.Error(), s.name) || !strings.Contains(err.Error(), fmt.Sprint("at least ", s.least)) {
 			t.Errorf("%s: %v", s.name, err)
 		}
 		found := false

@@ -209,6 +209,9 @@ func (r *restore) standstill(ctx context.Context, cl *kgo.Client, end int64) err
 	if now := found[tp].Offset; now < end {
 		return r.truncated(now)
 	}
+	if err := damaged(ctx, cl, tp, r.position.Load()); final(err) {
+		return err
+	}
 	r.log.Warn("restore stands still behind an open transaction; it ends with its time-out, or see kafka-transactions.sh find-hanging",
 		"position", r.position.Load(), "end", end, "producers", r.openTransactions(ctx, cl))
 	return nil
