@@ -46,12 +46,19 @@ type handAnswer struct {
 }
 
 // ask fetches the batch at an offset, and looks whether it can be read, beside the worker.
-func (h *byHand) ask(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) {
-	ctx, h.cancel = context.WithCancel(ctx)
+func (s *session) ask(ctx context.Context, h *byHand, tp topology.TopicPartition, offset int64) {
+	ctx, h.cancel = context.WithTimeout(ctx, handLimit)
 	asked := make(chan handAnswer, 1)
 	h.asked = asked
 	go func() {
-		b, err := examined(ctx, cl, tp, offset)
+		// The session's own client keeps a connection busy with fetches that wait.
+		cl, err := kgo.NewClient(s.cfg.clientOptions(s.id + "-logs")...)
+		if err != nil {
+			asked <- handAnswer{nil, err}
+			return
+		}
+		defer cl.Close()
+		b, err := logReader{cl, s.topics.ids}.batch(ctx, tp, offset)
 		asked <- handAnswer{b, err}
 	}()
 }
@@ -88,6 +95,8 @@ func (h *byHand) closeRecords() {
 const (
 	// handRetry is the wait before a batch is asked for again.
 	handRetry = time.Second
+	// handLimit bounds asking for one batch.
+	handLimit = 30 * time.Second
 	// brokerMissed is how many times a broker must have failed to read a batch before it
 	// is given up: a disk may come back.
 	brokerMissed = 3
@@ -198,16 +207,17 @@ func (s *session) examineOne(ctx context.Context, p *partition, position int64, 
 		if position < h.batch.next {
 			return nil
 		}
-		if h.reach = h.batch.reach; position > h.reach {
+		// Where the leader could not read the batch, it may not read the next one either.
+		if h.reach = h.batch.reach; position > h.reach && !h.batch.elsewhere {
 			s.giveBack(p)
 			return nil
 		}
 		h.closeRecords()
-		h.batch = nil
+		h.batch, h.again = nil, now
 	}
 	if h.asked == nil {
 		if !now.Before(h.again) {
-			h.ask(ctx, s.cl, p.TopicPartition, max(position, h.reach))
+			s.ask(ctx, h, p.TopicPartition, max(position, h.reach))
 		}
 		return nil
 	}
@@ -217,7 +227,7 @@ func (s *session) examineOne(ctx context.Context, p *partition, position int64, 
 	}
 	h.again = now.Add(handRetry)
 	switch b := a.batch; {
-	case errors.Is(a.err, kerr.OffsetOutOfRange):
+	case errors.Is(a.err, kerr.OffsetOutOfRange), errors.Is(a.err, kerr.UnknownTopicID):
 		return a.err
 	case a.err != nil && !h.paused && !errors.Is(a.err, errUnbounded):
 		s.giveBack(p) // an outage, of which the client knows
@@ -236,21 +246,13 @@ func (s *session) examineOne(ctx context.Context, p *partition, position int64, 
 		if b.damage != "" {
 			s.log.Warn("a batch that nobody can read is rejected", "topic", p.Topic, "partition", p.Partition, "offsets", b.offsets(), "bytes", len(b.bytes), "why", b.damage)
 		}
+		if b.elsewhere {
+			s.log.Warn("the leader's copy of a batch is damaged, another replica's is read", "topic", p.Topic, "partition", p.Partition, "offsets", b.offsets())
+		}
 		s.takeInHand(p, h.why)
 		h.batch = b
 	}
 	return nil
-}
-
-// examined is the batch at an offset, with what is wrong with it.
-func examined(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) (*rawBatch, error) {
-	b, err := readRaw(ctx, cl, tp, offset)
-	if err == nil && b != nil && b.damage == "" && !b.control && !b.aborted {
-		if err := b.verify(); err != nil {
-			b.damage = err.Error()
-		}
-	}
-	return b, err
 }
 
 // corrupt is the failure that an internal topic holds a batch that nobody can read:
@@ -261,7 +263,9 @@ func corrupt(b *rawBatch) error {
 
 // damaged is corrupt, where the batch at an offset is.
 func damaged(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) error {
-	b, err := examined(ctx, cl, tp, offset)
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	b, err := logReader{cl: cl}.batch(ctx, tp, offset)
 	if err != nil || b == nil || b.damage == "" {
 		return err
 	}

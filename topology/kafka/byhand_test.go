@@ -37,17 +37,17 @@ func oneBatch(t testing.TB, cfg Config, codec kgo.CompressionCodec, records ...*
 	}
 }
 
-// segment is the first log segment of a partition on the shared broker.
-func segment(t testing.TB, topic string, partition int32) string {
-	t.Helper()
-	return filepath.Join(localkafka.Shared(t).Dir(), "broker-1", "data", fmt.Sprintf("%s-%d", topic, partition), "00000000000000000000.log")
-}
-
-// damage changes the batch of a partition that holds an offset, in the broker's
-// log, as a bad disk would. What it changes it signs anew only where it says so.
+// damage changes the batch of a partition that holds an offset, in the log of the shared
+// broker, as a bad disk would. What it changes it signs anew only where it says so.
 func damage(t testing.TB, topic string, partition int32, offset int64, change func(batch []byte) (sign bool)) {
 	t.Helper()
-	file, err := os.OpenFile(segment(t, topic, partition), os.O_RDWR, 0)
+	damageAt(t, localkafka.Shared(t), 1, topic, partition, offset, change)
+}
+
+func damageAt(t testing.TB, cluster *localkafka.Cluster, broker int32, topic string, partition int32, offset int64, change func(batch []byte) (sign bool)) {
+	t.Helper()
+	segment := filepath.Join(cluster.Dir(), fmt.Sprintf("broker-%d", broker), "data", fmt.Sprintf("%s-%d", topic, partition), "00000000000000000000.log")
+	file, err := os.OpenFile(segment, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,6 +259,41 @@ func TestBatchesThatTheBrokerCannotRead(t *testing.T) {
 		if n < 5 || n > 100 || n != len(all) || all[0] > 100 || all[n-1] != all[0]+int64(n)-1 || all[n-1] < 100 {
 			t.Errorf("rejected of partition %d: offsets %v", p, all)
 		}
+	}
+	if err := r.stop(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// A batch that only the leader has damaged is read from another replica, whatever is
+// wrong with it: nothing is rejected.
+func TestDamagedLeader(t *testing.T) {
+	cluster := localkafka.ForTest(t, localkafka.Options{Brokers: 3})
+	cfg := testConfig(t, cluster.Brokers())
+	cfg.Output.ReplicationFactor = 3
+	createSource(t, cfg, 2)
+	records := topologytest.Calls(35, 60, 20*time.Second).Shuffle(35, 2, 2*time.Second, 0.2)
+	for part := range slices.Chunk(records, 20) {
+		feed(t, cfg, part)
+	}
+	cl := client(t, cfg)
+	defer cl.Close()
+	logs := logReader{cl: cl}
+	for p, change := range []func([]byte){
+		func(b []byte) { b[len(b)-3] ^= 4 },
+		func(b []byte) { b[8] = 0x40 }, // the broker itself cannot get past it
+	} {
+		at, err := logs.replicas(t.Context(), topology.TopicPartition{Topic: topologytest.Topic, Partition: int32(p)})
+		if err != nil || len(at.inSync) != 3 {
+			t.Fatalf("replicas %+v: %v", at, err)
+		}
+		damageAt(t, cluster, at.leader, topologytest.Topic, int32(p), 60, func(b []byte) bool { change(b); return false })
+	}
+	r := startRun(t, cfg)
+	awaitPublished(t, cfg, inMemory(t, records).Canonical(), 40*time.Second)
+	awaitBooks(t, cfg, len(records), 20*time.Second)
+	if rejects := readRecords(t, cfg, cfg.Topics.Rejects); len(rejects) > 0 {
+		t.Errorf("%d records were rejected", len(rejects))
 	}
 	if err := r.stop(t); err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -38,7 +39,8 @@ type rawBatch struct {
 	base  int64  // first offset
 	next  int64  // first offset behind it
 	// reach is where the broker reads again, of what it cannot read; else 0.
-	reach int64
+	reach     int64
+	elsewhere bool // another replica has it, where the leader's is damaged
 	// damage says why nobody can read it; empty: its checksum is right.
 	damage string
 
@@ -72,25 +74,27 @@ const (
 	rawFetchMost = 100 << 20
 )
 
-// fetchRaw asks the leader of a partition for its log from an offset on, as consumers do,
-// but leaves the batches as they are.
-func fetchRaw(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64, most int) (*rawFetch, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	id, leader, err := leaderOf(ctx, cl, tp)
-	if err != nil {
-		return nil, err
-	}
+// logReader reads logs as they are, past what a client makes of them.
+type logReader struct {
+	cl *kgo.Client
+	// ids are those of the topics at the start. One that was made anew since is another:
+	// its records have nothing to do with our offsets (K27). Nil: it does not matter.
+	ids map[string]kadm.TopicID
+}
+
+// fetch asks a broker for the log of a partition from an offset on, as consumers do, but
+// leaves the batches as they are.
+func (l logReader) fetch(ctx context.Context, at replicas, tp topology.TopicPartition, offset int64, broker int32, most int) (*rawFetch, error) {
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition, p.FetchOffset, p.PartitionMaxBytes = tp.Partition, offset, int32(most)
 	topic := kmsg.NewFetchRequestTopic()
-	topic.Topic, topic.TopicID, topic.Partitions = tp.Topic, id, []kmsg.FetchRequestTopicPartition{p}
+	topic.Topic, topic.TopicID, topic.Partitions = tp.Topic, at.id, []kmsg.FetchRequestTopicPartition{p}
 	req := kmsg.NewPtrFetchRequest()
-	req.ReplicaID, req.MinBytes, req.MaxBytes, req.MaxWaitMillis = -1, 1, int32(most), int32(fetchWait.Milliseconds())
-	req.SessionEpoch = -1  // of no session
-	req.IsolationLevel = 1 // read committed (K14)
+	req.ReplicaID, req.MaxBytes = -1, int32(most) // what is not there yet is not waited for
+	req.SessionEpoch = -1                         // of no session
+	req.IsolationLevel = 1                        // read committed (K14)
 	req.Topics = append(req.Topics, topic)
-	answer, err := cl.Broker(int(leader)).RetriableRequest(ctx, req)
+	answer, err := l.cl.Broker(int(broker)).RetriableRequest(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -106,52 +110,89 @@ func fetchRaw(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, o
 	return nil, errors.New("the broker's answer holds no partition")
 }
 
-// leaderOf is the broker that leads a partition, and its topic's id.
-func leaderOf(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition) (id [16]byte, leader int32, err error) {
+// replicas are where a partition is.
+type replicas struct {
+	id     kadm.TopicID // of its topic
+	leader int32
+	inSync []int32 // the leader among them
+}
+
+func (l logReader) replicas(ctx context.Context, tp topology.TopicPartition) (at replicas, err error) {
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = kmsg.StringPtr(tp.Topic)
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = append(req.Topics, topic)
-	resp, err := req.RequestWith(ctx, cl)
+	resp, err := req.RequestWith(ctx, l.cl)
 	if err != nil {
-		return id, 0, err
+		return at, err
 	}
 	for _, t := range resp.Topics {
+		if id, ok := l.ids[tp.Topic]; ok && t.ErrorCode == 0 && id != t.TopicID {
+			return at, kerr.UnknownTopicID
+		}
 		for _, p := range t.Partitions {
 			if p.Partition == tp.Partition {
-				return t.TopicID, p.Leader, kerr.ErrorForCode(p.ErrorCode)
+				return replicas{t.TopicID, p.Leader, p.ISR}, kerr.ErrorForCode(p.ErrorCode)
 			}
 		}
 	}
-	return id, 0, kerr.LeaderNotAvailable
+	return at, kerr.LeaderNotAvailable
 }
 
 // errUnbounded is a batch of which nothing tells where it ends.
 var errUnbounded = errors.New("nothing tells where the batch ends")
 
-// readRaw is the batch that holds an offset, or the first behind it; nil where there is
-// none that readers may have yet.
-func readRaw(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) (*rawBatch, error) {
-	for most := rawFetchBytes; ; {
-		f, err := fetchRaw(ctx, cl, tp, offset, most)
-		if err != nil {
-			return nil, fmt.Errorf("read %s at %d by hand: %w", tp, offset, err)
+// batch is the batch that holds an offset, or the first behind it, with what is wrong
+// with it; nil where there is none that readers may have yet. One that the leader has
+// damaged is taken from another replica, where one has it whole.
+func (l logReader) batch(ctx context.Context, tp topology.TopicPartition, offset int64) (*rawBatch, error) {
+	at, err := l.replicas(ctx, tp)
+	if err != nil {
+		return nil, fmt.Errorf("find the leader of %s: %w", tp, err)
+	}
+	b, err := l.copyAt(ctx, at, tp, offset, at.leader)
+	unreadable := errors.Is(err, errUnbounded) || errors.Is(err, kerr.CorruptMessage)
+	if unreadable || b != nil && b.damage != "" {
+		for _, broker := range at.inSync {
+			if broker == at.leader {
+				continue
+			}
+			if other, err := l.copyAt(ctx, at, tp, offset, broker); err == nil && other != nil && other.damage == "" {
+				other.elsewhere = true
+				return other, nil
+			}
 		}
+	}
+	if unreadable {
+		b, err = l.probe(ctx, at, tp, offset)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %d by hand: %w", tp, offset, err)
+	}
+	return b, nil
+}
+
+// copyAt is the batch as one broker has it.
+func (l logReader) copyAt(ctx context.Context, at replicas, tp topology.TopicPartition, offset int64, broker int32) (*rawBatch, error) {
+	for most := rawFetchBytes; ; {
+		f, err := l.fetch(ctx, at, tp, offset, broker, most)
 		switch {
-		case errors.Is(f.code, kerr.CorruptMessage),
-			f.code == nil && len(f.bytes) == 0 && f.stable > offset:
-			return probe(ctx, cl, tp, offset, f.stable)
+		case err != nil:
+			return nil, err
 		case f.code != nil:
-			return nil, fmt.Errorf("read %s at %d by hand: %w", tp, offset, f.code)
+			return nil, f.code
+		case len(f.bytes) == 0 && f.stable > offset:
+			return nil, errUnbounded
 		case len(f.bytes) == 0:
 			return nil, nil
 		}
 		b, need := parseRaw(tp, offset, f)
 		switch {
 		case b != nil:
+			b.verify()
 			return b, nil
 		case need <= most || need > rawFetchMost: // a length that is no length
-			return probe(ctx, cl, tp, offset, f.stable)
+			return nil, errUnbounded
 		}
 		most = need
 	}
@@ -246,50 +287,48 @@ func readHeader(tp topology.TopicPartition, batch []byte) *rawBatch {
 // batch up in an index, by its last offset, and walks on from there, so what it cannot
 // reach from one entry it reaches from the next: from some offset on it answers. The
 // result is a batch without bytes that ends where the batch of that offset begins.
-func probe(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset, stable int64) (*rawBatch, error) {
-	if stable <= offset { // the broker told an error instead
-		end, err := listOffsets(ctx, cl, []topology.TopicPartition{tp}, endOffset)
-		if err != nil {
-			return nil, fmt.Errorf("read %s at %d by hand: %w", tp, offset, err)
-		}
-		stable = end[tp].Offset
+func (l logReader) probe(ctx context.Context, at replicas, tp topology.TopicPartition, offset int64) (*rawBatch, error) {
+	ends, err := listOffsets(ctx, l.cl, []topology.TopicPartition{tp}, endOffset)
+	if err != nil {
+		return nil, err
 	}
-	readable := func(at int64) (*rawBatch, error) {
-		f, err := fetchRaw(ctx, cl, tp, at, rawFetchBytes)
+	end := ends[tp].Offset
+	readable := func(from int64) (*rawBatch, error) {
+		f, err := l.fetch(ctx, at, tp, from, at.leader, rawFetchBytes)
 		if err != nil || f.code != nil || len(f.bytes) == 0 {
 			return nil, err
 		}
-		b, _ := parseRaw(tp, at, f)
-		if b != nil && (b.damage != "" || b.base <= offset || b.base > at) {
+		b, _ := parseRaw(tp, from, f)
+		if b != nil && (b.damage != "" || b.base <= offset || b.base > from) {
 			b = nil
 		}
 		return b, nil
 	}
 	unreadable, found, step, reach := offset, (*rawBatch)(nil), int64(1), int64(0)
 	for found == nil {
-		at := min(offset+step, stable-1)
-		b, err := readable(at)
+		from := min(offset+step, end-1)
+		b, err := readable(from)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("read %s at %d by hand: %w", tp, at, err)
+			return nil, err
 		case b != nil:
-			found, reach = b, at
-		case at >= stable-1:
-			return nil, fmt.Errorf("%w: the broker reads nothing of %s from %d on", errUnbounded, tp, offset)
+			found, reach = b, from
+		case from >= end-1:
+			return nil, errUnbounded
 		default:
-			unreadable, step = at, 2*step
+			unreadable, step = from, 2*step
 		}
 	}
 	for unreadable+1 < reach {
-		at := unreadable + (reach-unreadable)/2
-		b, err := readable(at)
+		from := unreadable + (reach-unreadable)/2
+		b, err := readable(from)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("read %s at %d by hand: %w", tp, at, err)
+			return nil, err
 		case b != nil:
-			found, reach = b, at
+			found, reach = b, from
 		default:
-			unreadable = at
+			unreadable = from
 		}
 	}
 	return &rawBatch{TopicPartition: tp, base: offset, next: found.base, reach: reach, damage: "the broker cannot read it"}, nil

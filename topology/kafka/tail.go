@@ -109,7 +109,7 @@ func (t *tailer) take(r topology.Record, control bool, yield func(topology.Recor
 func (t *tailer) byHand(ctx context.Context, cl *kgo.Client, partition int32, yield func(topology.Record) error) error {
 	tp := topology.TopicPartition{Topic: t.cfg.Topic, Partition: partition}
 	from := t.next[partition]
-	b, err := examined(ctx, cl, tp, from)
+	b, err := logReader{cl: cl}.batch(ctx, tp, from)
 	if err != nil || b == nil {
 		return err
 	}

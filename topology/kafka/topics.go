@@ -41,6 +41,7 @@ type topics struct {
 	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
 	// compacted are the sources whose offsets may have holes.
 	compacted map[string]bool
+	ids       map[string]kadm.TopicID
 }
 
 // topicSpec is what a topic must be, and how it is made when it is missing.
@@ -209,7 +210,12 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	if err != nil {
 		return topics{}, err
 	}
-	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32), compacted: make(map[string]bool)}
+	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32), compacted: make(map[string]bool), ids: make(map[string]kadm.TopicID)}
+	for topic, d := range details {
+		if d.ID != (kadm.TopicID{}) {
+			found.ids[topic] = d.ID
+		}
+	}
 	var problems []error
 	for _, s := range specs {
 		problems = append(problems, s.compare(details[s.name], configs[s.name])...)

@@ -61,9 +61,18 @@ func (b *rawBatch) open() (*records, error) {
 	return &records{batch: b, in: bufio.NewReaderSize(bounded, 64<<10), close: done, left: b.count, next: b.base}, nil
 }
 
-// verify reads a batch to its end. An error says why it cannot be read, to the end
+// verify reads a batch to its end, and notes as damage why it cannot be read, to the end
 // that it is taken or rejected as a whole, wherever a transaction ends in it.
-func (b *rawBatch) verify() error {
+func (b *rawBatch) verify() {
+	if b.damage != "" || b.control || b.aborted {
+		return
+	}
+	if err := b.check(); err != nil {
+		b.damage = err.Error()
+	}
+}
+
+func (b *rawBatch) check() error {
 	r, err := b.open()
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func TestUnpackingTakesLittleMemory(t *testing.T) {
 			b := batchOf(t, codec, 3, recordOf(0, 5), recordOf(1, large), recordOf(2, 6))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			if err := b.verify(); err != nil {
+			if err := b.check(); err != nil {
 				t.Fatal(err)
 			}
 			var got []topology.Record
@@ -159,7 +159,7 @@ func TestBatchesAreVerified(t *testing.T) {
 			"no records":          {1, []io.Reader{bytes.NewReader([]byte{0, 0, 0})}, errBadRecord},
 			"a length of null":    {1, []io.Reader{bytes.NewReader([]byte{1})}, errBadRecord},
 		} {
-			if err := batchOf(t, codec, c.count, c.records...).verify(); !errors.Is(err, c.want) {
+			if err := batchOf(t, codec, c.count, c.records...).check(); !errors.Is(err, c.want) {
 				t.Errorf("%s, %s: %v, want %v", name, what, err, c.want)
 			}
 		}
@@ -173,7 +173,7 @@ func TestBombsAreBounded(t *testing.T) {
 			continue
 		}
 		for size, want := range map[int64]error{unpackedMost - 100: nil, unpackedMost: errUnpacksTooLarge} {
-			if err := batchOf(t, codec, 1, recordOf(0, size)).verify(); !errors.Is(err, want) {
+			if err := batchOf(t, codec, 1, recordOf(0, size)).check(); !errors.Is(err, want) {
 				t.Errorf("%s of %d bytes: %v, want %v", name, size, err, want)
 			}
 		}
@@ -188,7 +188,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Fuzz(func(t *testing.T, codec uint8, count int32, packed []byte) {
 		b := batchOf(t, kgo.CodecNone, max(count, 1), bytes.NewReader(packed))
 		b.codec = kgo.CompressionCodecType(codec & 7)
-		if b.verify() != nil {
+		if b.check() != nil {
 			return
 		}
 		r, err := b.open()
