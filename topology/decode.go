@@ -95,6 +95,10 @@ func (t *DecodeTask) Restore(metadata string) error {
 // a raw file, the largest provider instant read so far stands for it; see FromFile for
 // those that are not believed. There is no error: whatever a provider sends is taken, ignored, or rejected.
 func (t *DecodeTask) Process(r Record, fx *Effects) error {
+	if r.Refused != nil {
+		t.refuse(r, fx)
+		return nil
+	}
 	res := t.decoder.Decode(decode.Input{
 		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
 		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
@@ -106,7 +110,7 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 	switch {
 	case res.Reject != nil:
 		totals.Rejected++
-		fx.Outputs = append(fx.Outputs, rejected(r, res.Reject))
+		fx.Outputs = append(fx.Outputs, rejected(r, &Refusal{Reason: res.Reject.Reason, Detail: res.Reject.Detail}))
 	case res.Ignored != "":
 		totals.Ignored++
 		t.fresh[res.Ignored]++
@@ -116,6 +120,16 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 		t.send(res.Events, arrival, fx)
 	}
 	return nil
+}
+
+// refuse rejects a record that the runtime could not hand over. It is read like any
+// other: its place is passed, its time has come, and the books count it.
+func (t *DecodeTask) refuse(r Record, fx *Effects) {
+	t.now.position = r.Offset + 1
+	t.arrive(r.Timestamp, nil)
+	t.now.totals.Read++
+	t.now.totals.Rejected++
+	fx.Outputs = append(fx.Outputs, rejected(r, r.Refused))
 }
 
 // timestampMax is the end of the year 2099. Brokers do not let later timestamps
@@ -185,9 +199,9 @@ func (t *DecodeTask) envelope(e *call.Event, arrival call.Arrival) Envelope {
 	return Envelope{Partition: Partition(key, t.tasks), Key: key, Value: value, From: -1}
 }
 
-func rejected(r Record, why *decode.Rejection) Output {
+func rejected(r Record, why *Refusal) Output {
 	return Output{Key: r.Key, Value: &call.Reject{
-		Reason: why.Reason, Detail: why.Detail,
+		Reason: why.Reason, Detail: why.Detail, Cut: why.Cut, Batch: why.Batch,
 		Source:    call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
 		Timestamp: r.Timestamp, Key: r.Key, Value: r.Value, Headers: r.Headers,
 	}}

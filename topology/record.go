@@ -14,6 +14,17 @@ type Record struct {
 	Key       []byte
 	Value     []byte
 	Headers   []call.Header
+	// Refused says why the runtime cannot hand over the record as it is in the
+	// topic. It is nil for all others.
+	Refused *Refusal
+}
+
+// Refusal is why a record is not processed: it is rejected with what there is of it.
+type Refusal struct {
+	Reason call.RejectReason
+	Detail string // what is wrong and where; never payload, numbers or tokens
+	Cut    *call.Cut
+	Batch  string // as of call.Reject
 }
 
 // Output is one record for an output topic.

@@ -71,7 +71,7 @@ var rules = map[string]rule{
 	},
 	"topology/kafka": {
 		ours:    []string{"processor/call", "processor/codec", "processor/stitch", "schemas", "topology"},
-		foreign: []string{"github.com/twmb/franz-go/*", "github.com/twmb/franz-go/*/*", "github.com/twmb/franz-go/pkg/sasl/*", "github.com/prometheus/client_golang/*", "golang.org/x/sync/*", "golang.org/x/sys/unix"},
+		foreign: []string{"github.com/twmb/franz-go/*", "github.com/twmb/franz-go/*/*", "github.com/twmb/franz-go/pkg/sasl/*", "github.com/prometheus/client_golang/*", "golang.org/x/sync/*", "golang.org/x/sys/unix", "github.com/klauspost/compress/*", "github.com/pierrec/lz4/v4"},
 	},
 	"cmd/callstitch": {ours: []string{"*"}, foreign: []string{"*"}},
 	"cmd/callstitch/internal/console": {

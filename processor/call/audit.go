@@ -40,4 +40,13 @@ type Reject struct {
 	Key       []byte
 	Value     []byte // the raw bytes; for ConflictingID the normalised event as JSON
 	Headers   []Header
+	Cut       *Cut   // what was left away before it came here; nil: nothing
+	Batch     string // the offsets of the record batch that nobody can read, such as "120-129"; empty: it was read
+}
+
+// Cut is what is known of a record of which not all was kept.
+type Cut struct {
+	Length  int64    // of the whole value
+	SHA256  [32]byte // of the whole value
+	Dropped []string // of "headers" and "key", those that were not kept
 }

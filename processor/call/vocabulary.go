@@ -423,11 +423,12 @@ const (
 	RejectBadTimestamp
 	RejectBadHeader
 	RejectIDConflict
+	RejectUnreadable
 )
 
 var rejectReasonNames = [...]string{
 	"", "MALFORMED_JSON", "TOO_LARGE", "TOO_DEEP", "UNKNOWN_PROVIDER", "AMBIGUOUS_PROVIDER", "MISSING_CALL_ID",
-	"BAD_FIELD", "BAD_TIMESTAMP", "BAD_HEADER", "ID_CONFLICT",
+	"BAD_FIELD", "BAD_TIMESTAMP", "BAD_HEADER", "ID_CONFLICT", "UNREADABLE",
 }
 
 func (r RejectReason) String() string { return rejectReasonNames[r] }

@@ -205,6 +205,7 @@ func (s *session) drop(p *partition) {
 	if p.restore != nil {
 		p.restore.cancel()
 	}
+	p.hand.close()
 	s.tasks.Remove(p.TopicPartition)
 	delete(s.parts, p.TopicPartition)
 }

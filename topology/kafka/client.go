@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/plugin/kslog"
@@ -16,8 +17,8 @@ const attemptLimit = 10 * time.Second
 
 const (
 	// Decompressed batches and fetches are bounded, or one bad batch could take
-	// all memory (K28).
-	maxDecompressBatch = 64 << 20
+	// all memory (K28). A batch of more is read by hand (byhand.go).
+	maxDecompressBatch = 16 << 20
 	maxFetch           = 16 << 20
 	maxPartitionFetch  = 1 << 20
 	maxFetches         = 4
@@ -117,11 +118,26 @@ func requireTransactionVersion(ctx context.Context, cl *kgo.Client) error {
 // fetchError is the first error of a poll that is not just the end of waiting.
 func fetchError(fetches kgo.Fetches) error {
 	for _, e := range fetches.Errors() {
-		if !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
-			return fmt.Errorf("fetch %s-%d: %w", e.Topic, e.Partition, e.Err)
+		if err := failure(e); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func failure(e kgo.FetchError) error {
+	if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
+		return nil
+	}
+	return fmt.Errorf("fetch %s-%d: %w", e.Topic, e.Partition, e.Err)
+}
+
+// unreadable reports whether a fetch failed for what is in the log, as far as the
+// client can tell: no broker has said so.
+func unreadable(err error) bool {
+	_, code := errors.AsType[*kerr.Error](err)
+	_, lost := errors.AsType[*kgo.ErrDataLoss](err)
+	return !code && !lost
 }
 
 // wait waits for a while, or for the end of ctx.

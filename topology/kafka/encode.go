@@ -3,9 +3,8 @@ package kafka
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,14 +19,14 @@ import (
 type encoder struct {
 	cfg         *Config
 	ids         [topology.SinkCount]int
-	rejectLimit int
+	rejectLimit int          // largest record of the rejects topic; a session sets it
 	chunk       []byte       // what is left of the memory that values are cut from
 	records     []kgo.Record // what is left of those to be handed out
 }
 
 // newEncoder fetches the schema ids of all output topics.
-func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry, rejectLimit int) (*encoder, error) {
-	e := &encoder{cfg: cfg, rejectLimit: rejectLimit}
+func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry) (*encoder, error) {
+	e := &encoder{cfg: cfg}
 	fetch := registry.Lookup
 	if cfg.Registry.AutoRegister {
 		fetch = registry.Register
@@ -60,7 +59,7 @@ func (c RegistryConfig) open() (schemaRegistry, error) {
 
 // fork is an encoder for another worker.
 func (e *encoder) fork() *encoder {
-	return &encoder{cfg: e.cfg, ids: e.ids, rejectLimit: e.rejectLimit}
+	return &encoder{cfg: e.cfg, ids: e.ids}
 }
 
 // record is the Kafka record of an output.
@@ -110,18 +109,15 @@ func (e *encoder) next(topic string, partition int32, key, value []byte) *kgo.Re
 	return rec
 }
 
-// Headers of a reject that did not fit.
 const (
-	headerLength  = "callstitch.length"  // of a value that was cut
-	headerSHA256  = "callstitch.sha256"  // of a value that was cut
-	headerDropped = "callstitch.dropped" // key or headers that were dropped
-)
-
-const (
-	// rejectKept is what is kept of a value that does not fit.
+	// rejectKept is what is kept at most of a value that does not fit.
 	rejectKept = 64 << 10
-	// rejectOverhead is room for our headers and the batch around a record.
-	rejectOverhead = 4 << 10
+	// rejectLeast is what a topic must take for a reject to say where it came from and why.
+	rejectLeast = 4 << 10
+	// batchOverhead is room for the batch around a record.
+	batchOverhead = 128
+	// cutRoom is room for the headers that tell of a cut.
+	cutRoom = 256
 )
 
 // reject is the record of something that was not taken: as it came, with why and
@@ -133,45 +129,53 @@ func (e *encoder) reject(r *call.Reject) *kgo.Record {
 		rec.Timestamp = time.UnixMilli(r.Timestamp)
 	}
 	rec.Headers = appendHeaders(nil, r.Headers)
-	e.fit(rec)
-	rec.Headers = appendHeaders(rec.Headers, topology.RejectHeaders(r))
+	own := appendHeaders(nil, topology.RejectHeaders(r))
+	cut := fit(rec, e.rejectLimit-batchOverhead-cutRoom-headersSize(own))
+	if cut != nil && r.Cut != nil {
+		// It came cut: the value is the beginning of another.
+		cut.Length, cut.SHA256, cut.Dropped = r.Cut.Length, r.Cut.SHA256, slices.Concat(r.Cut.Dropped, cut.Dropped)
+	}
+	if cut != nil {
+		r = &call.Reject{Reason: r.Reason, Detail: r.Detail, Source: r.Source, Batch: r.Batch, Cut: cut}
+		own = appendHeaders(nil, topology.RejectHeaders(r))
+	}
+	rec.Headers = append(rec.Headers, own...)
 	return rec
 }
 
-// fit cuts a record until the rejects topic takes it: the value first, then, for
-// a record that is hostile on purpose, headers and key.
-func (e *encoder) fit(rec *kgo.Record) {
-	if size(rec) <= e.rejectLimit-rejectOverhead {
-		return
+// fit cuts a record to room bytes, and tells what it was; nil where it fits. Headers
+// go that take more than half of the room, then a key that takes more than half of the
+// rest: they are hostile on purpose. Of the value stays the beginning.
+func fit(rec *kgo.Record, room int) *call.Cut {
+	if size(rec) <= room {
+		return nil
 	}
-	sum := sha256.Sum256(rec.Value)
-	cut := []kgo.RecordHeader{
-		header(headerLength, strconv.Itoa(len(rec.Value))),
-		header(headerSHA256, hex.EncodeToString(sum[:])),
-	}
-	rec.Value = rec.Value[:min(len(rec.Value), rejectKept)]
-	if size(rec) > e.rejectLimit-rejectOverhead {
+	cut := &call.Cut{Length: int64(len(rec.Value)), SHA256: sha256.Sum256(rec.Value)}
+	if headersSize(rec.Headers) > room/2 {
 		rec.Headers = nil
-		cut = append(cut, header(headerDropped, "headers"))
+		cut.Dropped = append(cut.Dropped, "headers")
 	}
-	if size(rec) > e.rejectLimit-rejectOverhead {
+	if room -= headersSize(rec.Headers); len(rec.Key) > room/2 {
 		rec.Key = nil
-		cut = append(cut, header(headerDropped, "key"))
+		cut.Dropped = append(cut.Dropped, "key")
 	}
-	rec.Headers = append(rec.Headers, cut...)
+	room -= len(rec.Key) + 2*perField
+	rec.Value = rec.Value[:max(0, min(len(rec.Value), rejectKept, room))]
+	return cut
 }
 
+// perField is room for lengths and deltas.
+const perField = 8
+
 func size(rec *kgo.Record) int {
-	const perField = 8 // lengths and deltas
-	n := len(rec.Key) + len(rec.Value) + perField
-	for _, h := range rec.Headers {
+	return len(rec.Key) + len(rec.Value) + 2*perField + headersSize(rec.Headers)
+}
+
+func headersSize(headers []kgo.RecordHeader) (n int) {
+	for _, h := range headers {
 		n += len(h.Key) + len(h.Value) + perField
 	}
 	return n
-}
-
-func header(key, value string) kgo.RecordHeader {
-	return kgo.RecordHeader{Key: key, Value: []byte(value)}
 }
 
 func appendHeaders(to []kgo.RecordHeader, headers []call.Header) []kgo.RecordHeader {

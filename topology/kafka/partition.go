@@ -27,6 +27,9 @@ type partition struct {
 
 	records int64 // of the open transaction
 
+	hand  *byHand // set while the client cannot read it
+	still still   // since when it does not move
+
 	// What metrics have counted already.
 	duplicates int64
 	ignored    map[string]int64

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -174,14 +175,6 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		if err := fetchError(fetches); err != nil {
-			return 0, fmt.Errorf("read %s-%d at %d: %w", topic, p, r.position.Load(), err)
-		}
-		if fetches.NumRecords() == 0 {
-			if err := r.standstill(ctx, cl, end); err != nil {
-				return 0, err
-			}
-		}
 		fetches.EachRecord(func(rec *kgo.Record) {
 			if !rec.Attrs.IsControl() {
 				task.Load(rec.Key, rec.Value)
@@ -189,6 +182,17 @@ func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start,
 			}
 			r.position.Store(rec.Offset + 1)
 		})
+		if err := fetchError(fetches); err != nil {
+			if unreadable(err) {
+				err = errors.Join(err, damaged(ctx, cl, topology.TopicPartition{Topic: topic, Partition: p}, r.position.Load()))
+			}
+			return 0, fmt.Errorf("read %s-%d at %d: %w", topic, p, r.position.Load(), err)
+		}
+		if fetches.NumRecords() == 0 {
+			if err := r.standstill(ctx, cl, end); err != nil {
+				return 0, err
+			}
+		}
 	}
 	return records, nil
 }
@@ -204,6 +208,9 @@ func (r *restore) standstill(ctx context.Context, cl *kgo.Client, end int64) err
 	}
 	if now := found[tp].Offset; now < end {
 		return r.truncated(now)
+	}
+	if err := damaged(ctx, cl, tp, r.position.Load()); final(err) {
+		return err
 	}
 	r.log.Warn("restore stands still behind an open transaction; it ends with its time-out, or see kafka-transactions.sh find-hanging",
 		"position", r.position.Load(), "end", end, "producers", r.openTransactions(ctx, cl))

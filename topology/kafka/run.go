@@ -119,7 +119,7 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 			return nil, fmt.Errorf("%w: %w", errBroken, err)
 		}
 	}
-	encoder, err := newEncoder(ctx, cfg, registry, int(found.batchBytes(cfg.Topics.Rejects)))
+	encoder, err := newEncoder(ctx, cfg, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (p *process) run(ctx context.Context) error {
 		id := p.id.worker(p.cfg.ApplicationID, n)
 		w := &worker{
 			cfg: p.cfg, id: id, topics: p.topics, encoder: p.encoder.fork(), slots: slots,
-			log: p.cfg.Log.With("worker", id), metrics: metrics, status: p.status,
+			log: p.cfg.Log.With("worker", id), metrics: metrics, status: p.status, limits: newLimits(p.cfg, p.topics.maxBytes),
 		}
 		p.status.expect(id)
 		workers.Go(func() error { return w.run(ctx, hard) })

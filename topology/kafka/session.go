@@ -44,7 +44,7 @@ type session struct {
 func newSession(hard context.Context, w *worker) (*session, error) {
 	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config)}
 	ready := make(chan struct{}) // the callbacks use s.cl
-	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.topics.batchBytes),
+	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.limits.of),
 		kgo.WithContext(hard),
 		kgo.WithHooks(w.metrics.hooks()...),
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
@@ -58,6 +58,7 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 		return nil, fmt.Errorf("%w: make a client: %w", errBroken, err)
 	}
 	s.member, s.cl = member, member.Client()
+	s.encoder.rejectLimit = int(w.limits.of(w.cfg.Topics.Rejects))
 	close(ready)
 	return s, nil
 }
@@ -93,11 +94,14 @@ func (s *session) turn(ctx, hard context.Context) error {
 	}
 	s.balanceInput()
 	s.report()
+	if err := s.examine(ctx); err != nil {
+		return err
+	}
 	first, err := s.poll(ctx, s.idleWait())
 	if err != nil {
 		return err
 	}
-	if first.NumRecords() == 0 && !s.tasks.More() && !s.tickDue() {
+	if first.NumRecords() == 0 && !s.tasks.More() && !s.tickDue() && !s.readsByHand() {
 		return nil
 	}
 	return s.transact(ctx, hard, first)
@@ -106,7 +110,7 @@ func (s *session) turn(ctx, hard context.Context) error {
 // idleWait is how long to wait for records: not past the next tick, and not so
 // long that a finished restore has to wait.
 func (s *session) idleWait() time.Duration {
-	if s.tasks.More() {
+	if s.tasks.More() || s.readsByHand() {
 		return 0
 	}
 	return min(s.cfg.CommitInterval, max(time.Until(s.nextTick), 0))
@@ -122,7 +126,16 @@ func (s *session) poll(ctx context.Context, wait time.Duration) (kgo.Fetches, er
 	if fetches.IsClientClosed() {
 		return nil, errors.New("the client was closed")
 	}
-	return fetches, fetchError(fetches)
+	for _, e := range fetches.Errors() {
+		if p := s.parts[topology.TopicPartition{Topic: e.Topic, Partition: e.Partition}]; p != nil && p.active && unreadable(e.Err) {
+			s.takeInHand(p, e.Err)
+			continue
+		}
+		if err := failure(e); err != nil {
+			return fetches, err
+		}
+	}
+	return fetches, nil
 }
 
 func (s *session) close() {

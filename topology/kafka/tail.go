@@ -45,7 +45,7 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 	if err != nil {
 		return fmt.Errorf("find offsets of topic %s at %v: %w", cfg.Topic, cfg.Brokers, err)
 	}
-	reader := &tailer{cfg: cfg, ends: ends, open: map[int32]bool{}}
+	reader := &tailer{cfg: cfg, next: starts, ends: ends, open: map[int32]bool{}}
 	assign := make(map[int32]kgo.Offset, len(starts))
 	for p, at := range starts {
 		wanted := cfg.Partitions == nil || slices.Contains(cfg.Partitions, p)
@@ -60,6 +60,7 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 
 type tailer struct {
 	cfg  TailConfig
+	next map[int32]int64
 	ends map[int32]int64
 	open map[int32]bool // partitions that have not reached their end
 }
@@ -70,12 +71,19 @@ func (t *tailer) read(ctx context.Context, cl *kgo.Client, yield func(topology.R
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := fetches.Err0(); err != nil {
-			return fmt.Errorf("read topic %s: %w", t.cfg.Topic, err)
-		}
 		for it := fetches.RecordIter(); !it.Done(); {
-			if err := t.take(it.Next(), yield); err != nil {
+			r := it.Next()
+			if err := t.take(fromKafka(r), r.Attrs.IsControl(), yield); err != nil {
 				return err
+			}
+		}
+		for _, e := range fetches.Errors() {
+			err := e.Err
+			if unreadable(err) {
+				err = t.byHand(ctx, cl, e.Partition, yield)
+			}
+			if err != nil && ctx.Err() == nil {
+				return fmt.Errorf("read topic %s: %w", t.cfg.Topic, err)
 			}
 		}
 	}
@@ -84,15 +92,42 @@ func (t *tailer) read(ctx context.Context, cl *kgo.Client, yield func(topology.R
 
 // take hands on a record that is within the span; commit markers only move the
 // position.
-func (t *tailer) take(r *kgo.Record, yield func(topology.Record) error) error {
+func (t *tailer) take(r topology.Record, control bool, yield func(topology.Record) error) error {
+	t.next[r.Partition] = r.Offset + 1
 	end := t.ends[r.Partition]
 	if !t.cfg.Follow && r.Offset >= end-1 {
 		delete(t.open, r.Partition) // the record before the end may be of an aborted transaction, and not be shown
 	}
-	if !t.cfg.Follow && r.Offset >= end || r.Attrs.IsControl() {
+	if !t.cfg.Follow && r.Offset >= end || control {
 		return nil
 	}
-	return yield(fromKafka(r))
+	return yield(r)
+}
+
+// byHand hands on the records of a batch that the client cannot read, as a run would
+// take them (byhand.go), and lets the client go on behind it.
+func (t *tailer) byHand(ctx context.Context, cl *kgo.Client, partition int32, yield func(topology.Record) error) error {
+	tp := topology.TopicPartition{Topic: t.cfg.Topic, Partition: partition}
+	from := t.next[partition]
+	b, err := logReader{cl: cl}.batch(ctx, tp, from)
+	if err != nil || b == nil {
+		return err
+	}
+	err = b.each(from, func(r topology.Record) error { return t.take(r, false, yield) })
+	if err != nil {
+		return err
+	}
+	if err := t.take(topology.Record{Partition: partition, Offset: b.next - 1}, true, yield); err != nil {
+		return err
+	}
+	// All of them: what was fetched of the others is dropped, and with it the error that
+	// says that one of them stopped.
+	next := make(map[int32]kgo.EpochOffset)
+	for p := range t.open {
+		next[p] = kgo.EpochOffset{Epoch: -1, Offset: t.next[p]}
+	}
+	cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{tp.Topic: next})
+	return nil
 }
 
 // span is where each partition of a topic is read from, and its end.

@@ -156,7 +156,7 @@ func (s *session) balanceInput() {
 func (s *session) sourcePartitions() map[string][]int32 {
 	m := make(map[string][]int32)
 	for tp, p := range s.parts {
-		if p.source && p.active {
+		if p.source && p.active && (p.hand == nil || !p.hand.paused) {
 			m[tp.Topic] = append(m[tp.Topic], tp.Partition)
 		}
 	}

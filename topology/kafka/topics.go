@@ -39,14 +39,9 @@ const (
 type topics struct {
 	raw      map[string]int32 // partitions of each source topic
 	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
-}
-
-// batchBytes is the largest batch to send to a topic.
-func (t topics) batchBytes(topic string) int32 {
-	if n, ok := t.maxBytes[topic]; ok {
-		return min(n, rejectsMaxBytes)
-	}
-	return defaultMaxBytes
+	// compacted are the sources whose offsets may have holes.
+	compacted map[string]bool
+	ids       map[string]kadm.TopicID
 }
 
 // topicSpec is what a topic must be, and how it is made when it is missing.
@@ -57,6 +52,7 @@ type topicSpec struct {
 	create     map[string]string
 	require    map[string]string // config values without which the answers would be wrong
 	fixed      bool              // the partition count must be exactly that
+	least      int32             // max.message.bytes that the largest record needs
 }
 
 // topicSpecs lists the topics that callstitch makes, internal ones first.
@@ -74,19 +70,19 @@ func (c *Config) topicSpecs() []topicSpec {
 	specs := []topicSpec{
 		{
 			name: c.ExchangeTopic(), partitions: c.ExchangePartitions, fixed: true,
-			create: internal(exchange), require: exchange,
+			create: internal(exchange), require: exchange, least: leastExchange,
 		},
 		{
 			name: c.ChangelogTopic(), partitions: c.ExchangePartitions, fixed: true,
-			create: internal(changelog), require: changelog,
+			create: internal(changelog), require: changelog, least: leastChangelog,
 		},
-		{name: c.Topics.Events},
-		{name: c.Topics.Sessions, create: published},
-		{name: c.Topics.Audit, create: map[string]string{"cleanup.policy": "compact"}},
-		{name: c.Topics.Rejects, create: map[string]string{"max.message.bytes": strconv.Itoa(rejectsMaxBytes)}},
+		{name: c.Topics.Events, least: leastRows},
+		{name: c.Topics.Sessions, create: published, least: leastSessions},
+		{name: c.Topics.Audit, create: map[string]string{"cleanup.policy": "compact"}, least: leastAudit},
+		{name: c.Topics.Rejects, create: map[string]string{"max.message.bytes": strconv.Itoa(rejectsMaxBytes)}, least: rejectLeast},
 	}
 	if c.Stitch.Legs {
-		specs = append(specs, topicSpec{name: c.Topics.Legs, create: published})
+		specs = append(specs, topicSpec{name: c.Topics.Legs, create: published, least: leastRows})
 	}
 	for i := range specs {
 		c.Output.apply(&specs[i])
@@ -214,7 +210,12 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	if err != nil {
 		return topics{}, err
 	}
-	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32)}
+	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32), compacted: make(map[string]bool), ids: make(map[string]kadm.TopicID)}
+	for topic, d := range details {
+		if d.ID != (kadm.TopicID{}) {
+			found.ids[topic] = d.ID
+		}
+	}
 	var problems []error
 	for _, s := range specs {
 		problems = append(problems, s.compare(details[s.name], configs[s.name])...)
@@ -225,6 +226,7 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	for _, topic := range cfg.rawTopics() {
 		problems = append(problems, checkSource(details[topic], configs[topic])...)
 		found.raw[topic] = int32(len(details[topic].Partitions))
+		found.compacted[topic] = strings.Contains(configs[topic]["cleanup.policy"], "compact")
 	}
 	return found, errors.Join(problems...)
 }
@@ -263,8 +265,17 @@ func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (proble
 			problems = append(problems, mismatch(s.name, "has %s=%s, it must be %s", key, got, want))
 		}
 	}
+	if n, err := strconv.ParseInt(config["max.message.bytes"], 10, 32); err == nil && int32(n) < s.least {
+		problems = append(problems, s.tooSmall(int32(n)))
+	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems
+}
+
+// tooSmall is the mismatch of a topic that takes less than what is written to it: the
+// record would be tried for ever (K20).
+func (s topicSpec) tooSmall(n int32) error {
+	return mismatch(s.name, "takes at most %d bytes a record: set its max.message.bytes to at least %d", n, s.least)
 }
 
 func checkSource(d kadm.TopicDetail, config map[string]string) []error {

@@ -54,7 +54,7 @@ func leave(t *testing.T, cfg Config, r *topologytest.Recording) {
 	for topic, config := range map[string]map[string]*string{
 		exchange: {
 			"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": kadm.StringPtr("-1"), "retention.bytes": kadm.StringPtr("-1"),
-			"message.timestamp.type": kadm.StringPtr("LogAppendTime"),
+			"message.timestamp.type": kadm.StringPtr("LogAppendTime"), "max.message.bytes": kadm.StringPtr("4194304"),
 		},
 		changelog: {"cleanup.policy": kadm.StringPtr("compact")},
 	} {

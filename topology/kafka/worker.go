@@ -2,9 +2,13 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // worker is one goroutine, which works through one session after the other under
@@ -18,6 +22,7 @@ type worker struct {
 	log     *slog.Logger
 	metrics *metrics
 	status  *Status
+	limits  *limits
 	purged  time.Time // when the exchange was; a session that ends early must not put it off
 }
 
@@ -31,6 +36,9 @@ func (w *worker) run(ctx, hard context.Context) error {
 	for {
 		begun := time.Now()
 		err := w.runSession(ctx, hard)
+		if e, ok := errors.AsType[*tooLargeError](err); ok {
+			err = errors.Join(err, w.learn(hard, e))
+		}
 		switch {
 		case err == nil, final(err):
 			return err
@@ -58,4 +66,16 @@ func (w *worker) runSession(ctx, hard context.Context) error {
 	}
 	defer s.close()
 	return s.run(ctx, hard)
+}
+
+// learn takes in that a topic refused something as too large.
+func (w *worker) learn(ctx context.Context, e *tooLargeError) error {
+	cl, err := kgo.NewClient(w.cfg.clientOptions(w.id + "-limits")...)
+	if err != nil {
+		return nil
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	return w.limits.learn(ctx, kadm.NewClient(cl), e)
 }
