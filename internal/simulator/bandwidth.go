@@ -558,7 +558,7 @@ func (w *bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k ki
 func (w *bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure) {
 	b := w.head("transferComplete", a, at)
 	if w.chance(5 * strangeShare) { // only what other events say shows that it cannot be
-		w.unsure |= PlatformAnsweredAt
+		w.unsure |= PlatformAnsweredAt | AnsweredLegCount
 		b = ending(iso(b, "answerTime", a.live-w.days()), how)
 		w.post(message{kind: tellsExtra}, a, append(b, '}'))
 		return
