@@ -138,7 +138,7 @@ func TestByteOrderMark(t *testing.T) {
 	decode := func(value string) Result {
 		return decodeChecked(t, Settings{}, Input{Value: []byte(value), Timestamp: kafkaTimestamp})
 	}
-	want, got := decode(bandwidthAnswer).Events[0], decode(mark+mark+bandwidthAnswer).Events[0]
+	want, got := decode(bandwidthAnswer).Events[0], decode(mark + mark + bandwidthAnswer).Events[0]
 	if want.SHA256 == got.SHA256 {
 		t.Error("the hash is not that of the bytes as they came")
 	}
