@@ -58,6 +58,7 @@ func (l *life) from(i int, witness call.Time) call.Time {
 // nothing: a fold that keeps the earliest answer would keep one of weeks ago.
 func (d *draft) doubt() {
 	e := d.event
+	answered := e.Answered.Known()
 	witness := d.witness()
 	instants := [stages]*call.Instant{
 		stageStarted: &e.Started, stageRinging: &e.Ringing, stageAnswered: &e.Answered, stageEnded: &e.Ended,
@@ -79,6 +80,9 @@ func (d *draft) doubt() {
 			d.unstate(instants[i])
 		}
 		l[i] = 0
+	}
+	if answered && !e.Answered.Known() {
+		e.Answered = call.Sometime() // that it was answered is no question of when
 	}
 	d.doubtSnapshot()
 }
