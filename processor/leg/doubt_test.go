@@ -26,6 +26,7 @@ func TestClockSkew(t *testing.T) {
 		{"… known from a copy", at(call.EvidenceReported, 9), none, none, at(call.EvidenceSnapshot, 5), true},
 		{"rang after its answer, by a field", at(call.EvidenceReported, 0), at(call.EvidenceReported, 9), at(call.EvidenceReported, 5), none, true},
 		{"rang at the next agent, whose turn it was", at(call.EvidenceEvent, 0), at(call.EvidenceEvent, 9), at(call.EvidenceEvent, 5), none, false},
+		{"rang after the end", at(call.EvidenceEvent, 0), at(call.EvidenceEvent, 9), none, at(call.EvidenceEvent, 5), true},
 		{"rang before it started, by a field", at(call.EvidenceReported, 9), at(call.EvidenceReported, 5), none, none, true},
 		{"a start computed from whole seconds", at(call.EvidenceDerived, 9), none, at(call.EvidenceEvent, 5), none, false},
 		{"an end computed", at(call.EvidenceReported, 9), none, none, at(call.EvidenceDerived, 5), false},
