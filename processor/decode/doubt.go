@@ -18,12 +18,12 @@ const (
 type life [stages]call.Time
 
 // contradicts reports whether two stages are stated in the wrong order, by more than
-// clocks are off.
+// clocks are off, or in the right one with a wait between them that nobody has.
 func (l *life) contradicts(i, j int) bool {
 	if i > j {
 		i, j = j, i
 	}
-	return l[i].Known() && l[j].Known() && l[i] > l[j]+call.Impossible
+	return l[i].Known() && l[j].Known() && (l[i] > l[j]+call.Impossible || j <= stageAnswered && l[j] > l[i]+call.LongestWait)
 }
 
 // impossible is the stage whose statement is to be given up first: the one that the

@@ -39,6 +39,7 @@ func TestImpossibleStatements(t *testing.T) {
 		{"starts after it was over", told + `,"startTime":"2026-03-10T11:00:00.000Z",` + answer + `,` + end, true, call.Instant{}, answeredAt, endedAt},
 		{"queued a day after the start", told + `,` + start + `,` + end + `,"enqueuedTime":"2026-03-11T09:00:00.000Z"`, true, startedAt, call.Instant{}, endedAt},
 		{"told before all of it", `"eventTime":"2026-02-01T10:00:31.050Z",` + start + `,` + answer + `,` + end, true, startedAt, answeredAt, endedAt},
+		{"started a month before the answer", told + `,"startTime":"2026-02-08T10:00:00.000Z",` + answer + `,` + end, true, call.Instant{}, answeredAt, endedAt},
 		{"two hours of a zone", told + `,` + start + `,"answerTime":"2026-03-10T12:00:03.000",` + end, true, startedAt, call.Sometime(), endedAt},
 		{"five minutes are a clock", told + `,` + start + `,"answerTime":"2026-03-10T09:55:00.000Z",` + end, false, startedAt, reported(-300_000), endedAt},
 		{"a moment more is not", told + `,` + start + `,"answerTime":"2026-03-10T09:54:59.999Z",` + end, true, startedAt, call.Sometime(), endedAt},
