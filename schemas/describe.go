@@ -244,6 +244,9 @@ func describeAudit(w writer, a *call.Audit) {
 
 // instant is a field and, beside it, how its value was obtained.
 func instant(w writer, name, src string, i call.Instant) {
+	if i == call.Sometime() {
+		i = call.Instant{}
+	}
 	w.optInteger(name, timeType, int64(i.At), i.Known())
 	w.optText(src, i.Src.String())
 }

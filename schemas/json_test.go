@@ -75,6 +75,9 @@ func TestNulls(t *testing.T) {
 			[]string{"event_time", "event_time_precision_ms", "reported_at", "from_kind", "to_raw", "to_kind", "q850_cause", "provider_duration_s"},
 		},
 		{
+			&call.EventRecord{Event: &call.Event{Answered: call.Sometime()}}, []string{"answered_at", "answered_at_src"}, nil,
+		},
+		{
 			&call.Session{FirstSource: &call.Source{Topic: "t"}, LastSource: &call.Source{}},
 			[]string{"close_reason", "superseded_by", "last_src_topic", "last_src_partition", "last_src_offset", "first_event_at", "talk_ms"},
 			[]string{"first_src_topic", "first_src_partition", "first_src_offset", "emitted_at", "legs", "transfers"},

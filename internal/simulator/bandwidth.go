@@ -1,6 +1,9 @@
 package simulator
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // Bandwidth sends an event per step of its call control. The answer of an
 // inbound call is the platform's and shows only in later events; the legs that a
@@ -387,6 +390,9 @@ func (w *bandwidthFeed) inboundAnswered(a *bandwidthLeg, dial int64) {
 	b.stop(b.live + w.around(60_000))
 	end := b.end
 	w.transferred("transferAnswer", b, b.live, tellsAnswer, bandwidthNormal)
+	if w.chance(3 * strangeShare) {
+		w.strangeKey(b)
+	}
 	if w.chance(w.transfers) {
 		w.transferred("transferDisconnect", b, b.end, tellsEnd, bandwidthNormal)
 		next := w.again(a, b)
@@ -552,7 +558,7 @@ func (w *bandwidthFeed) transferred(kind string, l *bandwidthLeg, at int64, k ki
 func (w *bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure) {
 	b := w.head("transferComplete", a, at)
 	if w.chance(5 * strangeShare) { // only what other events say shows that it cannot be
-		w.unsure |= PlatformAnsweredAt
+		w.unsure |= PlatformAnsweredAt | AnsweredLegCount
 		b = ending(iso(b, "answerTime", a.live-w.days()), how)
 		w.post(message{kind: tellsExtra}, a, append(b, '}'))
 		return
@@ -564,6 +570,23 @@ func (w *bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure)
 	}
 	b = ending(w.body(b, a, a.live, 0), how)
 	w.post(message{kind: tellsExtra}, a, append(b, '}'), &a.answered)
+}
+
+// strangeKey is a key press whose answerTime is that of another call, and which names no
+// start: only the other events of the leg show that it cannot be. It must not even name
+// the session. What stands for the answer is the time of its own event.
+func (w *bandwidthFeed) strangeKey(l *bandwidthLeg) {
+	answerTold := w.said
+	b := iso(w.head("dtmf", l, min(l.live+w.between(300, 900), l.end-1)), "answerTime", l.live-w.days())
+	b = str(str(b, "parentCallId", l.parent.id), "digit", "5")
+	w.post(message{kind: tellsExtra}, l, append(b, '}'))
+	w.messages[len(w.messages)-1].anchors = nil
+	keyTold := w.said
+	w.restate = func() {
+		if slices.ContainsFunc(w.messages, func(m message) bool { return m.leg == l.leg && m.at == keyTold && m.anchors == nil }) {
+			l.answered = moment{answerTold, "EVENT"}
+		}
+	}
 }
 
 // strangeShare is the share of events with an instant that belongs to another call.

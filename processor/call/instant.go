@@ -31,6 +31,10 @@ type Instant struct {
 // Known reports whether the instant was observed at all.
 func (i Instant) Known() bool { return i.Src != NoEvidence }
 
+// Sometime is an instant that was, at a time that is not known: what an event says of
+// it cannot be. It is null in records.
+func Sometime() Instant { return Instant{Src: EvidenceTimeout} }
+
 // Before orders instants by what a fold prefers: stronger evidence, then the
 // earlier moment, then the finer clock. Absent instants come last.
 func (i Instant) Before(o Instant) bool {

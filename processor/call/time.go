@@ -38,3 +38,7 @@ func (t *Time) Visit(c *codec.Codec) { c.Int64((*int64)(t)) }
 // no clock that is off, but the time of something else: the start of another call, a
 // template, another zone. Smaller contradictions are only remarked on.
 const Impossible Time = 5 * 60_000
+
+// LongestWait is how long a call can wait to be made, or for its answer, in
+// milliseconds: of two statements that are further apart, one is of another call.
+const LongestWait Time = 24 * 3600 * 1000

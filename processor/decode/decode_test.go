@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"callstitch/processor/call"
 )
 
@@ -70,7 +72,13 @@ func TestOutcomes(t *testing.T) {
 		{"nothing", ``, "MALFORMED_JSON"},
 		{"only white space", "  \n", "MALFORMED_JSON"},
 		{"no JSON", `hello`, "MALFORMED_JSON"},
-		{"a byte order mark", "\ufeff" + opentactLive, "MALFORMED_JSON"},
+		{"a byte order mark", "\ufeff" + opentactLive, "opentact CALL_ANSWERED"},
+		{"two byte order marks", "\ufeff\ufeff" + opentactLive, "opentact CALL_ANSWERED"},
+		{"a byte order mark before null", "\ufeffnull", "ignored null"},
+		{"only a byte order mark", "\ufeff", "MALFORMED_JSON"},
+		{"a byte order mark after white space", " \ufeff" + opentactLive, "MALFORMED_JSON"},
+		{"a byte order mark after the event", opentactLive + "\ufeff", "MALFORMED_JSON"},
+		{"a byte order mark of UTF-16", "\xff\xfe{}", "MALFORMED_JSON"},
 		{"a trailing comma", `{"eventType":"answer","callId":"c-1",}`, "MALFORMED_JSON"},
 		{"text after it", bandwidthAnswer + `x`, "MALFORMED_JSON"},
 		{"another value after it", bandwidthAnswer + bandwidthAnswer, "MALFORMED_JSON"},
@@ -120,6 +128,28 @@ func TestRejectionNamesTheElement(t *testing.T) {
 	r := decodeChecked(t, Settings{}, Input{Value: []byte(value)})
 	if want := "element 2: call_id is absent or empty"; r.Reject == nil || r.Reject.Detail != want {
 		t.Errorf("%+v, want %q", r.Reject, want)
+	}
+}
+
+// TestByteOrderMark holds an event with marks before it to what it is without them: all
+// but the hash of its bytes, and where it stops being JSON.
+func TestByteOrderMark(t *testing.T) {
+	const mark = "\ufeff"
+	decode := func(value string) Result {
+		return decodeChecked(t, Settings{}, Input{Value: []byte(value), Timestamp: kafkaTimestamp})
+	}
+	want, got := decode(bandwidthAnswer).Events[0], decode(mark + mark + bandwidthAnswer).Events[0]
+	if want.SHA256 == got.SHA256 {
+		t.Error("the hash is not that of the bytes as they came")
+	}
+	got.SHA256 = want.SHA256
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-without +with):\n%s", diff)
+	}
+	for _, broken := range []string{`{"eventType":"answer",}`, `{"a":1}{`, `{"a":1,"a":2}`, `{"a":`} {
+		if want, got := decode(broken).Reject.Detail, decode(mark+broken).Reject.Detail; want != got {
+			t.Errorf("%s: %q with a mark, %q without", broken, got, want)
+		}
 	}
 }
 

@@ -18,12 +18,12 @@ const (
 type life [stages]call.Time
 
 // contradicts reports whether two stages are stated in the wrong order, by more than
-// clocks are off.
+// clocks are off, or in the right one with a wait between them that nobody has.
 func (l *life) contradicts(i, j int) bool {
 	if i > j {
 		i, j = j, i
 	}
-	return l[i].Known() && l[j].Known() && l[i] > l[j]+call.Impossible
+	return l[i].Known() && l[j].Known() && (l[i] > l[j]+call.Impossible || j <= stageAnswered && l[j] > l[i]+call.LongestWait)
 }
 
 // impossible is the stage whose statement is to be given up first: the one that the
@@ -58,6 +58,7 @@ func (l *life) from(i int, witness call.Time) call.Time {
 // nothing: a fold that keeps the earliest answer would keep one of weeks ago.
 func (d *draft) doubt() {
 	e := d.event
+	answered := e.Answered.Known()
 	witness := d.witness()
 	instants := [stages]*call.Instant{
 		stageStarted: &e.Started, stageRinging: &e.Ringing, stageAnswered: &e.Answered, stageEnded: &e.Ended,
@@ -79,6 +80,9 @@ func (d *draft) doubt() {
 			d.unstate(instants[i])
 		}
 		l[i] = 0
+	}
+	if answered && !e.Answered.Known() {
+		e.Answered = call.Sometime() // that it was answered is no question of when
 	}
 	d.doubtSnapshot()
 }

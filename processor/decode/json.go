@@ -43,9 +43,17 @@ type node struct {
 	escapedName      bool
 }
 
+// byteOrderMark is what some relays write before JSON, and two relays in a row write
+// twice. A reader may ignore it (RFC 8259 §8.1).
+var byteOrderMark = []byte("\ufeff")
+
 // parse reads all of src, which must be one JSON value: valid UTF-8, no name
-// twice in an object, nothing after it.
+// twice in an object, nothing after it. Byte order marks before it are as if they
+// were not there; places in the input are counted after them.
 func (d *document) parse(src []byte) *Rejection {
+	for bytes.HasPrefix(src, byteOrderMark) {
+		src = src[len(byteOrderMark):]
+	}
 	d.reset(src)
 	var name node
 	named, end := false, int32(0)

@@ -321,7 +321,14 @@ func TestStringeeQuirks(t *testing.T) {
 		{name: "a status that is a number", file: "stringee/ringing.json", edits: map[string]any{"call_status": json.Number("3")}, want: "BAD_FIELD"},
 		{name: "no call id", file: "stringee/ended.json", edits: map[string]any{"call_id": ""}, want: "MISSING_CALL_ID"},
 		{name: "a long call id", file: "stringee/ended.json", edits: map[string]any{"call_id": strings.Repeat("x", 257)}, want: "BAD_FIELD"},
-		{name: "seconds for milliseconds", file: "stringee/ended.json", edits: map[string]any{"timestamp_ms": json.Number("1538369461")}, want: "BAD_TIMESTAMP"},
+		{
+			name: "seconds for milliseconds", file: "stringee/ended.json", edits: map[string]any{"timestamp_ms": json.Number("1538369461")},
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "ended", e.Ended, at(1_538_369_461_000, call.EvidenceEvent, 1000))
+				equal(t, "flags", e.Flags, call.Flags(0))
+			},
+		},
+		{name: "seconds of 1999", file: "stringee/ended.json", edits: map[string]any{"timestamp_ms": json.Number("946684799")}, want: "BAD_TIMESTAMP"},
 		{name: "a time beyond all", file: "stringee/ended.json", edits: map[string]any{"timestamp_ms": json.Number("1e30")}, want: "BAD_TIMESTAMP"},
 		{
 			name: "a time in words", file: "stringee/ended.json", edits: map[string]any{"timestamp_ms": "now"},
@@ -640,6 +647,19 @@ func TestBandwidthQuirks(t *testing.T) {
 			check: func(t *testing.T, e *call.Event) {
 				equal(t, "ended", e.Ended, at(1_561_046_155_533, call.EvidenceEvent, 1))
 				equal(t, "flags", e.Flags, call.FlagBadInstant)
+			},
+		},
+		{
+			name: "an end in milliseconds", file: "bandwidth/disconnect.json", edits: map[string]any{"endTime": json.Number("1561046154123")},
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "ended", e.Ended, at(1_561_046_154_123, call.EvidenceReported, 1))
+				equal(t, "flags", e.Flags, call.Flags(0))
+			},
+		},
+		{
+			name: "an event time that is a count", file: "bandwidth/disconnect.json", edits: map[string]any{"eventTime": json.Number("5")},
+			check: func(t *testing.T, e *call.Event) {
+				equal(t, "flags", e.Flags, call.FlagBadInstant|call.FlagNoEventTime)
 			},
 		},
 		{name: "an event of 1999", file: "bandwidth/disconnect.json", edits: map[string]any{"eventTime": "1999-12-31T23:59:59.999Z"}, want: "BAD_TIMESTAMP"},

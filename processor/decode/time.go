@@ -2,13 +2,14 @@ package decode
 
 import (
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"callstitch/processor/call"
 )
 
-// Event times before 2000 or from 2100 on are broken clocks, or seconds taken
-// for milliseconds.
+// Event times before 2000 or from 2100 on are broken clocks.
 var (
 	firstInstant = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	endOfTime    = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
@@ -115,15 +116,47 @@ func parseZone(s []byte) (offset int64, zoneless, ok bool) {
 	return sign * int64(60*hours+minutes) * 60_000, false, ok
 }
 
-// moment reads v as a date and time in words.
+// moment reads v as a date and time in words, or in the number that a relay has made
+// of them.
 func (v value) moment() (moment, bool) {
-	return parseMoment(v.bytes())
+	if m, ok := parseMoment(v.bytes()); ok {
+		return m, true
+	}
+	m, ok := v.epoch()
+	return m, ok && plausible(m.ms)
 }
 
-// epoch reads v as epoch milliseconds.
+// epoch reads v as epoch milliseconds, or as seconds where it can only be those: a
+// number that is a plausible one of milliseconds is none of seconds.
 func (v value) epoch() (moment, bool) {
-	ms, ok := v.integer()
-	return moment{ms: ms, precision: 1}, ok
+	n, ok := v.integer()
+	switch {
+	case !ok:
+		return v.fractionalEpoch()
+	case !plausible(n) && n < endOfTime && plausible(1000*n):
+		return moment{ms: 1000 * n, precision: 1000}, true
+	default:
+		return moment{ms: n, precision: 1}, true
+	}
+}
+
+// fractionalEpoch reads v as epoch seconds or milliseconds with a fraction. What has
+// one was a float64 on its way, which holds these to the microsecond: 1773136805.1 may
+// have become 1773136805.0999999.
+func (v value) fractionalEpoch() (moment, bool) {
+	text := v.literal()
+	if strings.Trim(text, "0123456789.eE+-") != "" {
+		return moment{}, false
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n < 0 || n >= float64(endOfTime) {
+		return moment{}, false
+	}
+	if ms := int64(n); plausible(ms) {
+		return moment{ms: ms, precision: 1}, true
+	}
+	ms := int64(math.Round(1e6*n)) / 1000
+	return moment{ms: ms, precision: 1}, plausible(ms)
 }
 
 // reader is one of value's ways to read an instant.

@@ -76,6 +76,91 @@ func TestParseMomentAgrees(t *testing.T) {
 	})
 }
 
+func TestEpoch(t *testing.T) {
+	for _, tt := range []struct {
+		json      string
+		want      int64 // 0: cannot be read, or cannot be
+		precision int32
+	}{
+		{`1773136805123`, 1_773_136_805_123, 1},
+		{`"1773136805123"`, 1_773_136_805_123, 1},
+		{`1.773136805123e12`, 1_773_136_805_123, 1},
+		{`1773136805123.75`, 1_773_136_805_123, 1},
+		{`1773136805`, 1_773_136_805_000, 1000},
+		{`"1773136805"`, 1_773_136_805_000, 1000},
+		{`1773136805.0`, 1_773_136_805_000, 1000},
+		{`1773136805.123`, 1_773_136_805_123, 1},
+		{`"1773136805.123"`, 1_773_136_805_123, 1},
+		{`1773136805.123456789`, 1_773_136_805_123, 1},
+		{`1.773136805123e9`, 1_773_136_805_123, 1},
+		{`1.773136805123E+09`, 1_773_136_805_123, 1},
+		{`1773136805.0999999`, 1_773_136_805_100, 1}, // 1773136805.1 as a float64
+
+		{`946684800000`, 946_684_800_000, 1}, // 2000 in milliseconds
+		{`4102444799999`, 4_102_444_799_999, 1},
+		{`946684800`, 946_684_800_000, 1000}, // and in seconds
+		{`4102444799`, 4_102_444_799_000, 1000},
+		{`4102444799.9994`, 4_102_444_799_999, 1},
+		{`946684799`, 0, 0},
+		{`946684799.5`, 0, 0},
+		{`4102444800`, 0, 0},
+		{`4102444800.5`, 0, 0},
+		{`946684799999`, 0, 0},
+		{`4102444800000`, 0, 0},
+		{`4102444800000.5`, 0, 0},
+		{`1773136805123456`, 0, 0}, // microseconds
+		{`20260310`, 0, 0},
+		{`20260310100005`, 0, 0},
+		{`0`, 0, 0},
+		{`-1773136805`, 0, 0},
+		{`-1773136805.5`, 0, 0},
+		{`1e300`, 0, 0},
+		{`1.5e999`, 0, 0},
+		{`"1.5x"`, 0, 0},
+		{`"Inf"`, 0, 0},
+		{`"NaN"`, 0, 0},
+		{`"0x1.a6bp30"`, 0, 0},
+		{`" 1773136805.5"`, 0, 0},
+		{`""`, 0, 0},
+		{`true`, 0, 0},
+		{`[1773136805]`, 0, 0},
+	} {
+		var doc document
+		if rejected := doc.parse([]byte(tt.json)); rejected != nil {
+			t.Fatal(rejected)
+		}
+		m, ok := doc.root().moment()
+		if want := (moment{ms: tt.want, precision: tt.precision}); ok != (tt.want != 0) || ok && m != want {
+			t.Errorf("%s: %+v %v, want %+v", tt.json, m, ok, want)
+		}
+		if e, ok := doc.root().epoch(); ok && plausible(e.ms) != (tt.want != 0) {
+			t.Errorf("%s: as a number %+v", tt.json, e)
+		}
+	}
+}
+
+// Whatever writes an instant as a number, to the millisecond, means that instant.
+func TestEpochInEveryForm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := rapid.Int64Range(firstInstant, endOfTime-1).Draw(t, "ms")
+		n := float64(want)
+		if rapid.Bool().Draw(t, "seconds") {
+			n /= 1000
+		}
+		text := strconv.FormatFloat(n, rapid.SampledFrom([]byte("efgEG")).Draw(t, "form"), -1, 64)
+		if rapid.Bool().Draw(t, "quoted") {
+			text = strconv.Quote(text)
+		}
+		var doc document
+		if rejected := doc.parse([]byte(text)); rejected != nil {
+			t.Fatal(rejected)
+		}
+		if m, ok := doc.root().moment(); !ok || m.ms != want || m.zoneless {
+			t.Fatalf("%s: %+v %v, want %d", text, m, ok, want)
+		}
+	})
+}
+
 func TestPeriod(t *testing.T) {
 	for _, tt := range []struct {
 		text string

@@ -13,17 +13,20 @@ const skewToleranceMS = 1000
 // Only a clock can be skewed, so what was computed from a duration does not count.
 // A Kafka timestamp is late where a record is, so it tells only by being too early.
 // Ringing counts where a field of its own names it: the event repeats for each
-// agent, and the one that came before the answer may be lost.
+// agent, and the one that came before the answer may be lost. After the end nobody is
+// rung, so there the event counts, too.
 func (l *Leg) skew() call.Flags {
 	life := [...]call.Instant{l.started, l.ringing, l.answer, l.end()}
-	if life[1].Src == call.EvidenceEvent {
-		life[1] = call.Instant{}
-	}
+	repeats := l.ringing.Src == call.EvidenceEvent
 	for i, a := range life {
 		if !a.Known() || a.Src > call.EvidenceSnapshot {
 			continue
 		}
-		for _, b := range life[i+1:] {
+		for j := i + 1; j < stages; j++ {
+			b := life[j]
+			if repeats && (j == stageRinging || i == stageRinging && j == stageAnswered) {
+				continue
+			}
 			clocked := b.Known() && (b.Src <= call.EvidenceSnapshot || b.Src == call.EvidenceIngest)
 			if clocked && a.At > b.At+call.Time(b.Precision)+skewToleranceMS {
 				return call.FlagClockSkew

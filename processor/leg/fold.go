@@ -218,6 +218,8 @@ func (l *Leg) mergeInstants(started, ringing, answered call.Instant) {
 	}
 	if answered.Known() {
 		l.marks |= connected
+	}
+	if answered.Known() && answered != call.Sometime() {
 		l.answer = call.Earliest(l.answer, answered)
 		l.Earliest = Earlier(l.Earliest, answered.At)
 	}

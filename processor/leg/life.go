@@ -32,9 +32,6 @@ func (v *Life) Spans(at call.Time) bool {
 		!(v.End.Known() && at > v.End.At+call.Time(v.End.Precision)+call.Impossible)
 }
 
-// LongestWait is how long a call can wait for its answer, or to be made.
-const LongestWait call.Time = 24 * 3600 * 1000
-
 // First is the smallest instant that anything tells of the leg, of whatever evidence;
 // not known where nothing does. It names the session, so what cannot be is left out: an
 // instant that is not believed, or lies more than a day before those that are.
@@ -44,7 +41,7 @@ func (l *Leg) First() call.Time {
 	for _, at := range v.stages() {
 		first = Earlier(first, at.At)
 	}
-	if first.Known() && (v.refuted || l.Earliest < first-LongestWait) {
+	if first.Known() && (v.refuted || l.Earliest < first-call.LongestWait) {
 		return first
 	}
 	return l.Earliest
@@ -257,7 +254,7 @@ func (l *Leg) contradict(a call.Instant, i int, b call.Instant, j int) bool {
 	case a.Src != call.EvidenceIngest && a.At > b.At+call.Time(b.Precision)+call.Impossible:
 		return true
 	default:
-		return b.Src != call.EvidenceIngest && b.At > a.At+LongestWait && (j <= stageAnswered || !l.Answered())
+		return b.Src != call.EvidenceIngest && b.At > a.At+call.LongestWait && (j <= stageAnswered || !l.Answered())
 	}
 }
 

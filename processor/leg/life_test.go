@@ -145,3 +145,21 @@ func TestWhatIsBelievedCanBe(t *testing.T) {
 		}
 	})
 }
+
+// TestAnsweredSometime: an answer whose time cannot be was one, and moves no instant; a
+// statement of when stands, whichever came first.
+func TestAnsweredSometime(t *testing.T) {
+	var l, before, after Leg
+	none, at := call.Instant{}, instant(call.EvidenceDerived, 5)
+	l.mergeInstants(none, none, call.Sometime())
+	before.mergeInstants(none, none, at)
+	before.mergeInstants(none, none, call.Sometime())
+	after.mergeInstants(none, none, call.Sometime())
+	after.mergeInstants(none, none, at)
+	if !l.Answered() || l.answer.Known() || l.Earliest.Known() {
+		t.Errorf("answered %v at %+v, earliest %d", l.Answered(), l.answer, l.Earliest)
+	}
+	if before.answer != at || after.answer != at || after.Earliest != at.At {
+		t.Errorf("answered at %+v and %+v, want %+v", before.answer, after.answer, at)
+	}
+}

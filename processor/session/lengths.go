@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"callstitch/processor/call"
-	"callstitch/processor/leg"
 )
 
 // times are a session's instants. Instants of different legs are different
@@ -256,7 +255,7 @@ func queue(c *course, flags *call.Flags) call.Int {
 	if !o.Queued.Known() {
 		return call.Int{}
 	}
-	if o.Started.Known() && o.Started.At-o.Queued > leg.LongestWait {
+	if o.Started.Known() && o.Started.At-o.Queued > call.LongestWait {
 		*flags |= call.FlagClockSkew
 		return call.Int{}
 	}

@@ -92,8 +92,8 @@ func (c *course) firstAnswered() int {
 // answeredBefore puts consultations last, and before them the legs to which a
 // transfer connected a person: whoever passed the call on had answered it.
 func (m *part) answeredBefore(o *part) bool {
-	if m.consult != o.consult {
-		return o.consult
+	if a, b := m.isConsultation(), o.isConsultation(); a != b {
+		return b
 	}
 	if a, b := m.Answered(), o.Answered(); a != b {
 		return a
@@ -101,6 +101,9 @@ func (m *part) answeredBefore(o *part) bool {
 	a, b := m.joined(), o.joined()
 	return a != b && sooner(b, a) == a
 }
+
+// isConsultation reports whether the leg is no conversation with the caller.
+func (m *part) isConsultation() bool { return m.consult || m.role == call.RoleConsult }
 
 // joined is when the one who answered was connected.
 func (m *part) joined() call.Instant {

@@ -46,6 +46,17 @@ func TestTalkIsWithTheCaller(t *testing.T) {
 	}
 }
 
+// A consultation is not the first answer, though the caller's own was heard later.
+func TestTheFirstAnswerIsTheCallers(t *testing.T) {
+	s := session(t, true,
+		heard("CA", call.EventCallAnswered, 8, 0, "C", "A", "f1", "f2"), heard("CA", call.EventCallEnded, 60, 0, "C", "A", "f1", "f2"),
+		heard("AB", call.EventCallAnswered, 7, 5, "A", "B", "f2", "f3"), heard("AB", call.EventCallEnded, 90, 5, "A", "B", "f2", "f3"),
+	)
+	if s.Answered != instant(call.EvidenceIngest, 8) || s.TalkMS != call.Some(52_000) {
+		t.Errorf("answered %v, talk %v", s.Answered, s.TalkMS)
+	}
+}
+
 // Legs that an application joined by a tag are made for the first one's party.
 func TestTalkEndsWhenTheFirstPartyOfATagLeaves(t *testing.T) {
 	tagged := func(e *call.Event) { e.Links = append(e.Links, call.Link{Kind: call.LinkTag, Value: "t"}) }

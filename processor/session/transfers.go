@@ -270,6 +270,8 @@ func continues(a, b *part) bool {
 	switch {
 	case !a.reached || !shareTie(&a.peer, &b.peer) || !sameParty(*far, b.From.Value) && !sameParty(*far, b.To.Value):
 		return false
+	case !b.reached && b.Ended() && (!a.Ended() || b.End.At <= a.End.At):
+		return false // it was over while a went on: a telephone that rang with it
 	case b.start == a.start:
 		return b.reached && endsBefore(&a.peer, &b.peer)
 	case b.reached:

@@ -33,7 +33,7 @@ var update = flag.Bool("update", false, "rewrite the expected half of the scenar
 // "at" is one raw record: its Kafka timestamp ("-" for none), its provider
 // header ("-" for none), other headers as name=value, and its value. In place
 // of a value, <null>, <empty>, <deep N> and <large> stand for what cannot be
-// written here. "repeat" sends the N-th record once more. "each N" before "at"
+// written here, and in it \xff and \ufeff for those bytes. "repeat" sends the N-th record once more. "each N" before "at"
 // makes N records, with their number in place of $n. "show" adds to the report:
 // timeline, revisions, rows. "hide" takes from it: events, legs, details.
 // "set" configures: link_by_tag, partial, generation (to 2).
@@ -215,6 +215,9 @@ func (s *story) moment(t *testing.T, clock string) int64 {
 	return at.UnixMilli()
 }
 
+// unwritable are the bytes in values that would not be seen in a file.
+var unwritable = strings.NewReplacer(`\xff`, "\xff", `\ufeff`, "\ufeff")
+
 // rawValue is the bytes that a text stands for.
 func rawValue(t *testing.T, text string) []byte {
 	t.Helper()
@@ -233,7 +236,7 @@ func rawValue(t *testing.T, text string) []byte {
 		}
 		return []byte(strings.Repeat("[", n) + strings.Repeat("]", n))
 	default:
-		return []byte(strings.ReplaceAll(text, `\xff`, "\xff"))
+		return []byte(unwritable.Replace(text))
 	}
 }
 

@@ -23,10 +23,12 @@ var kcatOptions = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.A
 
 // ParseKcat reads one line of kcat -J: an object with topic, partition, offset,
 // ts, headers, key and payload. A null payload is a null value. The bytes of key,
-// payload and headers are those of the line, also where they are not UTF-8. Any
-// other line is an error.
+// payload and headers are those of the line, also where they are not UTF-8. Byte
+// order marks before the object are as if they were not there. Any other line is an
+// error.
 func ParseKcat(line []byte) (topology.Record, error) {
 	r := topology.Record{}
+	line = unmarked(line)
 	d := jsontext.NewDecoder(bytes.NewReader(line), kcatOptions...)
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return r, errNotKcat

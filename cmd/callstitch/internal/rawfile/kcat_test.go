@@ -77,6 +77,14 @@ func TestNotKcat(t *testing.T) {
 	}
 }
 
+// The marks of a file are no part of its first record; those of a payload are.
+func TestKcatAfterByteOrderMarks(t *testing.T) {
+	r, err := ParseKcat([]byte("\ufeff\ufeff" + `{"topic":"t","payload":"\ufeff{}"}`))
+	if err != nil || r.Topic != "t" || string(r.Value) != "\ufeff{}" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestKcatTimestamps(t *testing.T) {
 	r, err := ParseKcat([]byte(`{"topic":"t","partition":1,"offset":2,"tstype":"unknown","ts":-1,"key":null,"payload":null,"headers":null}`))
 	want := topology.Record{Topic: "t", Partition: 1, Offset: 2}

@@ -24,7 +24,7 @@ func newLines(r io.Reader) *lines {
 	return &lines{r: bufio.NewReaderSize(r, 256<<10)}
 }
 
-// next is the next line that is not blank, without its end, and its number from
+// next is the next line that is not blank, without its end and with its marks, and its number from
 // 0 among all lines. The line is valid until the next call. The error is io.EOF
 // after the last one.
 func (l *lines) next() ([]byte, int64, error) {
@@ -34,10 +34,20 @@ func (l *lines) next() ([]byte, int64, error) {
 			return nil, 0, err
 		}
 		l.number++
-		if len(bytes.TrimSpace(line)) > 0 {
+		if len(bytes.TrimSpace(unmarked(line))) > 0 {
 			return line, l.number - 1, nil
 		}
 	}
+}
+
+// unmarked is the line without the byte order marks at its front, which editors and
+// shells put at the front of a file, and files that were joined have in the middle.
+func unmarked(line []byte) []byte {
+	mark := []byte("\ufeff")
+	for bytes.HasPrefix(line, mark) {
+		line = line[len(mark):]
+	}
+	return line
 }
 
 func (l *lines) read() ([]byte, error) {

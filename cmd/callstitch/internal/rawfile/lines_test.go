@@ -11,7 +11,7 @@ import (
 )
 
 func TestLines(t *testing.T) {
-	in := newLines(strings.NewReader("a\r\n\n  \t\r\nb b\r\n\r\nlast"))
+	in := newLines(strings.NewReader("\ufeff\r\n\ufeffa\r\n  \t\r\nb b\r\n\ufeff\ufeff\r\nlast"))
 	var got []string
 	for {
 		line, number, err := in.next()
@@ -23,7 +23,7 @@ func TestLines(t *testing.T) {
 		}
 		got = append(got, string(line)+"@"+string(rune('0'+number)))
 	}
-	if diff := cmp.Diff([]string{"a@0", "b b@3", "last@5"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"\ufeffa@1", "b b@3", "last@5"}, got); diff != "" {
 		t.Error(diff)
 	}
 }
