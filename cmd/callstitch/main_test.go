@@ -43,7 +43,7 @@ func TestBroker(t *testing.T) {
 				broker.Close()
 			})
 			env.Setenv("NO_COLOR", "1")
-			env.Setenv("TEN_MINUTES_AGO", time.Now().Add(-10*time.Minute).UTC().Format(time.RFC3339))
+			env.Setenv("AN_HOUR_AGO", time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
 			env.Setenv("CALLSTITCH_KAFKA_BROKERS", broker.ListenAddrs()[0])
 			env.Setenv("CALLSTITCH_SCHEMA_REGISTRY_URL", registry.URL())
 			return nil

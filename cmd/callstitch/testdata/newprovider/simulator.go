@@ -30,11 +30,11 @@ func drawHalloo(f *feed, start int64) {
 		h.release(b, a, "busy", b.started.at+f.around(3000))
 		h.release(a, nil, "done", b.ended.at+f.between(10, 300))
 	case f.chance(f.transfers):
-		t.TransferCount = 1
 		h.answer(b, a)
 		at := b.answered.at + f.around(20_000)
 		c := h.dial(a, f.phone(), at)
 		h.release(b, a, "handed-over", at+f.between(1, 50))
+		f.call.passedOn(passing{typ: "BLIND", result: "COMPLETED", to: c.id, by: b.to.raw})
 		h.answer(c, a)
 		h.hangUp(c, a)
 	default:
