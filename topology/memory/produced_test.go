@@ -29,6 +29,7 @@ var reserved = map[string]string{
 	"event_type = TRANSFER_STARTED":  "no provider tells of it; a transfer that starts is seen by its leg",
 	"hangup_party = NETWORK":         "no provider tells the network's end of a call from another's",
 	"party_kind = APP":               "no provider names an application as an end of a call",
+	"reject_reason = UNREADABLE":     "no event is in a batch that no client can read; operations.md says what becomes of one",
 	"role = CONFERENCE":              "conferences do not join legs; a member has the role that it was called in",
 	"role = RECORDING":               "no provider records on a leg of its own",
 }
