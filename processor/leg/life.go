@@ -19,10 +19,34 @@ type Life struct {
 
 // Life is what is believed of the instants of the leg's life.
 func (l *Leg) Life() Life {
-	v := Life{Started: l.started, Ringing: l.ringing, Answer: l.answer, End: l.end(), Remarks: l.skew()}
+	v := Life{Started: l.started, Ringing: l.ringing, Answer: l.answer, End: l.end()}
+	if v.usual() {
+		return v
+	}
+	v.Remarks = l.skew()
 	v.late = l.doubtArrivals(&v)
 	l.doubtStatements(&v)
 	return v
+}
+
+// usual reports whether the instants follow each other, all within a day, and none is
+// told by its delivery alone: then there is nothing to doubt.
+func (v *Life) usual() bool {
+	var first, last call.Time
+	for _, at := range v.stages() {
+		switch {
+		case !at.Known():
+		case at.Src == call.EvidenceIngest:
+			return false
+		case !first.Known():
+			first, last = at.At, at.At
+		case at.At < last, at.At > first+call.LongestWait:
+			return false
+		default:
+			last = at.At
+		}
+	}
+	return true
 }
 
 // Spans reports whether something may have happened at that time of the leg's life: not
