@@ -175,7 +175,7 @@ func (c *call) silence(after int64) {
 		c.unsure |= AnsweredLegCount // a member has been answered, though nobody said so
 	}
 	if slices.ContainsFunc(c.legs, func(l *leg) bool { return l.declined }) {
-		c.unsure |= Disposition | AnsweredAt | AnsweredAtSrc | RingMS // nothing tells whether it was
+		c.unsure |= Disposition | AnsweredAt | AnsweredAtSrc | RingMS | AnsweredLegCount // nothing tells whether it was
 	}
 	if slices.ContainsFunc(c.legs, (*leg).personAnswered) {
 		c.truth.Disposition = "ANSWERED" // even by a machine, which was not found out
