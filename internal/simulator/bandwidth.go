@@ -564,6 +564,7 @@ func (w *bandwidthFeed) transferComplete(a *bandwidthLeg, at int64, how failure)
 		return
 	}
 	if w.chance(10 * strangeShare) {
+		w.unsure |= AnsweredLegCount // it may be all that tells that the call was answered, at whatever time
 		b = ending(w.body(b, a, a.live-w.days(), 0), how)
 		w.post(message{kind: tellsExtra}, a, append(b, '}'))
 		return
