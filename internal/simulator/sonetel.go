@@ -77,6 +77,16 @@ func (s sonetelFeed) user() sonetelEnd {
 	return sonetelEnd{number: s.phone(), flow: s.flow(), user: strconv.FormatInt(s.between(1_600_000, 1_699_999), 10)}
 }
 
+// colleague is a user whom the one who has the call may ask: not by the number of the
+// party outside, who would seem to be passed on.
+func (s sonetelFeed) colleague(l *sonetelLeg) sonetelEnd {
+	for {
+		if u := s.user(); u.number != l.far().number {
+			return u
+		}
+	}
+}
+
 func (s sonetelFeed) flow() string {
 	s.tenant.nextFlow++
 	return "f-" + strconv.FormatInt(s.tenant.nextFlow, 10)
@@ -212,7 +222,7 @@ func (l *sonetelLeg) near() sonetelEnd {
 // bytes. C and B speak on under a call id of their own.
 func (s sonetelFeed) attendedTransfer(l *sonetelLeg) {
 	s.answer(l, l.start+s.around(7000))
-	consult := s.newLeg(l.near(), s.user(), l.answered.at+s.around(15_000))
+	consult := s.newLeg(l.near(), s.colleague(l), l.answered.at+s.around(15_000))
 	consult.consult = true
 	s.event("newCallEvent", consult, consult.start, tellsStart, nil)
 	s.answer(consult, consult.start+s.around(4000))
@@ -279,7 +289,7 @@ func (s sonetelFeed) ringGroup(first *sonetelLeg) {
 // talk on: nobody is passed on, and nobody talks to a caller who has left.
 func (s sonetelFeed) givenUpOnHold(l *sonetelLeg) {
 	s.answer(l, l.start+s.around(7000))
-	consult := s.newLeg(l.near(), s.user(), l.answered.at+s.around(15_000))
+	consult := s.newLeg(l.near(), s.colleague(l), l.answered.at+s.around(15_000))
 	consult.consult = true
 	s.event("newCallEvent", consult, consult.start, tellsStart, nil)
 	s.answer(consult, consult.start+s.around(4000))
