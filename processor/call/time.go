@@ -42,3 +42,21 @@ const Impossible Time = 5 * 60_000
 // LongestWait is how long a call can wait to be made, or for its answer, in
 // milliseconds: of two statements that are further apart, one is of another call.
 const LongestWait Time = 24 * 3600 * 1000
+
+// Follow reports whether those of the instants that are known follow each other, all
+// within LongestWait: then none of them contradicts another.
+func Follow(instants []Time) bool {
+	var first, last Time
+	for _, at := range instants {
+		switch {
+		case !at.Known():
+		case !first.Known():
+			first, last = at, at
+		case at < last, at > first+LongestWait:
+			return false
+		default:
+			last = at
+		}
+	}
+	return true
+}

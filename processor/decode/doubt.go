@@ -26,24 +26,6 @@ func (l *life) contradicts(i, j int) bool {
 	return l[i].Known() && l[j].Known() && (l[i] > l[j]+call.Impossible || j <= stageAnswered && l[j] > l[i]+call.LongestWait)
 }
 
-// usual reports whether the stages follow each other, all within a day: then none
-// contradicts another.
-func (l *life) usual() bool {
-	var first, last call.Time
-	for _, at := range l {
-		switch {
-		case !at.Known():
-		case !first.Known():
-			first, last = at, at
-		case at < last, at > first+call.LongestWait:
-			return false
-		default:
-			last = at
-		}
-	}
-	return true
-}
-
 // impossible is the stage whose statement is to be given up first: the one that the
 // most others contradict, and of several the one furthest from witness, which is when
 // the event was told; -1 where all can be true.
@@ -53,7 +35,7 @@ func (l *life) usual() bool {
 //	started answered           told   ended
 //	   ├───────┼────────────────┆       ┆  the end, which was told before it was
 func (l *life) impossible(witness call.Time) int {
-	if l.usual() {
+	if call.Follow(l[:]) {
 		return -1
 	}
 	worst, most := -1, 0

@@ -29,24 +29,17 @@ func (l *Leg) Life() Life {
 	return v
 }
 
-// usual reports whether the instants follow each other, all within a day, and none is
-// told by its delivery alone: then there is nothing to doubt.
+// usual reports whether the instants follow each other, and none is told by its delivery
+// alone: then there is nothing to doubt.
 func (v *Life) usual() bool {
-	var first, last call.Time
-	for _, at := range v.stages() {
-		switch {
-		case !at.Known():
-		case at.Src == call.EvidenceIngest:
+	var life [stages]call.Time
+	for i, at := range v.stages() {
+		if at.Src == call.EvidenceIngest {
 			return false
-		case !first.Known():
-			first, last = at.At, at.At
-		case at.At < last, at.At > first+call.LongestWait:
-			return false
-		default:
-			last = at.At
 		}
+		life[i] = at.At
 	}
-	return true
+	return call.Follow(life[:])
 }
 
 // Spans reports whether something may have happened at that time of the leg's life: not

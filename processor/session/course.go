@@ -62,8 +62,8 @@ const (
 // some in whole seconds.
 const switchTolerance = 5000
 
-// clockDifference is how far, in milliseconds, two hosts of one provider may
-// stamp one moment apart.
+// clockDifference is how far apart, in milliseconds, legs may end that a switch takes
+// down together: one after the other, and stamped by two hosts.
 const clockDifference = 1000
 
 // hostsApart is how far the clocks of a platform's hosts are apart, in milliseconds:

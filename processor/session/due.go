@@ -54,6 +54,5 @@ func outlived(l *leg.Leg, second call.Time, legs []*leg.Leg) bool {
 // leftBy reports whether x is a call of the party who made the consultation l,
 // and not with the one consulted: the call that was passed on.
 func leftBy(x, l *leg.Leg) bool {
-	party := func(p call.Party) bool { return sameParty(x.From.Value, p) || sameParty(x.To.Value, p) }
-	return party(l.From.Value) && !party(l.To.Value)
+	return isOn(x, l.From.Value) && !isOn(x, l.To.Value)
 }

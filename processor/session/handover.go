@@ -126,22 +126,30 @@ func (m *peer) aliveAt(at call.Time) bool {
 	return !m.End.Known() || m.End.At >= at-clockDifference
 }
 
-// target is the leg to which a hand-over led, -1 for none. Of several, those that
-// were there first count, and of these who fits best.
+// target is the leg to which a hand-over led, -1 for none: a conversation of the
+// transferor's own only where there is no other.
 func (c *course) target(found []transfer, h *handover) int {
-	to, first, own := -1, call.Time(math.MaxInt64), true
-	for j := range c.shown() {
-		if c.mayBeTarget(found, h, j) {
-			if o := c.ownTalk(h, j); o != own && own {
-				first, own = max(h.at, c.parts[j].start), false
-			} else if o == own {
-				first = min(first, max(h.at, c.parts[j].start))
-			}
+	for _, own := range [...]bool{false, true} {
+		if to := c.targetAmong(found, h, own); to >= 0 {
+			return to
 		}
 	}
+	return -1
+}
+
+// targetAmong is the target among the transferor's own conversations, or among the
+// others. Of several, those that were there first count, and of these who fits best.
+func (c *course) targetAmong(found []transfer, h *handover, own bool) int {
+	fits := func(j int) bool { return c.mayBeTarget(found, h, j) && c.ownTalk(h, j) == own }
+	first := call.Time(math.MaxInt64)
 	for j := range c.shown() {
-		if c.mayBeTarget(found, h, j) && c.ownTalk(h, j) == own && c.parts[j].start <= first+switchTolerance &&
-			(to < 0 || c.fitsBetter(h, j, to)) {
+		if fits(j) {
+			first = min(first, max(h.at, c.parts[j].start))
+		}
+	}
+	to := -1
+	for j := range c.shown() {
+		if fits(j) && c.parts[j].start-switchTolerance <= first && (to < 0 || c.fitsBetter(h, j, to)) {
 			to = j
 		}
 	}

@@ -210,6 +210,11 @@ func sameParty(a, b call.Party) bool {
 	return a.Raw != "" && strings.TrimPrefix(a.Raw, "+") == strings.TrimPrefix(b.Raw, "+")
 }
 
+// isOn reports whether the leg is of party p, whoever called.
+func isOn(l *leg.Leg, p call.Party) bool {
+	return sameParty(l.From.Value, p) || sameParty(l.To.Value, p)
+}
+
 func endTogether(a, b *peer) bool {
 	d := a.End.At - b.End.At
 	return a.End.Known() && b.End.Known() && d < switchTolerance && d > -switchTolerance

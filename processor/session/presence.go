@@ -75,11 +75,7 @@ func (c *course) place(m *part, earlier []part) {
 
 // shares reports whether a party of m is on o.
 func (m *part) shares(o *part) bool {
-	return o.isOn(m.From.Value) || o.isOn(m.To.Value)
-}
-
-func (m *part) isOn(p call.Party) bool {
-	return sameParty(m.From.Value, p) || sameParty(m.To.Value, p)
+	return isOn(o.Leg, m.From.Value) || isOn(o.Leg, m.To.Value)
 }
 
 // maybe reports whether a may be the party b: it is not told, or the digits of one end

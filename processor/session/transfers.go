@@ -135,7 +135,7 @@ func continues(a, b *part) bool {
 	_, far := a.sides()
 	begun := b.Started.At + call.Time(b.Started.Precision)
 	switch {
-	case !a.reached || !shareTie(&a.peer, &b.peer) || !sameParty(*far, b.From.Value) && !sameParty(*far, b.To.Value):
+	case !a.reached || !shareTie(&a.peer, &b.peer) || !isOn(b.Leg, *far):
 		return false
 	case !b.reached && b.Ended() && (!a.Ended() || b.End.At <= a.End.At):
 		return false // it was over while a went on: a telephone that rang with it
