@@ -17,8 +17,7 @@ import (
 
 // StitchTask owns the nodes of one exchange partition, their clocks, and the
 // books of the source partitions whose name hashes there. All of it is in its
-// store and so in the changelog; after an abort the task takes it up from
-// there exactly as another owner would.
+// store and so in the changelog: another owner takes it up from there.
 type StitchTask struct {
 	cfg       *Config
 	partition int32
@@ -93,7 +92,7 @@ func (t *StitchTask) Load(key, value []byte) { t.store.Load(key, value) }
 // transaction) of every exchange partition, read after the last owner was
 // fenced; nil says that no messages of a last owner can be in flight.
 func (t *StitchTask) Restored(ends []int64) error {
-	if err := t.resume(); err != nil {
+	if err := t.takeUp(); err != nil {
 		return t.failed(err)
 	}
 	t.ends = ends
@@ -101,13 +100,10 @@ func (t *StitchTask) Restored(ends []int64) error {
 	return nil
 }
 
-// resume takes up everything from the committed store. It fails with
+// takeUp takes up everything from the committed store. It fails with
 // codec.ErrNewerState or codec.ErrCorrupt, and says what cannot be read.
-func (t *StitchTask) resume() error {
-	t.clocks = newClocks(t.cfg.ExchangePartitions)
-	t.accounts, t.books = map[TopicPartition]*account{}, map[TopicPartition]*book{}
-	t.position, t.held = 0, call.Unheard
-	t.local = t.local[:0]
+func (t *StitchTask) takeUp() error {
+	t.forget()
 	var own error
 	nodes := t.machine.Rebuild(func(yield func(key, value []byte) bool) {
 		for key, value := range t.store.All() {
@@ -123,6 +119,35 @@ func (t *StitchTask) resume() error {
 	})
 	t.clocks.configure(t.raw)
 	return errors.Join(own, nodes)
+}
+
+// goBack takes up what the open transaction may have changed, from a store that has
+// undone it. It comes to what takeUp does, without a look at every node.
+func (t *StitchTask) goBack() error {
+	keys := [][]byte{{positionKey}, {clocksKey}}
+	for p := range t.accounts { // order: each is taken for itself
+		keys = append(keys, sourceKey(accountKey, p))
+	}
+	for p := range t.books { // order: each is taken for itself
+		keys = append(keys, sourceKey(bookKey, p))
+	}
+	t.forget()
+	var own error
+	for _, key := range keys {
+		if value := t.store.Get(key); value != nil {
+			own = errors.Join(own, t.take(key, value))
+		}
+	}
+	t.clocks.configure(t.raw)
+	return errors.Join(own, t.machine.Abort())
+}
+
+// forget drops all that the task holds beside its store and its machine.
+func (t *StitchTask) forget() {
+	t.clocks = newClocks(t.cfg.ExchangePartitions)
+	t.accounts, t.books = map[TopicPartition]*account{}, map[TopicPartition]*book{}
+	t.position, t.held = 0, call.Unheard
+	t.local = t.local[:0]
 }
 
 // take takes up a value of the task's own.
@@ -507,6 +532,7 @@ func (t *StitchTask) Sent(e Envelope, offset int64) { t.flight.tell(e.Partition,
 func (t *StitchTask) Commit(position int64) {
 	t.flight.commit()
 	t.store.Commit()
+	t.machine.Commit()
 	t.held = t.reached()
 	if t.settled() {
 		t.ends = nil
@@ -514,12 +540,12 @@ func (t *StitchTask) Commit(position int64) {
 	t.said = Clock{Task: t.partition, Time: t.held, Position: position}
 }
 
-// Abort goes back to the last Commit, by the way that a restore takes, and fails
-// as that does.
+// Abort goes back to the last Commit, and fails as a restore does. It costs what the
+// transaction touched, not what the task holds.
 func (t *StitchTask) Abort() error {
 	t.flight.abort()
 	t.store.Abort()
-	if err := t.resume(); err != nil {
+	if err := t.goBack(); err != nil {
 		return t.failed(err)
 	}
 	return nil

@@ -10,6 +10,7 @@ type Control struct {
 	FirstEvent      bool // a leg's first instant is that of the event that came first, not the smallest
 	LateByTimer     bool // an event is late where the timer has freed its leg, whenever it arrived
 	NoGate          bool // sessions are published although messages may be in flight
+	SleepOn         bool // an abort does not wake what its transaction had woken
 	ShortCut        bool // a root tells legs to come to it directly
 }
 

@@ -10,13 +10,14 @@ import (
 	"callstitch/processor/leg"
 )
 
-// Machine holds the nodes of one task. It is not safe for concurrent use. Calls
-// between two Flushes are one transaction: the task commits what Take returned
-// and the state writes together, or calls Rebuild.
+// Machine holds the nodes of one task. It is not safe for concurrent use. A
+// transaction is any number of steps that each end with Flush. The task makes what Take
+// returned and the state writes durable together and calls Commit, or undoes the writes
+// and calls Abort.
 //
 // What it stored or sent is read again much later, and maybe by another program. A
 // form that cannot be read fails the call that met it, and every later one until
-// Rebuild: with codec.ErrNewerState where a newer program wrote it, else with
+// Abort: with codec.ErrNewerState where a newer program wrote it, else with
 // codec.ErrCorrupt. Nothing of that transaction may be committed.
 //
 // In its State it uses keys that begin with 'n' (nodes), 'd' (chunks of event
@@ -25,11 +26,13 @@ type Machine struct {
 	cfg   Config
 	state State
 
-	nodes   map[call.NodeID]*node // touched in this transaction
+	nodes   map[call.NodeID]*node // touched since the last Flush
 	touched []*node               // the same, in the order of touching
 	queue   []*node               // to be evaluated at the next Settle
 	index   index
-	live    int // nodes stored, stubs included
+	woken   []call.NodeID // whose entries in the index this transaction took out
+	live    int           // nodes stored, stubs included
+	stable  int           // the same, as of the last Commit
 
 	unreadable error // the first form that could not be read
 
@@ -371,6 +374,7 @@ func (m *Machine) Settle(now Clocks, limit int) (more bool, err error) {
 		if !ok {
 			return false, m.unreadable
 		}
+		m.woken = append(m.woken, id)
 		if n := m.stored(id); n != nil {
 			n.spent = true
 			m.evaluate(n, now)
@@ -414,16 +418,41 @@ func (m *Machine) Take() Effects {
 	return taken
 }
 
-// Rebuild forgets the transaction at hand and makes the index anew from all
-// that is stored: after a restore, and after an abort.
+// Commit makes the transaction at hand the machine's state: all that it wrote is
+// durable.
+func (m *Machine) Commit() { m.woken, m.stable = m.woken[:0], m.live }
+
+// Abort forgets the transaction at hand, whose writes the state has undone already. It
+// costs what the transaction touched: what it took out of the index goes in again as it
+// is stored. What it put in stays, since an entry may be early, or of no node.
+func (m *Machine) Abort() error {
+	m.forget()
+	m.live = m.stable
+	for _, id := range m.woken {
+		if b := m.state.Get(m.nodeKey(id)); b != nil && !(controls && m.control.SleepOn) {
+			m.enter(id, b)
+		}
+	}
+	m.woken = m.woken[:0]
+	return m.unreadable
+}
+
+// Rebuild makes the index from all that is stored, after a restore.
 func (m *Machine) Rebuild(all iter.Seq2[[]byte, []byte]) error {
-	clear(m.nodes)
-	m.touched, m.queue, m.effects, m.index, m.live = nil, nil, Effects{}, index{}, 0
-	m.unreadable = nil
+	m.forget()
+	m.index, m.woken, m.live = index{}, nil, 0
 	for key, value := range all {
 		m.load(key, value)
 	}
+	m.stable = m.live
 	return m.unreadable
+}
+
+// forget drops what is held of nodes between two Flushes.
+func (m *Machine) forget() {
+	clear(m.nodes)
+	m.touched, m.queue, m.effects = m.touched[:0], m.queue[:0], Effects{}
+	m.unreadable = nil
 }
 
 // load indexes what is stored under a key. A kind of key that is not known is that
@@ -441,12 +470,17 @@ func (m *Machine) load(key, value []byte) {
 		return
 	}
 	copy(id[:], key[1:])
-	due, err := header(value)
+	m.live++
+	m.enter(id, value)
+}
+
+// enter puts a stored node into the index, by the head of its form.
+func (m *Machine) enter(id call.NodeID, form []byte) {
+	due, err := header(form)
 	if err != nil {
 		m.fail("node", id, err)
 		return
 	}
-	m.live++
 	m.index.push(id, due)
 }
 

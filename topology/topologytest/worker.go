@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/google/go-cmp/cmp"
+
 	"callstitch/processor/call"
 	"callstitch/topology"
 )
@@ -219,7 +221,47 @@ func (w *worker) abort() error {
 		in.next, _ = w.tasks.Position(in.from.name())
 		in.idle = false
 	}
+	for _, in := range w.stitches {
+		if err := w.compare(in.from); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// compare holds a task that went back against one that takes up the same state anew:
+// what they do next is the same.
+func (w *worker) compare(p *partition) error {
+	aborted := w.machines[p.number]
+	anew, err := w.takeUp(p)
+	if err != nil {
+		return err
+	}
+	var did, does topology.Effects
+	if _, err := aborted.Finish(&did); err != nil {
+		return err
+	}
+	if _, err := anew.Finish(&does); err != nil {
+		return err
+	}
+	if a, b := aborted.Report().Nodes, anew.Report().Nodes; a != b {
+		return fmt.Errorf("task %d counts %d nodes after an abort, and holds %d", p.number, a, b)
+	}
+	if d := cmp.Diff(written(does), written(did)); d != "" {
+		return fmt.Errorf("task %d after an abort (-of its state +of itself):\n%s", p.number, d)
+	}
+	return aborted.Abort()
+}
+
+// written is what effects are, without the position: it says how far a clock is held,
+// and a new owner does not know what was acknowledged.
+func written(fx topology.Effects) (all []any) {
+	for _, c := range fx.Changelog {
+		if string(c.Key) != "P" {
+			all = append(all, c)
+		}
+	}
+	return append(all, fx.Exchange, fx.Outputs)
 }
 
 // lose is a crash: memory is gone, and a transaction that is open stays open.
@@ -249,19 +291,11 @@ func (w *worker) takeSource(p *partition) error {
 // take makes the worker the owner of an exchange partition: its state comes from the
 // changelog.
 func (w *worker) take(p *partition) error {
-	b := w.game.broker
-	task := topology.NewStitchTask(&w.game.cfg, p.number, w.game.counts())
-	if w.game.OnStitch != nil {
-		w.game.OnStitch(task)
-	}
-	changes, _ := b.changelog[p.number].fetch(0, int(b.changelog[p.number].end()))
-	for _, r := range changes {
-		task.Load(r.Key, r.Value)
-	}
-	if err := task.Restored(w.game.ends()); err != nil {
+	task, err := w.takeUp(p)
+	if err != nil {
 		return err
 	}
-	next := b.committed[p].offset
+	next := w.game.broker.committed[p].offset
 	if at := task.Position(); at > next {
 		return fmt.Errorf("state of %s-%d is at %d, beyond the committed position %d", p.topic, p.number, at, next)
 	}
@@ -269,6 +303,20 @@ func (w *worker) take(p *partition) error {
 	w.machines[p.number] = task
 	w.stitches = append(w.stitches, &input{from: p, next: next})
 	return nil
+}
+
+// takeUp is a task with the state that is in the changelog.
+func (w *worker) takeUp(p *partition) (*topology.StitchTask, error) {
+	task := topology.NewStitchTask(&w.game.cfg, p.number, w.game.counts())
+	if w.game.OnStitch != nil {
+		w.game.OnStitch(task)
+	}
+	changelog := w.game.broker.changelog[p.number]
+	changes, _ := changelog.fetch(0, int(changelog.end()))
+	for _, r := range changes {
+		task.Load(r.Key, r.Value)
+	}
+	return task, task.Restored(w.game.ends())
 }
 
 // drop gives up some of the worker's partitions, between two transactions.
