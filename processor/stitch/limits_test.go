@@ -34,6 +34,7 @@ func TestLongCall(t *testing.T) {
 			if n%batch == 0 {
 				m.Settle(Clocks{math.MinInt64, math.MinInt64}, 1)
 				m.Flush()
+				m.Commit()
 				m.Take()
 			}
 			return o
@@ -51,6 +52,7 @@ func TestLongCall(t *testing.T) {
 		}
 		m.Settle(Clocks{math.MinInt64, math.MinInt64}, 1)
 		m.Flush()
+		m.Commit()
 		chunks := 0
 		for key := range state {
 			if key[0] == keyIDs {
@@ -64,6 +66,7 @@ func TestLongCall(t *testing.T) {
 			at := call.Arrival(1_700_000_000_000) + days*24*60*60*1000
 			m.Settle(Clocks{at, at}, 1)
 			m.Flush()
+			m.Commit()
 		}
 		if len(state) != 0 {
 			t.Errorf("batch %d: %d keys are left of a leg that is forgotten", batch, len(state))
@@ -183,6 +186,7 @@ func TestLate(t *testing.T) {
 	settle := func(at call.Arrival) Effects {
 		m.Settle(Clocks{at, at}, 10)
 		m.Flush()
+		m.Commit()
 		return m.Take()
 	}
 	m.Event(legEvent("c", 0), start, start)

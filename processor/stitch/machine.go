@@ -30,7 +30,8 @@ type Machine struct {
 	touched []*node               // the same, in the order of touching
 	queue   []*node               // to be evaluated at the next Settle
 	index   index
-	woken   []call.NodeID // whose entries in the index this transaction took out
+	set     []alarm       // what this transaction puts into the index, once it is committed
+	woken   []call.NodeID // whose entries in the index it took out
 	live    int           // nodes stored, stubs included
 	stable  int           // the same, as of the last Commit
 
@@ -406,7 +407,7 @@ func (m *Machine) flush(n *node) {
 		m.live++
 	}
 	if n.fresh || n.spent || n.due.at < n.stored.at || n.due.leg != n.stored.leg {
-		m.index.push(n.id, n.due)
+		m.set = append(m.set, alarm{n.id, n.due})
 	}
 }
 
@@ -420,14 +421,19 @@ func (m *Machine) Take() Effects {
 
 // Commit makes the transaction at hand the machine's state: all that it wrote is
 // durable.
-func (m *Machine) Commit() { m.woken, m.stable = m.woken[:0], m.live }
+func (m *Machine) Commit() {
+	for _, a := range m.set {
+		m.index.push(a.id, a.timer)
+	}
+	m.set, m.woken, m.stable = m.set[:0], m.woken[:0], m.live
+}
 
 // Abort forgets the transaction at hand, whose writes the state has undone already. It
-// costs what the transaction touched: what it took out of the index goes in again as it
-// is stored. What it put in stays, since an entry may be early, or of no node.
+// costs what the transaction touched: what it took out of the index goes in again, as it
+// is stored.
 func (m *Machine) Abort() error {
 	m.forget()
-	m.live = m.stable
+	m.set, m.live = m.set[:0], m.stable
 	for _, id := range m.woken {
 		if b := m.state.Get(m.nodeKey(id)); b != nil && !(controls && m.control.SleepOn) {
 			m.enter(id, b)
@@ -440,7 +446,7 @@ func (m *Machine) Abort() error {
 // Rebuild makes the index from all that is stored, after a restore.
 func (m *Machine) Rebuild(all iter.Seq2[[]byte, []byte]) error {
 	m.forget()
-	m.index, m.woken, m.live = index{}, nil, 0
+	m.index, m.set, m.woken, m.live = index{}, nil, nil, 0
 	for key, value := range all {
 		m.load(key, value)
 	}

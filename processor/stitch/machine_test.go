@@ -116,6 +116,7 @@ func (w *network) commit(i int) {
 		more, _ = m.Settle(Clocks{Leg: w.clock, Session: w.clock}, 100)
 	}
 	m.Flush()
+	m.Commit()
 	fx := m.Take()
 	for _, msg := range fx.Messages {
 		j := w.owner(msg.To)
@@ -297,6 +298,7 @@ func TestTimerThatChangesNothing(t *testing.T) {
 	settle := func(session call.Arrival) int {
 		m.Settle(Clocks{session, session}, 10)
 		m.Flush()
+		m.Commit()
 		fx := m.Take()
 		for _, msg := range fx.Messages {
 			if err := m.Receive(msg); err != nil {
@@ -305,6 +307,7 @@ func TestTimerThatChangesNothing(t *testing.T) {
 		}
 		m.Settle(Clocks{session, session}, 10)
 		m.Flush()
+		m.Commit()
 		m.Take()
 		return len(fx.Sessions)
 	}
@@ -329,6 +332,7 @@ func TestTimerThatChangesNothing(t *testing.T) {
 func settled(m *Machine, leg, session call.Arrival) Effects {
 	m.Settle(Clocks{leg, session}, 10)
 	m.Flush()
+	m.Commit()
 	return m.Take()
 }
 

@@ -96,6 +96,7 @@ func TestARepeatThatTellsNothingSendsNothing(t *testing.T) {
 		c.IngestedAt = timestamp
 		m.Event(&c, ringStart, ringStart)
 		m.Flush()
+		m.Commit()
 		return len(m.Take().Messages)
 	}
 	tell(ringStart)
@@ -104,6 +105,7 @@ func TestARepeatThatTellsNothingSendsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Flush()
+	m.Commit()
 	m.Take()
 	for _, tt := range []struct{ later, want int }{{0, 0}, {10, 0}, {-10, 1}, {-10, 0}, {-5, 0}, {-11, 1}} {
 		if n := tell(ringStart + int64(tt.later)); n != tt.want {

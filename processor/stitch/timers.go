@@ -8,6 +8,12 @@ type timer struct {
 	leg bool
 }
 
+// alarm is a node with its timer.
+type alarm struct {
+	id call.NodeID
+	timer
+}
+
 // index finds the nodes that are due. It is derived from the stored nodes,
 // never stored itself: for each node it holds an entry no later than the node is
 // due, so an entry that comes up early is put back and one whose node is gone
