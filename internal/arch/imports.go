@@ -67,7 +67,7 @@ var rules = map[string]rule{
 	},
 	"topology/topologytest": {
 		ours:    []string{"internal/simulator", "processor/call", "processor/stitch", "schemas", "topology", "topology/memory"},
-		foreign: none,
+		foreign: []string{"github.com/google/go-cmp/cmp"},
 	},
 	"topology/kafka": {
 		ours:    []string{"processor/call", "processor/codec", "processor/stitch", "schemas", "topology"},
