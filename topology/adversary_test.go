@@ -50,6 +50,7 @@ func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Dura
 	}
 	s.Partitions, s.Workers, s.Sources = []int32{1, 2, 7, 32}[seed%4], 1+int(seed/4)%5, 1+int32(seed)%4
 	s.Faults = topologytest.Hostile
+	s.HandOver, s.Hold = seed%5 > 0, []float64{0, 0, 0.5, 1, 1}[seed%5]
 	s.Records = corpus.Shuffle(seed, s.Sources, disorder, 0.3)
 	res := topologytest.Run(t, s)
 	if err := corpus.Check(res); err != nil {

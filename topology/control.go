@@ -8,5 +8,7 @@ type control struct {
 	ignoreEnds      bool // a take-over does not wait for what the last owner had sent
 	trigFromArrival bool // an event's trig is its arrival, however old
 	largestClock    bool // of a task's clocks the largest counts, not the latest
+	handOverAtOnce  bool // events are handed over while others of their partition are under way
+	eventsOnly      bool // events are handed over, but how far their partition is goes through the exchange
 	vouchForLatest  bool // a partition that is not idle vouches for its latest arrival itself
 }

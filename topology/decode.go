@@ -14,9 +14,7 @@ import (
 // metadata of the partition's committed offset.
 type DecodeTask struct {
 	source  TopicPartition
-	tasks   int32
 	decoder *decode.Decoder
-	arena   arena
 
 	now, committed decodeState
 	// early holds events of a raw file whose arrival is not known yet, because no
@@ -43,7 +41,6 @@ func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
 	start := decodeState{arrival: call.Unheard}
 	return &DecodeTask{
 		source: TopicPartition{src.Topic, partition},
-		tasks:  cfg.ExchangePartitions,
 		decoder: decode.New(decode.Settings{
 			Provider: src.Provider, Tenant: src.Tenant, Scope: src.Scope, LinkByTag: src.LinkByTag,
 		}),
@@ -90,7 +87,7 @@ func (t *DecodeTask) Restore(metadata string) error {
 	return nil
 }
 
-// Process decodes one raw record: its events go to the exchange, and a record
+// Process decodes one raw record: its events go to stitch tasks, and a record
 // that cannot be taken to the rejects. Where the record has no timestamp, as in
 // a raw file, the largest provider instant read so far stands for it; see FromFile for
 // those that are not believed. There is no error: whatever a provider sends is taken, ignored, or rejected.
@@ -167,13 +164,13 @@ func (t *DecodeTask) send(events []*call.Event, arrival call.Arrival, fx *Effect
 	}
 	t.release(arrival, fx)
 	for _, e := range events {
-		fx.Exchange = append(fx.Exchange, t.envelope(e, arrival))
+		fx.Decoded = append(fx.Decoded, Decoded{e, arrival})
 	}
 }
 
 func (t *DecodeTask) release(arrival call.Arrival, fx *Effects) {
 	for _, e := range t.early {
-		fx.Exchange = append(fx.Exchange, t.envelope(e, arrival))
+		fx.Decoded = append(fx.Decoded, Decoded{e, arrival})
 	}
 	t.early = nil
 }
@@ -190,13 +187,6 @@ func (t *DecodeTask) Finish(fx *Effects) (more bool, err error) {
 		t.release(t.now.arrival, fx)
 	}
 	return false, nil
-}
-
-func (t *DecodeTask) envelope(e *call.Event, arrival call.Arrival) Envelope {
-	node := call.LegNode(e.Leg)
-	key := t.arena.keep(append(t.arena.room(), node[:]...))
-	value := t.arena.keep(appendEvent(t.arena.room(), e, arrival))
-	return Envelope{Partition: Partition(key, t.tasks), Key: key, Value: value, From: -1}
 }
 
 func rejected(r Record, why *Refusal) Output {
@@ -270,26 +260,4 @@ func (t *DecodeTask) Abort() error {
 	t.early = nil
 	clear(t.fresh)
 	return nil
-}
-
-// arena cuts small byte slices out of large ones, so that a record costs no
-// allocation of its own. What it gave out is freed a chunk at a time.
-type arena struct{ chunk []byte }
-
-const arenaChunk = 64 << 10
-
-// room is where to append the next slice.
-func (a *arena) room() []byte {
-	if cap(a.chunk) < arenaChunk/64 {
-		a.chunk = make([]byte, 0, arenaChunk)
-	}
-	return a.chunk
-}
-
-// keep takes what was appended to room out of the arena.
-func (a *arena) keep(b []byte) []byte {
-	if len(b) <= cap(a.chunk) {
-		a.chunk = b[len(b):]
-	}
-	return b[:len(b):len(b)]
 }

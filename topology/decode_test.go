@@ -53,12 +53,9 @@ func TestArrival(t *testing.T) {
 		if p.Arrival != c.want || p.Time != c.want-1 || p.Offset != int64(i)+1 {
 			t.Errorf("record %d: progress %+v, want arrival %d", i, p, c.want)
 		}
-		for _, e := range fx.Exchange {
-			if _, arrival, err := parseEvent(e.Value); arrival != c.want || err != nil {
-				t.Errorf("record %d: event arrives at %d, %v", i, arrival, err)
-			}
-			if e.Partition != Partition(e.Key, 4) || len(e.Key) != 17 {
-				t.Errorf("record %d: envelope %+v", i, e)
+		for _, d := range fx.Decoded {
+			if d.Arrival != c.want {
+				t.Errorf("record %d: event arrives at %d", i, d.Arrival)
 			}
 		}
 	}
@@ -97,17 +94,17 @@ func TestRawFile(t *testing.T) {
 	const start = 1_772_442_000_000
 	var fx Effects
 	task.Process(rawRecord(0, 0, stringee("created", 0)), &fx)
-	if len(fx.Exchange) != 0 || task.Progress(false, call.Unheard).Time != call.Unheard {
+	if len(fx.Decoded) != 0 || task.Progress(false, call.Unheard).Time != call.Unheard {
 		t.Fatalf("an event was sent with no time known: %+v", fx)
 	}
 	task.Process(rawRecord(1, 0, stringee("ringing", start+5)), &fx)
 	task.Process(rawRecord(2, 0, stringee("started", start)), &fx)
-	if len(fx.Exchange) != 3 {
-		t.Fatalf("%d events", len(fx.Exchange))
+	if len(fx.Decoded) != 3 {
+		t.Fatalf("%d events", len(fx.Decoded))
 	}
-	for i, e := range fx.Exchange {
-		if _, arrival, _ := parseEvent(e.Value); arrival != start+5 {
-			t.Errorf("event %d arrives at %d", i, arrival)
+	for i, d := range fx.Decoded {
+		if d.Arrival != start+5 {
+			t.Errorf("event %d arrives at %d", i, d.Arrival)
 		}
 	}
 
@@ -116,8 +113,8 @@ func TestRawFile(t *testing.T) {
 	silent.Process(rawRecord(0, 0, stringee("created", 0)), &fx)
 	silent.End()
 	silent.Finish(&fx)
-	if len(fx.Exchange) != 1 || silent.Progress(false, call.Unheard).Arrival != 0 {
-		t.Errorf("a file without instants: %d events, %+v", len(fx.Exchange), silent.Progress(false, call.Unheard))
+	if len(fx.Decoded) != 1 || silent.Progress(false, call.Unheard).Arrival != 0 {
+		t.Errorf("a file without instants: %d events, %+v", len(fx.Decoded), silent.Progress(false, call.Unheard))
 	}
 }
 

@@ -132,12 +132,8 @@ func TestAFileDoesNotLeapForOneRecord(t *testing.T) {
 			task.End()
 			task.Finish(&fx)
 			var got []call.Arrival
-			for _, e := range fx.Exchange {
-				_, arrival, err := parseEvent(e.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got = append(got, arrival)
+			for _, d := range fx.Decoded {
+				got = append(got, d.Arrival)
 			}
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Errorf("arrivals (-want +got):\n%s", d)

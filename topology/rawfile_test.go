@@ -16,7 +16,7 @@ func TestWaitingEventsAreAborted(t *testing.T) {
 	if _, err := task.Finish(&fx); err != nil {
 		t.Fatal(err)
 	}
-	if len(fx.Exchange) != 1 {
-		t.Errorf("one event was sent %d times", len(fx.Exchange))
+	if len(fx.Decoded) != 1 {
+		t.Errorf("one event was sent %d times", len(fx.Decoded))
 	}
 }

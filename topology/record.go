@@ -36,6 +36,12 @@ type Output struct {
 // Sink is where the record goes.
 func (o Output) Sink() Sink { return SinkOf(o.Value) }
 
+// Decoded is an event on its way from its decode task to the stitch task of its leg.
+type Decoded struct {
+	Event   *call.Event
+	Arrival call.Arrival
+}
+
 // Envelope is one record for the exchange.
 type Envelope struct {
 	Partition int32
@@ -57,6 +63,7 @@ type Change struct {
 // Effects is all that one batch of records asks of the runtime, in order. The
 // runtime makes all of it durable with the input offsets, or none of it.
 type Effects struct {
+	Decoded   []Decoded // until the worker has sent them on their way
 	Exchange  []Envelope
 	Outputs   []Output
 	Changelog []Change
@@ -64,6 +71,7 @@ type Effects struct {
 
 // Reset empties the effects and keeps their memory.
 func (fx *Effects) Reset() {
+	fx.Decoded = fx.Decoded[:0]
 	fx.Exchange = fx.Exchange[:0]
 	fx.Outputs = fx.Outputs[:0]
 	fx.Changelog = fx.Changelog[:0]

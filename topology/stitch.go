@@ -272,7 +272,7 @@ func (t *StitchTask) process(r Record, fx *Effects) error {
 		if err != nil {
 			return fmt.Errorf("read an event: %w", err)
 		}
-		return t.event(e, arrival)
+		return t.TakeEvent(Decoded{e, arrival})
 	case messageKind:
 		m, err := parseMessage(r.Key, r.Value)
 		if err != nil {
@@ -290,16 +290,16 @@ func (t *StitchTask) process(r Record, fx *Effects) error {
 	}
 }
 
-// event hands an event to its leg. A partition that seemed idle may deliver an
-// old timestamp; what the event causes now must still hold the clock back, so
-// its trig lies beyond the clock.
-func (t *StitchTask) event(e *call.Event, arrival call.Arrival) error {
-	trig := arrival
+// TakeEvent hands an event to its leg, in whichever way it came. A partition that
+// seemed idle may deliver an old timestamp; what the event causes now must still hold
+// the clock back, so its trig lies beyond the clock.
+func (t *StitchTask) TakeEvent(d Decoded) error {
+	e, trig := d.Event, d.Arrival
 	if t.clocks.leg != call.Unheard && !(controls && t.control.trigFromArrival) {
 		trig = max(trig, t.clocks.leg+1)
 	}
 	source := TopicPartition{e.Source.Topic, e.Source.Partition}
-	r, outcome, err := t.machine.Event(e, arrival, trig)
+	r, outcome, err := t.machine.Event(e, d.Arrival, trig)
 	if err != nil {
 		return err
 	}
@@ -310,13 +310,20 @@ func (t *StitchTask) event(e *call.Event, arrival call.Arrival) error {
 	return nil
 }
 
-func (t *StitchTask) tick(k *Tick, fx *Effects) error {
-	for _, p := range k.Progress {
+// TakeProgress takes in how far source partitions have come, behind all of their events
+// that were before that, in whichever way it came.
+func (t *StitchTask) TakeProgress(all []Progress) {
+	for _, p := range all {
 		if _, ok := t.raw[p.Source.Topic]; ok {
 			t.clocks.progress(p.Source, p.Time)
 		}
 		t.account(p.Source).progress(p, t.partition)
 	}
+	t.clocks.settle()
+}
+
+func (t *StitchTask) tick(k *Tick, fx *Effects) error {
+	t.TakeProgress(k.Progress)
 	for _, c := range k.Clocks {
 		if c.Task < 0 || c.Task >= t.cfg.ExchangePartitions {
 			return codec.ErrCorrupt

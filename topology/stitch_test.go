@@ -41,7 +41,7 @@ func (f *feed) put(key, value []byte) {
 	f.offset++
 }
 
-func (f *feed) tick(k Tick) { f.t.Helper(); f.put(nil, k.Envelopes(stitchConfig)[0].Value) }
+func (f *feed) tick(k Tick) { f.t.Helper(); f.put(nil, k.EnvelopeFor(stitchConfig, 0).Value) }
 
 func (f *feed) time(at call.Arrival) {
 	f.t.Helper()

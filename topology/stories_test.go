@@ -95,12 +95,28 @@ func stories() []story {
 			disorder: time.Second, timestamps: 200 * time.Millisecond,
 		},
 		{
+			name:     "events are handed over while others are under way",
+			scenario: handingOver(topology.HandOverAtOnce),
+			disorder: time.Second,
+		},
+		{
+			name:     "how far a partition is goes another way than its events",
+			scenario: handingOver(topology.EventsOnly),
+			disorder: time.Second,
+		},
+		{
 			name: "a partition is called idle because it was once",
 			scenario: topologytest.Scenario{
 				Partitions: 3, Workers: 2, Sources: 3,
 				Faults: topologytest.Faults{Pause: 0.2, Leap: 0.005, StaleIdle: true},
 			},
 		},
+	}
+}
+
+func handingOver(plant func(*topology.Worker)) topologytest.Scenario {
+	return topologytest.Scenario{
+		Partitions: 7, Workers: 3, Sources: 3, Faults: topologytest.Hostile, HandOver: true, Hold: 0.5, OnWorker: plant,
 	}
 }
 

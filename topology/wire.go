@@ -102,27 +102,22 @@ type Answer struct {
 // Tick is what a worker tells every exchange partition about twice a second:
 // one snapshot of its decode tasks and of its stitch tasks.
 type Tick struct {
-	Progress []Progress
+	Progress []Progress // but of those that are told in memory
 	Clocks   []Clock
 	Answers  []Answer
 }
 
-// Envelopes is the tick as records: one for each exchange partition. Progress
-// and clocks go to all, an answer only to the task that keeps the book. They
-// must follow the events of the same transaction: an event that comes after
-// the progress that covers it is one too many in the book of its partition.
-func (k *Tick) Envelopes(cfg *Config) []Envelope {
+// EnvelopeFor is the tick as a record for one exchange partition. An answer goes only to
+// the task that keeps the book. It must follow the events of the same transaction: an
+// event that comes after the progress that covers it is one too many in the book of its
+// partition.
+func (k *Tick) EnvelopeFor(cfg *Config, partition int32) Envelope {
+	answers := answersFor(k.Answers, partition, cfg.ExchangePartitions)
 	c := codec.NewWriter([]byte{tickKind})
 	codec.List(c, &k.Progress, (*Progress).Visit)
 	codec.List(c, &k.Clocks, (*Clock).Visit)
-	envelopes := make([]Envelope, cfg.ExchangePartitions)
-	for p := range envelopes {
-		own := Tick{Answers: answersFor(k.Answers, int32(p), cfg.ExchangePartitions)}
-		w := codec.NewWriter(c.Buf[:len(c.Buf):len(c.Buf)])
-		codec.List(w, &own.Answers, (*Answer).Visit)
-		envelopes[p] = Envelope{Partition: int32(p), Value: w.Buf, From: -1}
-	}
-	return envelopes
+	codec.List(c, &answers, (*Answer).Visit)
+	return Envelope{Partition: partition, Value: c.Buf, From: -1}
 }
 
 func answersFor(all []Answer, partition, n int32) (own []Answer) {

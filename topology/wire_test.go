@@ -47,8 +47,9 @@ func TestTickOnTheWire(t *testing.T) {
 		Answers:  []Answer{answer(1, 7), {Source: part(4), Task: 1, Offset: 8, Counts: Counts{1, 2, 3, 4}}},
 	}
 	var answers []Answer
-	for p, e := range k.Envelopes(cfg) {
-		if int(e.Partition) != p || e.From != -1 {
+	for p := range cfg.ExchangePartitions {
+		e := k.EnvelopeFor(cfg, p)
+		if e.Partition != p || e.From != -1 {
 			t.Errorf("envelope %d is %+v", p, e)
 		}
 		got, err := parseTick(e.Value)
@@ -56,7 +57,7 @@ func TestTickOnTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, a := range got.Answers {
-			if Partition([]byte(a.Source.String()), 5) != int32(p) {
+			if Partition([]byte(a.Source.String()), 5) != p {
 				t.Errorf("partition %d got the answer for %s", p, a.Source)
 			}
 		}
@@ -74,7 +75,7 @@ func TestTickOnTheWire(t *testing.T) {
 // What cannot be read is an error for the runtime: never a panic, never a
 // record that is passed over.
 func TestUnreadable(t *testing.T) {
-	good := (&Tick{Progress: []Progress{{Source: part(0)}}}).Envelopes(&Config{ExchangePartitions: 1})[0].Value
+	good := (&Tick{Progress: []Progress{{Source: part(0)}}}).EnvelopeFor(&Config{ExchangePartitions: 1}, 0).Value
 	for name, value := range map[string][]byte{
 		"empty":          {},
 		"event":          {eventKind},
@@ -83,8 +84,8 @@ func TestUnreadable(t *testing.T) {
 		"tick":           {tickKind},
 		"cut tick":       good[:len(good)-1],
 		"long tick":      append(good[:len(good):len(good)], 0),
-		"clock of none":  (&Tick{Clocks: []Clock{{Task: 3}}}).Envelopes(&Config{ExchangePartitions: 1})[0].Value,
-		"answer of none": (&Tick{Answers: []Answer{answer(3, 1)}}).Envelopes(&Config{ExchangePartitions: 1})[0].Value,
+		"clock of none":  (&Tick{Clocks: []Clock{{Task: 3}}}).EnvelopeFor(&Config{ExchangePartitions: 1}, 0).Value,
+		"answer of none": (&Tick{Answers: []Answer{answer(3, 1)}}).EnvelopeFor(&Config{ExchangePartitions: 1}, 0).Value,
 	} {
 		task := NewStitchTask(&Config{ExchangePartitions: 1}, 0, nil)
 		err := task.Process(Record{Topic: "exchange", Value: value}, &Effects{})

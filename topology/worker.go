@@ -72,13 +72,19 @@ type Report struct {
 // not: the group refuses the commit of a member that has lost a partition, and so
 // nobody writes the state of what is not his.
 type Worker struct {
-	cfg   *Config
-	tasks []*owned // by partition
-	last  *owned   // the one found last: records come in runs of one partition
+	cfg    *Config
+	tasks  []*owned // by partition
+	stitch []*owned // those that can be handed events, by exchange partition; nil where it has none
+	last   *owned   // the one found last: records come in runs of one partition
 
 	fx       Effects
+	arena    arena    // of events for the exchange
 	touched  []*owned // by the open transaction
+	handed   int64    // events that it has handed over
+	total    int64    // the same, of all committed ones
 	finished bool     // the open transaction only waits for its end
+
+	control control
 }
 
 // owned is a task and how far it is.
@@ -89,10 +95,13 @@ type owned struct {
 	stable   int64 // the same, as of the last Commit
 	touched  bool  // by the open transaction
 	more     bool  // its timers are due still
+	route    *route
 }
 
 // NewWorker is a worker without tasks.
-func NewWorker(cfg *Config) *Worker { return &Worker{cfg: cfg} }
+func NewWorker(cfg *Config) *Worker {
+	return &Worker{cfg: cfg, stitch: make([]*owned, cfg.ExchangePartitions)}
+}
 
 // Add takes a task in, whose partition was read up to position.
 func (w *Worker) Add(t Task, position int64) {
@@ -101,7 +110,11 @@ func (w *Worker) Add(t Task, position int64) {
 	if found {
 		panic(fmt.Sprintf("topology: two tasks of %s in one worker", t.Reads()))
 	}
-	w.tasks = slices.Insert(w.tasks, i, &owned{Task: t, at: t.Reads(), position: position, stable: position})
+	o := &owned{Task: t, at: t.Reads(), position: position, stable: position}
+	w.tasks = slices.Insert(w.tasks, i, o)
+	if _, ok := t.(receiver); ok {
+		w.stitch[o.at.Partition] = o
+	}
 }
 
 // Remove drops the task of a partition, if there is one, with all that it holds.
@@ -109,6 +122,9 @@ func (w *Worker) Remove(p TopicPartition) {
 	w.turn("Remove", !w.open())
 	w.last = nil
 	if i, found := w.search(p); found {
+		if j := slices.Index(w.stitch, w.tasks[i]); j >= 0 {
+			w.stitch[j] = nil
+		}
 		w.tasks = slices.Delete(w.tasks, i, i+1)
 	}
 }
@@ -120,7 +136,10 @@ func (w *Worker) Process(r Record) error {
 	if err != nil {
 		return err
 	}
-	return o.Process(r, &w.fx)
+	if err := o.Process(r, &w.fx); err != nil {
+		return err
+	}
+	return w.dispatch(o)
 }
 
 // Pass goes over an offset at which there is no record for the task, such as the
@@ -147,13 +166,34 @@ func (w *Worker) reading(p TopicPartition, offset int64) (*owned, error) {
 type Seen func(TopicPartition) (idle bool, heard call.Arrival)
 
 // Finish ends the transaction's work. A tick, where seen is not nil, speaks for all
-// tasks and follows the events of its own transaction: what it vouches for is before
-// it in every partition of the exchange.
+// tasks. What it says of source partitions follows their events, on whichever way they
+// go: it vouches for what is before it.
 func (w *Worker) Finish(seen Seen) error {
 	w.turn("Finish", !w.finished)
 	w.finished = true
+	var k Tick
+	if err := w.finish(DecodeNode, seen, &k); err != nil {
+		return err
+	}
+	var rest [][]Progress
+	if seen != nil {
+		rest = w.tell(k.Progress)
+	}
+	if err := w.finish(StitchNode, seen, &k); err != nil {
+		return err
+	}
+	for j, progress := range rest {
+		k.Progress = progress
+		w.fx.Exchange = append(w.fx.Exchange, k.EnvelopeFor(w.cfg, int32(j)))
+	}
+	return nil
+}
+
+// finish finishes the tasks of a node that have to do with the transaction. With a tick
+// all have, and each adds its word to it.
+func (w *Worker) finish(node string, seen Seen, k *Tick) error {
 	for _, o := range w.tasks {
-		if !o.touched && !o.more && seen == nil {
+		if w.node(o) != node || !o.touched && !o.more && seen == nil {
 			continue
 		}
 		w.touch(o)
@@ -161,20 +201,23 @@ func (w *Worker) Finish(seen Seen) error {
 		if o.more, err = o.Finish(&w.fx); err != nil {
 			return err
 		}
-	}
-	if seen != nil {
-		w.tick(seen)
+		if err := w.dispatch(o); err != nil {
+			return err
+		}
+		if seen != nil {
+			idle, heard := seen(o.at)
+			o.Tick(k, idle && !o.held(), heard)
+		}
 	}
 	return nil
 }
 
-func (w *Worker) tick(seen Seen) {
-	var k Tick
-	for _, o := range w.tasks {
-		idle, heard := seen(o.at)
-		o.Tick(&k, idle, heard)
+// node is the node of the topology that a task belongs to.
+func (w *Worker) node(o *owned) string {
+	if o.at.Topic == w.cfg.ExchangeTopic() {
+		return StitchNode
 	}
-	w.fx.Exchange = append(w.fx.Exchange, k.Envelopes(w.cfg)...)
+	return DecodeNode
 }
 
 // Effects is what the open transaction asks for so far. It grows with each call, and
@@ -203,15 +246,20 @@ func (w *Worker) Offsets() []Offset {
 func (w *Worker) Commit(sent func(i int) int64) {
 	w.turn("Commit", w.finished)
 	exchange := w.cfg.ExchangeTopic()
+	ends := make([]int64, w.cfg.ExchangePartitions)
 	for i, e := range w.fx.Exchange {
+		at := sent(i)
+		ends[e.Partition] = max(ends[e.Partition], at+1)
 		if e.From >= 0 {
-			w.of(TopicPartition{exchange, e.From}).Sent(e, sent(i))
+			w.of(TopicPartition{exchange, e.From}).Sent(e, at)
 		}
 	}
 	for _, o := range w.touched {
 		o.stable = o.position
+		o.route.committed(ends)
 		o.Commit(o.position)
 	}
+	w.total += w.handed
 	w.end()
 }
 
@@ -220,6 +268,7 @@ func (w *Worker) Commit(sent func(i int) int64) {
 func (w *Worker) Abort() error {
 	for _, o := range w.touched {
 		o.position, o.more = o.stable, true
+		o.route.aborted()
 		if err := o.Abort(); err != nil {
 			return err
 		}
@@ -227,6 +276,9 @@ func (w *Worker) Abort() error {
 	w.end()
 	return nil
 }
+
+// Handed is how many events of committed transactions were handed over in memory.
+func (w *Worker) Handed() int64 { return w.total }
 
 // More reports whether timers are due: the next transaction should not wait for
 // records.
@@ -268,7 +320,7 @@ func (w *Worker) end() {
 	for _, o := range w.touched {
 		o.touched = false
 	}
-	w.touched, w.finished = w.touched[:0], false
+	w.touched, w.finished, w.handed = w.touched[:0], false, 0
 	w.fx.Reset()
 }
 

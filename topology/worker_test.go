@@ -96,8 +96,9 @@ func TestWorkerOrder(t *testing.T) {
 	}
 	expectCalls(t, calls,
 		"raw-0 process 4",
-		"app-exchange-repartition-0 finish", "app-exchange-repartition-1 finish", "raw-0 finish",
-		"app-exchange-repartition-0 tick false 9", "app-exchange-repartition-1 tick false 9", "raw-0 tick true 9",
+		"raw-0 finish", "raw-0 tick true 9", // then in memory to the tasks that can be told so, before they finish
+		"app-exchange-repartition-0 finish", "app-exchange-repartition-0 tick false 9",
+		"app-exchange-repartition-1 finish", "app-exchange-repartition-1 tick false 9",
 	)
 	if n := len(w.Effects().Exchange); n != 4 || w.Effects().Exchange[3].Value[0] != tickKind || w.Effects().Exchange[1].Value != nil {
 		t.Errorf("%d envelopes: want two of a task, then a tick for each partition", n)

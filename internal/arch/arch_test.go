@@ -267,8 +267,8 @@ func TestRulesFire(t *testing.T) {
 		{"the clock in a test", "processor/call/a_test.go", "import \"time\"\nvar t = time.Now()", ""},
 
 		{"a runtime tells offsets itself", "topology/kafka/a.go", `func f(t interface{ Sent(int) }) { t.Sent(1) }`, "is topology.Worker's"},
-		{"a runtime ticks itself", "topology/memory/a.go", `func f(k interface{ Envelopes() }) { k.Envelopes() }`, "is topology.Worker's"},
-		{"the worker ticks", "topology/a.go", `func f(k interface{ Envelopes() }) { k.Envelopes() }`, ""},
+		{"a runtime ticks itself", "topology/memory/a.go", `func f(k interface{ EnvelopeFor() }) { k.EnvelopeFor() }`, "is topology.Worker's"},
+		{"the worker ticks", "topology/a.go", `func f(k interface{ EnvelopeFor() }) { k.EnvelopeFor() }`, ""},
 
 		{"a loop over a map", "processor/call/a.go", `func f(m map[int]int) { for range m {} }`, "loops over a map"},
 		{"a loop over a named map", "topology/a.go", "type set map[int]bool\nfunc f(m set) { for range m {} }", "loops over a map"},

@@ -379,7 +379,7 @@ func TestTakeOverWaitsForEveryHighWatermark(t *testing.T) {
 				k.Clocks = append(k.Clocks, c)
 			}
 			var fx topology.Effects
-			tick := topology.Record{Offset: task.Position(), Value: k.Envelopes(&cfg.Config)[of.Partition].Value}
+			tick := topology.Record{Offset: task.Position(), Value: k.EnvelopeFor(&cfg.Config, of.Partition).Value}
 			if err := task.Process(tick, &fx); err != nil {
 				t.Fatal(err)
 			}

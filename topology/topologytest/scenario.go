@@ -68,10 +68,15 @@ type Scenario struct {
 	Pace int64
 	// Busy makes no partition idle while there are faults.
 	Busy bool
+	// HandOver lets workers hand events over in memory. Hold is then how often, of
+	// its steps, a worker holds a source partition back that cannot be handed over yet.
+	HandOver bool
+	Hold     float64
 
 	// For planting faults in tasks: called for each task that is made.
 	OnStitch func(*topology.StitchTask)
 	OnDecode func(*topology.DecodeTask)
+	OnWorker func(*topology.Worker)
 	// ShortWay, where it is set, delivers messages between the tasks of one
 	// worker instead of the exchange.
 	ShortWay func(from, to *topology.StitchTask, e topology.Envelope)
@@ -102,6 +107,7 @@ type Stats struct {
 	Steps, Commits, Aborts, Crashes, TakeOvers int
 	SessionRecords, Messages                   int
 	Polls                                      int // that gave raw records
+	Handed                                     int // events handed over in memory and committed, by workers that live
 }
 
 // Run plays a scenario and fails the test where a promise was broken.
@@ -212,12 +218,19 @@ func (g *game) counts() map[string]int32 {
 
 // ends are what a take-over waits for.
 func (g *game) ends() (ends []int64) {
+	if !g.Faults.StableEnds {
+		return g.watermarks()
+	}
 	for _, p := range g.broker.exchange {
-		if g.Faults.StableEnds {
-			ends = append(ends, p.lastStable())
-		} else {
-			ends = append(ends, p.end())
-		}
+		ends = append(ends, p.lastStable())
+	}
+	return ends
+}
+
+// watermarks are the high watermarks of the exchange.
+func (g *game) watermarks() (ends []int64) {
+	for _, p := range g.broker.exchange {
+		ends = append(ends, p.end())
 	}
 	return ends
 }

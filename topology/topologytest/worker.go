@@ -29,7 +29,11 @@ type worker struct {
 
 // newWorker is a worker without tasks.
 func newWorker(g *game) worker {
-	return worker{game: g, heard: call.Unheard, tasks: topology.NewWorker(&g.cfg), machines: map[int32]*topology.StitchTask{}}
+	w := worker{game: g, heard: call.Unheard, tasks: topology.NewWorker(&g.cfg), machines: map[int32]*topology.StitchTask{}}
+	if g.OnWorker != nil {
+		g.OnWorker(w.tasks)
+	}
+	return w
 }
 
 // input is a partition that the worker reads.
@@ -40,6 +44,7 @@ type input struct {
 
 	idle  bool // of a source: a fetch since the last tick reached the end
 	heard call.Arrival
+	holds int64 // of a source: until when it is held, at the latest
 }
 
 // step is one turn: the beginning of a transaction, or its end.
@@ -54,6 +59,9 @@ func (w *worker) step() error {
 		}
 	}
 	for _, in := range w.decodes {
+		if w.holds(in) {
+			continue
+		}
 		if err := w.fetchRaw(in); err != nil {
 			return err
 		}
@@ -98,6 +106,22 @@ func (w *worker) fetch(in *input, pause float64) (ok bool, err error) {
 	}
 	return true, nil
 }
+
+// holds reports whether a source partition waits until what is read of it can be handed
+// over. A worker that is stopped while it holds one, or whose tasks stand still, goes on
+// after a while with the way that there is.
+func (w *worker) holds(in *input) bool {
+	if in.holds == 0 {
+		in.holds = w.game.broker.now + holdMax*w.game.Pace
+	}
+	held := w.game.broker.now < in.holds && w.tasks.Closed(in.from.name()) && w.game.rng.Float64() < w.game.Hold
+	w.tasks.Hold(in.from.name(), held)
+	return held
+}
+
+// holdMax is for how long a worker holds a source partition, in milliseconds at the
+// usual pace.
+const holdMax = 5_000
 
 func (w *worker) fetchRaw(in *input) error {
 	before := in.next
@@ -207,7 +231,9 @@ func (w *worker) commit() error {
 		return err
 	}
 	w.tx = nil
+	before := w.tasks.Handed()
 	w.tasks.Commit(func(i int) int64 { return w.sent[i] })
+	w.game.stats.Handed += int(w.tasks.Handed() - before)
 	return nil
 }
 
@@ -284,6 +310,9 @@ func (w *worker) takeSource(p *partition) error {
 		return err
 	}
 	w.tasks.Add(task, at.offset)
+	if w.game.HandOver {
+		w.tasks.Route(task.Reads(), w.game.watermarks())
+	}
 	w.decodes = append(w.decodes, &input{from: p, next: at.offset})
 	return nil
 }
@@ -300,6 +329,9 @@ func (w *worker) take(p *partition) error {
 		return fmt.Errorf("state of %s-%d is at %d, beyond the committed position %d", p.topic, p.number, at, next)
 	}
 	w.tasks.Add(task, next)
+	for _, in := range w.decodes {
+		in.holds = 0 // once more, for this one
+	}
 	w.machines[p.number] = task
 	w.stitches = append(w.stitches, &input{from: p, next: next})
 	return nil

@@ -1,0 +1,170 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+
+	"callstitch/processor/call"
+)
+
+// The way of events from the decode task of a source partition to a stitch task. Where
+// both are tasks of one worker, and so in the same transactions, an event is handed over
+// in memory, and so is how far the partition has come. To any other task both go through
+// the exchange. What a stitch task sees of a source partition stays first in first out:
+// the way opens only when nothing of the partition is under way in the exchange. See
+// "Hand-over inside a worker" in docs/protocol.md.
+
+// receiver is a task that can be handed events: a StitchTask.
+type receiver interface {
+	TakeEvent(d Decoded) error
+	TakeProgress(all []Progress)
+}
+
+// route is the ways from one source partition to all stitch tasks, by exchange partition.
+type route struct {
+	// through is where a task must have come to have seen all of the source partition
+	// that went through the exchange.
+	through []int64
+	// sent says that the open transaction has written to the task: through moves on
+	// when the offset is known.
+	sent []bool
+	held bool // by the runtime
+}
+
+// held reports whether the runtime holds the partition back.
+func (o *owned) held() bool { return o.route != nil && o.route.held }
+
+// wrote notes that the open transaction writes to a task.
+func (r *route) wrote(to int32) {
+	if r != nil {
+		r.sent[to] = true
+	}
+}
+
+// committed moves on behind what the transaction has written to each task: ends are
+// the offsets after the last record of the worker.
+func (r *route) committed(ends []int64) {
+	if r == nil {
+		return
+	}
+	for j, sent := range r.sent {
+		if sent {
+			r.through[j] = ends[j]
+		}
+	}
+	clear(r.sent)
+}
+
+// aborted forgets what the transaction has written: nobody will read it.
+func (r *route) aborted() {
+	if r != nil {
+		clear(r.sent)
+	}
+}
+
+// Route lets the worker hand over what it reads of a source partition. Ends are the high
+// watermarks of all exchange partitions (read uncommitted), asked for after the stable
+// offset of the source partition was: all that others have sent of it lies below. A
+// partition without a route goes through the exchange.
+func (w *Worker) Route(p TopicPartition, ends []int64) {
+	if o := w.of(p); o != nil {
+		o.route = &route{through: slices.Clone(ends), sent: make([]bool, w.cfg.ExchangePartitions)}
+	}
+}
+
+// Closed reports whether some stitch task of this worker has not come to where it could
+// be handed what is read of a source partition.
+func (w *Worker) Closed(p TopicPartition) bool {
+	o := w.of(p)
+	if o == nil || o.route == nil {
+		return false
+	}
+	for j, to := range w.stitch {
+		if to != nil && !w.near(o, int32(j)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Hold says that the runtime gives the worker no records of a source partition for the
+// moment, so that its ways open: under steady traffic there is always something under
+// way. What it has come to is not told to the tasks whose way is closed, either, and it
+// is not idle. A runtime does not hold a partition for longer than some seconds: a task
+// may stand still, and the others would wait with it.
+func (w *Worker) Hold(p TopicPartition, held bool) {
+	if o := w.of(p); o != nil && o.route != nil {
+		o.route.held = held
+	}
+}
+
+// near reports whether the way from a source partition to a stitch task is through
+// memory.
+func (w *Worker) near(from *owned, to int32) bool {
+	r, st := from.route, w.stitch[to]
+	switch {
+	case r == nil || st == nil:
+		return false
+	case controls && w.control.handOverAtOnce:
+		return true
+	}
+	return !r.sent[to] && st.position >= r.through[to]
+}
+
+// dispatch sends the events of a decode task on their way.
+func (w *Worker) dispatch(from *owned) error {
+	for _, d := range w.fx.Decoded {
+		node := call.LegNode(d.Event.Leg)
+		to := Partition(node[:], w.cfg.ExchangePartitions)
+		if !w.near(from, to) {
+			w.send(from, to, node, d)
+			continue
+		}
+		st := w.stitch[to]
+		w.touch(st)
+		if err := st.Task.(receiver).TakeEvent(d); err != nil {
+			return fmt.Errorf("hand over an event of %s offset %d: %w", from.at, d.Event.Source.Offset, err)
+		}
+		w.handed++
+	}
+	w.fx.Decoded = w.fx.Decoded[:0]
+	return nil
+}
+
+// send sends an event through the exchange.
+func (w *Worker) send(from *owned, to int32, node call.NodeID, d Decoded) {
+	w.fx.Exchange = append(w.fx.Exchange, Envelope{
+		Partition: to,
+		Key:       w.arena.keep(append(w.arena.room(), node[:]...)),
+		Value:     w.arena.keep(appendEvent(w.arena.room(), d.Event, d.Arrival)),
+		From:      -1,
+	})
+	from.route.wrote(to)
+}
+
+// tell tells every stitch task how far the source partitions have come: those to which
+// the way is open in memory. The rest is in told, by exchange partition.
+func (w *Worker) tell(progress []Progress) (rest [][]Progress) {
+	rest = make([][]Progress, w.cfg.ExchangePartitions)
+	for j := range rest {
+		var near []Progress
+		for _, p := range progress {
+			from := w.of(p.Source)
+			switch {
+			case w.near(from, int32(j)) && !(controls && w.control.eventsOnly):
+				near = append(near, p)
+			case from.held() && w.stitch[j] != nil:
+				// The way opens soon, and would not if more were sent.
+			default:
+				rest[j] = append(rest[j], p)
+				if !(controls && w.control.eventsOnly) {
+					from.route.wrote(int32(j))
+				}
+			}
+		}
+		if len(near) > 0 {
+			w.stitch[j].Task.(receiver).TakeProgress(near)
+		}
+	}
+	return rest
+}
