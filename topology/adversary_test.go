@@ -17,17 +17,22 @@ const disorder = 3 * time.Second
 // of seconds bring the messages of many legs under way at once; those of the
 // simulator last for minutes, and tell what providers tell.
 func TestAdversary(t *testing.T) {
+	handed := 0
 	t.Run("graphs", func(t *testing.T) {
 		for seed := range topologytest.Seeds(60) {
 			corpus := topologytest.Calls(seed, 12, 6*time.Second).Noise(seed, 8)
-			meetAdversary(t, corpus, disorder, topologytest.Scenario{Seed: seed, Stitch: topologytest.Short})
+			handed += meetAdversary(t, corpus, disorder, topologytest.Scenario{Seed: seed, Stitch: topologytest.Short}).Handed
 		}
 	})
 	t.Run("traffic", func(t *testing.T) {
 		for seed := range topologytest.Seeds(60) {
-			meetAdversary(t, topologytest.Traffic(seed, 12), pace*disorder, paced(topologytest.Scenario{Seed: seed}))
+			handed += meetAdversary(t, topologytest.Traffic(seed, 12), pace*disorder, paced(topologytest.Scenario{Seed: seed})).Handed
 		}
 	})
+	if handed == 0 {
+		t.Error("no event was handed over in memory: half of what production does was not met")
+	}
+	t.Logf("%d events were handed over in memory", handed)
 }
 
 // pace is how many times longer than those of Calls the calls of Traffic are.
@@ -41,7 +46,7 @@ func paced(s topologytest.Scenario) topologytest.Scenario {
 
 // meetAdversary holds a hostile run over a corpus against what was drawn, and
 // against a run without faults.
-func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Duration, s topologytest.Scenario) {
+func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Duration, s topologytest.Scenario) topologytest.Stats {
 	t.Helper()
 	seed := s.Seed
 	inOrder := memoryRun(t, s.Stitch, corpus.Shuffle(seed, 1, 0, 0))
@@ -59,6 +64,7 @@ func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Dura
 	if d := cmp.Diff(inOrder.Sessions.Canonical(), res.Sessions.Canonical()); d != "" {
 		t.Fatalf("seed %d: sessions differ (-in order +adversary):\n%s", seed, d)
 	}
+	return res.Stats
 }
 
 // memoryRun is the reference: the runtime of package memory, over one partition.

@@ -20,6 +20,12 @@ type receiver interface {
 	TakeProgress(all []Progress)
 }
 
+// Ways counts events by the way that they took to their stitch task.
+type Ways struct{ Memory, Exchange int64 }
+
+// Ways counts the events of the open transaction.
+func (w *Worker) Ways() Ways { return w.ways }
+
 // route is the ways from one source partition to all stitch tasks, by exchange partition.
 type route struct {
 	// through is where a task must have come to have seen all of the source partition
@@ -125,7 +131,7 @@ func (w *Worker) dispatch(from *owned) error {
 		if err := st.Task.(receiver).TakeEvent(d); err != nil {
 			return fmt.Errorf("hand over an event of %s offset %d: %w", from.at, d.Event.Source.Offset, err)
 		}
-		w.handed++
+		w.ways.Memory++
 	}
 	w.fx.Decoded = w.fx.Decoded[:0]
 	return nil
@@ -140,6 +146,7 @@ func (w *Worker) send(from *owned, to int32, node call.NodeID, d Decoded) {
 		From:      -1,
 	})
 	from.route.wrote(to)
+	w.ways.Exchange++
 }
 
 // tell tells every stitch task how far the source partitions have come: those to which

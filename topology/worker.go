@@ -80,8 +80,7 @@ type Worker struct {
 	fx       Effects
 	arena    arena    // of events for the exchange
 	touched  []*owned // by the open transaction
-	handed   int64    // events that it has handed over
-	total    int64    // the same, of all committed ones
+	ways     Ways     // of its events
 	finished bool     // the open transaction only waits for its end
 
 	control control
@@ -259,7 +258,6 @@ func (w *Worker) Commit(sent func(i int) int64) {
 		o.route.committed(ends)
 		o.Commit(o.position)
 	}
-	w.total += w.handed
 	w.end()
 }
 
@@ -276,9 +274,6 @@ func (w *Worker) Abort() error {
 	w.end()
 	return nil
 }
-
-// Handed is how many events of committed transactions were handed over in memory.
-func (w *Worker) Handed() int64 { return w.total }
 
 // More reports whether timers are due: the next transaction should not wait for
 // records.
@@ -320,7 +315,7 @@ func (w *Worker) end() {
 	for _, o := range w.touched {
 		o.touched = false
 	}
-	w.touched, w.finished, w.handed = w.touched[:0], false, 0
+	w.touched, w.finished, w.ways = w.touched[:0], false, Ways{}
 	w.fx.Reset()
 }
 

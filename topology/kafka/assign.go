@@ -21,6 +21,7 @@ type assigned struct {
 	stable
 	last       metadata // the parsed form of stable.metadata
 	generation int32    // of the group
+	exchange   []int64  // high watermarks of the exchange, where it is a source partition
 }
 
 // mailbox carries assignments from franz-go's callbacks to the worker. The
@@ -105,6 +106,10 @@ func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kg
 			}
 		}
 	}
+	ends, err := s.exchangeEnds(ctx, offsets)
+	if err != nil {
+		return nil, err
+	}
 	if len(added) > 0 {
 		starts, err := listOffsets(ctx, s.cl, added, startOffset)
 		if err != nil || len(starts) < len(added) {
@@ -118,10 +123,20 @@ func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kg
 	}
 	_, generation := s.cl.GroupMetadata()
 	for i := range all {
-		all[i].generation = generation
+		all[i].generation, all[i].exchange = generation, ends
 	}
 	s.mailbox.put(all...)
 	return offsets, nil
+}
+
+// exchangeEnds are the high watermarks of the exchange, where source partitions were
+// assigned: what their last owners have sent lies below, since the fetch of their stable
+// offsets waited for pending transactions.
+func (s *session) exchangeEnds(ctx context.Context, offsets map[string]map[int32]kgo.Offset) ([]int64, error) {
+	if _, also := offsets[s.cfg.ExchangeTopic()]; len(offsets) == 0 || len(offsets) == 1 && also {
+		return nil, nil
+	}
+	return exchangeEnds(ctx, s.cl, s.cfg)
 }
 
 // receive takes in what the group assigned. A partition that is here already was
@@ -137,7 +152,7 @@ func (s *session) receive(ctx context.Context) error {
 		}
 		p := &partition{
 			TopicPartition: a.TopicPartition, generation: a.generation, epoch: -1,
-			source: a.Topic != s.cfg.ExchangeTopic(), stable: a.stable, changelogNext: a.last.changelog, newest: -1,
+			source: a.Topic != s.cfg.ExchangeTopic(), stable: a.stable, exchange: a.exchange, changelogNext: a.last.changelog, newest: -1,
 		}
 		s.parts[a.TopicPartition] = p
 		if !p.source {
@@ -210,12 +225,13 @@ func (s *session) drop(p *partition) {
 	delete(s.parts, p.TopicPartition)
 }
 
-// activate makes the worker the owner of a partition's task, and reads on.
+// activate makes the worker the owner of a partition's task, which is fetched from now
+// on.
 func (s *session) activate(p *partition) {
 	s.tasks.Add(p.task, p.stable.offset)
-	p.active = true
-	if p.source && s.throttle {
-		return
+	if p.source {
+		s.tasks.Route(p.TopicPartition, p.exchange)
 	}
-	s.cl.ResumeFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
+	p.active = true
+	s.holdAnew(time.Now())
 }

@@ -124,7 +124,7 @@ func (s *session) takeInHand(p *partition, why error) {
 	if p.hand.paused {
 		return
 	}
-	p.hand.why, p.hand.paused = why, true
+	p.hand.why, p.hand.paused, p.fetched = why, true, false
 	s.cl.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
 }
 
@@ -139,10 +139,6 @@ func (s *session) giveBack(p *partition) {
 	}
 	position, _ := s.tasks.Position(p.TopicPartition)
 	s.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.Topic: {p.Partition: {Epoch: -1, Offset: position}}})
-	if p.source && s.throttle {
-		return
-	}
-	s.cl.ResumeFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
 }
 
 // readsByHand reports whether there are records to be read by hand.

@@ -21,6 +21,7 @@ type metrics struct {
 	restarts      prometheus.Counter
 	restored      prometheus.Counter
 	processed     *prometheus.CounterVec // node
+	handed        *prometheus.CounterVec // way
 	outputs       *prometheus.CounterVec // sink
 	duplicates    prometheus.Counter
 	dropped       *prometheus.CounterVec // node, reason
@@ -44,6 +45,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 		restarts:   prometheus.NewCounter(counter("restarts_total", "Sessions of workers that failed and began anew from the changelog.")),
 		restored:   prometheus.NewCounter(counter("store_restored_records_total", "Changelog records read in restores.")),
 		processed:  prometheus.NewCounterVec(counter("process_records_total", "Records processed in committed transactions."), []string{"node"}),
+		handed:     prometheus.NewCounterVec(counter("events_total", "Events sent from decode to stitch tasks in committed transactions, by their way."), []string{"way"}),
 		outputs:    prometheus.NewCounterVec(counter("output_records_total", "Records written to output topics in committed transactions."), []string{"sink"}),
 		duplicates: prometheus.NewCounter(counter("duplicates_total", "Events that repeat an accepted one.")),
 		dropped:    prometheus.NewCounterVec(counter("dropped_records_total", "Records that have no output on purpose, by kind."), []string{"node", "reason"}),
@@ -58,7 +60,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 		m.commits.WithLabelValues(o)
 	}
 	if r != nil {
-		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.outputs,
+		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.handed, m.outputs,
 			m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd, gauges{status})
 	}
 	return m
@@ -70,7 +72,7 @@ func (m *metrics) unregister(status *Status) {
 		return
 	}
 	for _, c := range []prometheus.Collector{
-		m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.outputs,
+		m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.handed, m.outputs,
 		m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd,
 		gauges{status},
 	} {
@@ -88,7 +90,7 @@ func (m *metrics) hooks() []kgo.Hook {
 
 // committed counts a transaction that committed, by the partitions that it
 // touched and its outputs; nothing else is counted.
-func (m *metrics) committed(touched []*partition, outputs []topology.Output) {
+func (m *metrics) committed(touched []*partition, outputs []topology.Output, ways topology.Ways) {
 	now := time.Now().UnixMilli()
 	for _, p := range touched {
 		r := p.task.Report()
@@ -97,6 +99,8 @@ func (m *metrics) committed(touched []*partition, outputs []topology.Output) {
 		m.duplicates.Add(float64(max(r.Counts.Duplicate-p.duplicates, 0)))
 		p.duplicates = r.Counts.Duplicate
 	}
+	m.handed.WithLabelValues("memory").Add(float64(ways.Memory))
+	m.handed.WithLabelValues("exchange").Add(float64(ways.Exchange))
 	for _, o := range outputs {
 		m.outputs.WithLabelValues(o.Sink().String()).Inc()
 		switch v := o.Value.(type) {

@@ -14,9 +14,12 @@ type partition struct {
 	generation int32 // of the group, when it was assigned
 	source     bool  // of a raw topic, else of the exchange
 	epoch      int32
-	stable     stable // what the group has committed
-	confirmed  bool   // franz-go has taken it in too: from now on its absence means that it is lost
-	active     bool   // its task is the worker's, and records may be processed
+	stable     stable  // what the group has committed
+	confirmed  bool    // franz-go has taken it in too: from now on its absence means that it is lost
+	active     bool    // its task is the worker's, and records may be processed
+	fetched    bool    // the client fetches it
+	held       bool    // it waits until its events can be handed over
+	exchange   []int64 // high watermarks of the exchange after stable was read, of a source
 
 	task          topology.Task // nil until it is restored
 	restore       *restore      // under way

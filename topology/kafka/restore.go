@@ -109,7 +109,7 @@ func (r *restore) attempt(ctx context.Context) restored {
 		return restored{err: fmt.Errorf("%w: %s-%d holds state, but the offset of %s-%d was not committed with it: reset the application",
 			ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.Partition, r.of.Topic, r.of.Partition)}
 	}
-	ends, err := r.exchangeEnds(ctx, cl)
+	ends, err := exchangeEnds(ctx, cl, r.cfg)
 	if err != nil {
 		return restored{err: err}
 	}
@@ -234,9 +234,9 @@ func (r *restore) openTransactions(ctx context.Context, cl *kgo.Client) (ids []s
 
 // exchangeEnds are the high watermarks of all exchange partitions: what the last
 // owner sent lies below them, committed or not.
-func (r *restore) exchangeEnds(ctx context.Context, cl *kgo.Client) ([]int64, error) {
-	topic := r.cfg.ExchangeTopic()
-	all := make([]topology.TopicPartition, r.cfg.ExchangePartitions)
+func exchangeEnds(ctx context.Context, cl *kgo.Client, cfg *Config) ([]int64, error) {
+	topic := cfg.ExchangeTopic()
+	all := make([]topology.TopicPartition, cfg.ExchangePartitions)
 	for p := range all {
 		all[p] = topology.TopicPartition{Topic: topic, Partition: int32(p)}
 	}

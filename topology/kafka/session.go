@@ -37,6 +37,8 @@ type session struct {
 	asked    int                         // observations so far
 	lag      int64                       // of the exchange, as last observed
 	throttle bool                        // raw partitions are paused
+
+	holdUntil, holdNext time.Time // sources are held until, and may be again from
 }
 
 // newSession makes the client. It joins the group at once, and its calls come

@@ -97,12 +97,13 @@ func TestMetrics(t *testing.T) {
 		"callstitch_tasks decode running":         4,
 		"callstitch_tasks stitch running":         4,
 		"callstitch_commits_total aborted":        0,
+		"callstitch_events_total exchange":        0, // all tasks are this worker's
 	} {
 		if values[name] != want {
 			t.Errorf("%s is %v, want %v", name, values[name], want)
 		}
 	}
-	if values["callstitch_commits_total committed"] == 0 || values["callstitch_sessions_closed_total NORMAL"] == 0 {
+	if values["callstitch_events_total memory"] == 0 || values["callstitch_commits_total committed"] == 0 || values["callstitch_sessions_closed_total NORMAL"] == 0 {
 		t.Error("commits or sessions are not counted")
 	}
 	if err := r.stop(t); err != nil {

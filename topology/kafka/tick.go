@@ -134,35 +134,6 @@ func ask(ctx context.Context, cl *kgo.Client, group string, clock topology.Topic
 	return o, nil
 }
 
-const (
-	// exchangeLagMax is where raw records wait until the exchange was worked off.
-	// Messages between stitch tasks never wait, so nothing can deadlock.
-	exchangeLagMax = 50_000
-	exchangeLagLow = exchangeLagMax / 2
-)
-
-// balanceInput pauses the sources while any exchange partition lags too much.
-func (s *session) balanceInput() {
-	switch {
-	case !s.throttle && s.lag > exchangeLagMax:
-		s.throttle = true
-		s.cl.PauseFetchPartitions(s.sourcePartitions())
-	case s.throttle && s.lag < exchangeLagLow:
-		s.throttle = false
-		s.cl.ResumeFetchPartitions(s.sourcePartitions())
-	}
-}
-
-func (s *session) sourcePartitions() map[string][]int32 {
-	m := make(map[string][]int32)
-	for tp, p := range s.parts {
-		if p.source && p.active && (p.hand == nil || !p.hand.paused) {
-			m[tp.Topic] = append(m[tp.Topic], tp.Partition)
-		}
-	}
-	return m
-}
-
 // purgeInterval is how often the exchange is purged. Each time costs a request
 // and a small file for each partition.
 const purgeInterval = 30 * time.Second

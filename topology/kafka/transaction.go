@@ -346,14 +346,14 @@ func (s *session) verify(ctx context.Context) (outcome, error) {
 
 // commit makes the transaction this worker's state.
 func (s *session) commit(ctx context.Context, tx *transaction) {
-	outputs := s.tasks.Effects().Outputs
+	outputs, ways := s.tasks.Effects().Outputs, s.tasks.Ways()
 	var touched []*partition
 	for p, at := range s.touched() {
 		p.stable = at
 		touched = append(touched, p)
 	}
 	s.tasks.Commit(func(i int) int64 { return tx.sent[i].Offset })
-	s.metrics.committed(touched, outputs)
+	s.metrics.committed(touched, outputs, ways)
 	s.status.committed(outputs)
 	if s.cfg.OnCommit != nil && len(outputs) > 0 {
 		s.cfg.OnCommit(outputs)

@@ -107,7 +107,7 @@ type Stats struct {
 	Steps, Commits, Aborts, Crashes, TakeOvers int
 	SessionRecords, Messages                   int
 	Polls                                      int // that gave raw records
-	Handed                                     int // events handed over in memory and committed, by workers that live
+	Handed                                     int // events handed over in memory and committed, but those that a crash hid
 }
 
 // Run plays a scenario and fails the test where a promise was broken.

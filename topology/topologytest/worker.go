@@ -231,9 +231,8 @@ func (w *worker) commit() error {
 		return err
 	}
 	w.tx = nil
-	before := w.tasks.Handed()
+	w.game.stats.Handed += int(w.tasks.Ways().Memory)
 	w.tasks.Commit(func(i int) int64 { return w.sent[i] })
-	w.game.stats.Handed += int(w.tasks.Handed() - before)
 	return nil
 }
 
