@@ -16,7 +16,7 @@ func consoleStatus(cfg *config.Config, status *kafka.Status) console.Status {
 	s := status.Snapshot()
 	out := console.Status{
 		Ready: s.Ready(), Phase: strings.ToLower(s.State.String()),
-		LegClock: s.LegClock, SessionClock: s.SessionClock, ExchangeLag: s.ExchangeLag,
+		LegClock: s.LegClock, SessionClock: s.SessionClock, ExchangeLag: s.ExchangeLag, Ways: s.Ways,
 	}
 	if s.Waiting != "" {
 		out.Reasons = append(out.Reasons, s.Waiting)

@@ -72,6 +72,7 @@ type Snapshot struct {
 	Commits    int64
 	LastCommit time.Time // zero before the first
 	Outputs    [topology.SinkCount]int64
+	Ways       topology.Ways // of events to stitch tasks
 }
 
 func (s Snapshot) count(node string, restoring bool) (n int) {
@@ -107,6 +108,7 @@ type Status struct {
 	commits    int64
 	lastCommit time.Time
 	outputs    [topology.SinkCount]int64
+	ways       topology.Ways
 }
 
 type workerStatus struct {
@@ -121,7 +123,7 @@ func (s *Status) Snapshot() Snapshot {
 	defer s.mu.Unlock()
 	snap := Snapshot{
 		State: s.state, Instance: s.instance, Waiting: s.waiting,
-		Commits: s.commits, LastCommit: s.lastCommit, Outputs: s.outputs,
+		Commits: s.commits, LastCommit: s.lastCommit, Outputs: s.outputs, Ways: s.ways,
 	}
 	for _, w := range s.workers {
 		snap.Tasks = append(snap.Tasks, w.tasks...)
@@ -216,7 +218,7 @@ func (s *Status) expect(worker string) {
 }
 
 // committed notes a transaction that committed.
-func (s *Status) committed(outputs []topology.Output) {
+func (s *Status) committed(outputs []topology.Output, ways topology.Ways) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits++
@@ -224,6 +226,8 @@ func (s *Status) committed(outputs []topology.Output) {
 	for _, o := range outputs {
 		s.outputs[o.Sink()]++
 	}
+	s.ways.Memory += ways.Memory
+	s.ways.Exchange += ways.Exchange
 }
 
 func (s *Status) update(worker string, now workerStatus) {

@@ -354,7 +354,7 @@ func (s *session) commit(ctx context.Context, tx *transaction) {
 	}
 	s.tasks.Commit(func(i int) int64 { return tx.sent[i].Offset })
 	s.metrics.committed(touched, outputs, ways)
-	s.status.committed(outputs)
+	s.status.committed(outputs, ways)
 	if s.cfg.OnCommit != nil && len(outputs) > 0 {
 		s.cfg.OnCommit(outputs)
 	}

@@ -37,6 +37,7 @@ type Status struct {
 	StitchTasks int
 	OpenNodes   int64 // legs and links that are held
 	ExchangeLag int64 // records of the exchange that are not processed yet
+	Ways        topology.Ways
 
 	LegClock, SessionClock call.Arrival // 0 before they are known
 	HeldBy                 string
@@ -77,6 +78,7 @@ type Console struct {
 // counter are the running totals at one second.
 type counter struct {
 	read    int64
+	ways    topology.Ways
 	outputs [topology.SinkCount]int64
 }
 
@@ -138,7 +140,7 @@ func (c *Console) Sample(ctx context.Context) {
 func (c *Console) sample(s Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := counter{outputs: c.outputs}
+	now := counter{ways: s.Ways, outputs: c.outputs}
 	for _, source := range s.Sources {
 		now.read += source.Read
 	}

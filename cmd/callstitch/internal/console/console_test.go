@@ -178,11 +178,17 @@ func TestRates(t *testing.T) {
 	c := testConsole(&Status{})
 	for i := range history + 20 {
 		c.Observe([]topology.Output{{Value: &call.EventRecord{}}, {Value: &call.EventRecord{}}})
-		c.sample(Status{Sources: []Source{{Topic: "a", Read: int64(3 * i)}, {Topic: "b", Read: int64(i)}}})
+		c.sample(Status{
+			Sources: []Source{{Topic: "a", Read: int64(3 * i)}, {Topic: "b", Read: int64(i)}},
+			Ways:    topology.Ways{Memory: int64(5 * i), Exchange: int64(2 * i)},
+		})
 	}
 	v := c.view(Status{})
 	if v.SourceRate != 4 || len(v.ReadHistory) != history {
 		t.Errorf("rate %v over %d seconds", v.SourceRate, len(v.ReadHistory))
+	}
+	if v.MemoryRate != 5 || v.ExchangeRate != 2 {
+		t.Errorf("%v events a second in memory, %v through the exchange", v.MemoryRate, v.ExchangeRate)
 	}
 	for _, s := range v.Sinks {
 		if s.Name == "events" && (s.Rate != 2 || s.Total != 160) {

@@ -90,6 +90,8 @@ type statusView struct {
 	Reasons      []string      `json:"reasons"`
 	Sources      []sourceView  `json:"sources"`
 	SourceRate   float64       `json:"source_rate"`
+	MemoryRate   float64       `json:"memory_rate"`   // events handed over within a worker
+	ExchangeRate float64       `json:"exchange_rate"` // events sent through the exchange
 	DecodeTasks  int           `json:"decode_tasks"`
 	StitchTasks  int           `json:"stitch_tasks"`
 	OpenNodes    int64         `json:"open_nodes"`
@@ -154,6 +156,8 @@ func (c *Console) view(s Status) statusView {
 	defer c.mu.Unlock()
 	read := func(n counter) int64 { return n.read }
 	v.SourceRate, v.ReadHistory, v.Closed = c.rate(read), c.series(read), c.closed
+	v.MemoryRate = c.rate(func(n counter) int64 { return n.ways.Memory })
+	v.ExchangeRate = c.rate(func(n counter) int64 { return n.ways.Exchange })
 	for _, sink := range drawn(t) {
 		v.Sinks = append(v.Sinks, sinkView{
 			Name: sink.String(), Topic: t.Topics.Topic(sink), Total: c.outputs[sink],

@@ -101,8 +101,9 @@ function drawTopology(s) {
   const partitions = s.sources.reduce((n, t) => n + t.partitions, 0);
   const name = s.sources.length === 1 ? s.sources[0].topic : s.sources.length + " sources";
   between(g, form, form.source, form.decode, s.source_rate);
-  between(g, form, form.decode, form.exchange, s.source_rate);
-  between(g, form, form.exchange, form.stitch, s.source_rate);
+  between(g, form, form.decode, form.exchange, s.exchange_rate);
+  between(g, form, form.exchange, form.stitch, s.exchange_rate);
+  inMemory(g, form, s.memory_rate);
   loop(g, form);
   toChangelog(g, form);
   if (form.across) fromDecode(g, form, s.sinks);
@@ -114,6 +115,18 @@ function drawTopology(s) {
   box(g, form.changelog, "changelog", form.across ? `state of ${count(s.open_nodes)} nodes` : `${count(s.open_nodes)} nodes`);
   s.sinks.forEach((sink, i) => box(g, form.sinks(i, s.sinks.length), sink.topic, `${rate(sink.rate)} · ${count(sink.total)} in all`));
   root.replaceChildren(g);
+}
+
+// inMemory is the way of events between tasks of one worker, past the exchange.
+function inMemory(g, form, n) {
+  const [dx, dy, dw, dh] = form.decode, [sx, sy, , sh] = form.stitch;
+  if (form.across) {
+    const x = dx + dw, m = (x + sx) / 2, y = dy + dh + 18;
+    edge(g, `M${x} ${dy + dh - 12}Q${x + 24} ${y} ${x + 60} ${y}H${sx - 60}Q${sx - 24} ${y} ${sx - 7} ${sy + sh - 10}`, n > 0, `${rate(n)} in memory`, [m, y + 16]);
+  } else {
+    const x = dx + dw, out = x + 14, y = dy + dh / 2;
+    edge(g, `M${x} ${y}H${out - 6}Q${out} ${y} ${out} ${y + 6}V${sy + 6}Q${out} ${sy + 12} ${out - 6} ${sy + 12}H${x + 7}`, n > 0, `${rate(n)} in memory`, [out + 8, (dy + dh + sy) / 2 - 40], "start");
+  }
 }
 
 // loop is the way of messages from stitch tasks to nodes of other tasks.
