@@ -124,8 +124,8 @@ function inMemory(g, form, n) {
     const x = dx + dw, m = (x + sx) / 2, y = dy + dh + 18;
     edge(g, `M${x} ${dy + dh - 12}Q${x + 24} ${y} ${x + 60} ${y}H${sx - 60}Q${sx - 24} ${y} ${sx - 7} ${sy + sh - 10}`, n > 0, `${rate(n)} in memory`, [m, y + 16]);
   } else {
-    const x = dx + dw, out = x + 14, y = dy + dh / 2;
-    edge(g, `M${x} ${y}H${out - 6}Q${out} ${y} ${out} ${y + 6}V${sy + 6}Q${out} ${sy + 12} ${out - 6} ${sy + 12}H${x + 7}`, n > 0, `${rate(n)} in memory`, [out + 8, (dy + dh + sy) / 2 - 40], "start");
+    const x = dx + dw, out = x + 30, y = dy + dh / 2;
+    edge(g, `M${x} ${y}H${out - 6}Q${out} ${y} ${out} ${y + 6}V${sy}Q${out} ${sy + 6} ${out - 6} ${sy + 6}H${x + 7}`, n > 0, `${rate(n)} in memory`, [out + 8, (dy + dh + sy) / 2 - 40], "start");
   }
 }
 
