@@ -14,7 +14,9 @@ import (
 	"callstitch/topology/kafka"
 )
 
-// checkTimeout bounds a check: it is run by people and by pipelines.
+// checkTimeout bounds the look at the brokers: a check is run by people and by
+// pipelines. The registry's client bounds each of its requests, and the first that gets
+// no answer ends the check.
 const checkTimeout = 30 * time.Second
 
 func newCheck() *cobra.Command {
@@ -34,8 +36,6 @@ It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
 		}
 		ctx, stop := untilSignal()
 		defer stop()
-		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-		defer cancel()
 		out := terminal.New(cmd.OutOrStdout())
 		out.Mark("configuration is valid", nil)
 		for _, name := range unknown {
@@ -52,7 +52,7 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
 		return err
 	}
 	failed := 0
-	for _, f := range kafka.Examine(ctx, runtime) {
+	for _, f := range examine(ctx, runtime) {
 		out.Mark(f.What, f.Err)
 		if f.Err != nil {
 			failed++
@@ -67,6 +67,12 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
 		return fmt.Errorf("%d conditions of a start do not hold", failed)
 	}
 	return nil
+}
+
+func examine(ctx context.Context, runtime kafka.Config) []kafka.Finding {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return kafka.Examine(ctx, runtime)
 }
 
 // checkSchemas compares every subject with the registry, and counts those that

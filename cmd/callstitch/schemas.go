@@ -68,8 +68,8 @@ func newSchemasCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-		defer cancel()
+		ctx, stop := untilSignal()
+		defer stop()
 		return compareSchemas(ctx, terminal.New(cmd.OutOrStdout()), cfg)
 	})
 	return cmd
@@ -118,8 +118,8 @@ func newSchemasRegister() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-		defer cancel()
+		ctx, stop := untilSignal()
+		defer stop()
 		out, failed := terminal.New(cmd.OutOrStdout()), 0
 		for _, s := range subjects(cfg) {
 			id, err := registry.Register(ctx, s.subject, s.topic)
