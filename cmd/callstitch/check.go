@@ -26,7 +26,7 @@ func newCheck() *cobra.Command {
 		Long: `check says of each condition of a start whether it holds, and changes nothing.
 It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
 		Example: `  callstitch check -c callstitch.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 	}
 	flags := addConfigFlags(cmd, brokersFlag, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
