@@ -221,6 +221,36 @@ func TestStrangeAnswers(t *testing.T) {
 	}
 }
 
+// JSON of something else is taken for nothing that was asked for.
+func TestOtherJSON(t *testing.T) {
+	fake := srfake.NewRegistry()
+	fake.SeedSchema("call.audit-value", 1, 1, sr.Schema{Schema: Audit.Schema()})
+	fake.SeedSchema("call.events-value", 1, 2, sr.Schema{Schema: Audit.Schema()})
+	for _, path := range []string{
+		"POST /subjects/call.audit-value", "GET /subjects/call.audit-value/versions/latest", "GET /subjects/call.events-value/versions/1",
+		"GET /subjects/call.events-value/versions", "POST /subjects/call.legs-value/versions", "GET /schemas/ids/1",
+	} {
+		registry := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method+" "+r.URL.Path == path {
+				_, _ = io.WriteString(w, `{"status":"ok"}`)
+				return
+			}
+			fake.Handler().ServeHTTP(w, r)
+		})
+		_, err := registry.Check(t.Context(), Audit, "call.audit")
+		if err == nil {
+			_, err = registry.Check(t.Context(), Events, "call.events")
+		}
+		if err == nil {
+			_, err = registry.Register(t.Context(), Legs, "call.legs")
+		}
+		if err == nil {
+			_, err = registry.Reader(t.Context(), 1)
+		}
+		wantError(t, err, "not that of a schema registry")
+	}
+}
+
 // A key in the address reaches the registry, and no error.
 func TestKeyInTheAddress(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())

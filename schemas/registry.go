@@ -152,7 +152,11 @@ func (r *Registry) register(ctx context.Context, s Subject, topic string) (int, 
 	var answer struct {
 		ID int `json:"id"`
 	}
-	if err := r.client.ask(ctx, http.MethodPost, subjectPath(name)+"/versions", s.asSchema(), &answer); err != nil {
+	err = r.client.ask(ctx, http.MethodPost, subjectPath(name)+"/versions", s.asSchema(), &answer)
+	if err == nil && answer.ID <= 0 {
+		err = errNotRegistry
+	}
+	if err != nil {
 		return 0, r.failure("register", name, err)
 	}
 	r.remember(name, answer.ID)
@@ -193,11 +197,12 @@ func (r *Registry) Lookup(ctx context.Context, s Subject, topic string) (int, er
 		return id, nil
 	}
 	var found registered
-	if err := r.client.ask(ctx, http.MethodPost, subjectPath(name), s.asSchema(), &found); err != nil {
-		return 0, r.failure("look up the schema of", name, err)
+	err := r.client.ask(ctx, http.MethodPost, subjectPath(name), s.asSchema(), &found)
+	if err == nil && found.ID <= 0 {
+		err = errNotRegistry
 	}
-	if found.ID <= 0 {
-		return 0, r.failure("look up the schema of", name, errNotRegistry)
+	if err != nil {
+		return 0, r.failure("look up the schema of", name, err)
 	}
 	r.remember(name, found.ID)
 	return found.ID, nil
@@ -250,7 +255,7 @@ func (r *Registry) version(ctx context.Context, name string, number int) (v regi
 	if ok {
 		return v, nil
 	}
-	if err := r.client.ask(ctx, http.MethodGet, path, nil, &v); err != nil {
+	if v, err = r.schemaAt(ctx, path); err != nil {
 		return v, r.failure(fmt.Sprintf("read version %d of", number), name, err)
 	}
 	r.mu.Lock()
@@ -259,9 +264,17 @@ func (r *Registry) version(ctx context.Context, name string, number int) (v regi
 	return v, nil
 }
 
+// schemaAt reads the schema that a registry has at a path.
+func (r *Registry) schemaAt(ctx context.Context, path string) (v registered, err error) {
+	if err = r.client.ask(ctx, http.MethodGet, path, nil, &v); err == nil && v.Schema == "" {
+		err = errNotRegistry
+	}
+	return v, err
+}
+
 // latest is the latest version of a subject.
 func (r *Registry) latest(ctx context.Context, name string) (v registered, err error) {
-	if err = r.client.ask(ctx, http.MethodGet, subjectPath(name)+"/versions/latest", nil, &v); err != nil {
+	if v, err = r.schemaAt(ctx, subjectPath(name)+"/versions/latest"); err != nil {
 		err = r.failure("read the latest version of", name, err)
 	}
 	return v, err
@@ -370,8 +383,8 @@ func (r *Registry) Reader(ctx context.Context, id int) (*Reader, error) {
 
 func (r *Registry) fetch(ctx context.Context, id int) (*Reader, error) {
 	what := fmt.Sprintf("schema %d", id)
-	var schema registered
-	if err := r.client.ask(ctx, http.MethodGet, "/schemas/ids/"+strconv.Itoa(id), nil, &schema); err != nil {
+	schema, err := r.schemaAt(ctx, "/schemas/ids/"+strconv.Itoa(id))
+	if err != nil {
 		return nil, r.failure("fetch", what, err)
 	}
 	if !schema.isAvro() {
