@@ -80,6 +80,7 @@ func (p *registryProxy) withRegistry(t *testing.T) Config {
 
 // The first start, when nothing is registered, and a later one.
 func TestSlowRegistry(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	proxy := newRegistryProxy(t)
 	cfg := proxy.withRegistry(t)
 	lines := &recorder{}
@@ -117,6 +118,7 @@ func TestSlowRegistry(t *testing.T) {
 // A registry that answers too late for one try, or not at all, gets the rest asked
 // in the next: what was learnt stays.
 func TestRegistryThatComesAndGoes(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	var hung atomic.Bool
 	for name, fault := range map[string]func(w http.ResponseWriter, r *http.Request, n int64) bool{
 		"unavailable": func(w http.ResponseWriter, _ *http.Request, n int64) bool {
@@ -173,6 +175,7 @@ func TestRegistryThatComesAndGoes(t *testing.T) {
 
 // A start that ends says what it waited for, and one that is stopped just ends.
 func TestRegistryThatNeverAnswers(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	proxy := newRegistryProxy(t)
 	proxy.does(func(_ http.ResponseWriter, r *http.Request, _ int64) bool { return hang(r) })
 	cfg := proxy.withRegistry(t)
@@ -192,6 +195,7 @@ func TestRegistryThatNeverAnswers(t *testing.T) {
 
 // Two first starts at once both succeed: each of a program that knows nothing of the other.
 func TestFirstStartsAtOnce(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	proxy := newRegistryProxy(t)
 	var failures []error
 	var mu sync.Mutex
