@@ -75,6 +75,7 @@ func (p *registryProxy) withRegistry(t *testing.T) Config {
 	t.Helper()
 	cfg := apache(t, 1)
 	cfg.schemas, cfg.Registry = nil, RegistryConfig{URL: p.url, AutoRegister: true}
+	cfg.StartupTimeout = time.Minute
 	return cfg
 }
 
@@ -157,7 +158,6 @@ func TestRegistryThatComesAndGoes(t *testing.T) {
 			t.Parallel()
 			proxy := newRegistryProxy(t)
 			cfg := proxy.withRegistry(t)
-			cfg.StartupTimeout = time.Minute
 			lines := &recorder{}
 			cfg.Log = slog.New(lines)
 			proxy.does(fault)
