@@ -248,7 +248,7 @@ func (t *DecodeTask) Pending() int { return 0 }
 // by kind since the task was made, of committed transactions only; the caller does
 // not change it.
 func (t *DecodeTask) Report() Report {
-	return Report{Node: DecodeNode, Totals: t.now.totals, Ignored: t.ignored}
+	return Report{Node: DecodeNode, Totals: t.now.totals, Ignored: t.ignored, Arrival: t.now.arrival}
 }
 
 // Totals is what the records processed so far came to.

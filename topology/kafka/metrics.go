@@ -144,6 +144,7 @@ var (
 	descLegClock  = gauge("leg_clock_seconds", "Arrival time that all source partitions have passed.", "partition")
 	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
+	descLead      = gauge("source_clock_lead_seconds", "How far the clock of a source partition is ahead of the brokers'; 0 where it is not.", "topic", "partition")
 	descThrottled = gauge("source_throttled", "1 while sources wait for the exchange to be worked off.")
 )
 
@@ -155,7 +156,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descState, descTasks, descLag, descLagTime, descRemaining, descEntries, descBytes, descOpen,
-		descLegClock, descSession, descHeldBy, descThrottled,
+		descLegClock, descSession, descHeldBy, descLead, descThrottled,
 	} {
 		ch <- d
 	}
@@ -191,6 +192,7 @@ func (g gauges) task(set func(*prometheus.Desc, float64, ...string), t Task) {
 	set(descLag, float64(t.Lag()), t.Topic, p)
 	set(descLagTime, t.LagTime(time.Now()).Seconds(), t.Topic, p)
 	if t.Node != topology.StitchNode {
+		set(descLead, t.Lead.Seconds(), t.Topic, p)
 		return
 	}
 	set(descRemaining, float64(t.Remaining), p)
