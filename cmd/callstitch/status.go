@@ -40,6 +40,9 @@ func consoleStatus(cfg *config.Config, s kafka.Snapshot) console.Status {
 		if t.Lead > kafka.LeadMax {
 			out.Reasons = append(out.Reasons, fmt.Sprintf("the clock of %s-%d is %v ahead of the brokers', so its sessions close that much later", t.Topic, t.Partition, t.Lead.Round(time.Second)))
 		}
+		if t.RecordLead > 0 {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("records of %s-%d are dated up to %v ahead of the brokers' clock, so their calls close that much later", t.Topic, t.Partition, t.RecordLead.Round(time.Second)))
+		}
 		if t.Throttled {
 			out.Reasons = append(out.Reasons, fmt.Sprintf("%s-%d waits for the exchange", t.Topic, t.Partition))
 		}

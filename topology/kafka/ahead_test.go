@@ -25,6 +25,30 @@ func hangUp(cfg Config, partition int32, id string, ahead time.Duration) *kgo.Re
 	}
 }
 
+// state is that of the call's session, as far as the collector was told.
+func (c *collector) state(id string) call.RecordState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.sessions[call.NewLegID("default", call.Bandwidth, "", id)]; s != nil {
+		return s.State
+	}
+	return 0
+}
+
+// awaitFinal waits for the ends of calls.
+func (c *collector) awaitFinal(t *testing.T, within time.Duration, ids ...string) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for _, id := range ids {
+		for c.state(id) != call.StateFinal {
+			if time.Now().After(deadline) {
+				t.Fatalf("after %v call %s is %v", within, id, c.state(id))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
 // metric is the value of one that has these labels, in their order.
 func metric(t *testing.T, r prometheus.Gatherer, name string, labels ...string) float64 {
 	t.Helper()
@@ -46,10 +70,71 @@ func metric(t *testing.T, r prometheus.Gatherer, name string, labels ...string) 
 	return 0
 }
 
-const aheadLine = "the clock of a source partition is ahead of the brokers'"
+const (
+	aheadLine = "the clock of a source partition is ahead of the brokers'"
+	datedLine = "records of a source partition are dated ahead of the brokers' clock"
+)
 
-// A producer whose clock is an hour ahead takes the clock of its partition with it. That
-// is told, and the instance is ready.
+// One record that is dated ahead, or a producer that is ahead among others, holds back
+// no call but its own; and it is told.
+func TestRecordsDatedAheadHoldNobody(t *testing.T) {
+	cfg := apache(t, 2)
+	log, registry, got := new(warnings), prometheus.NewPedanticRegistry(), newCollector()
+	cfg.Log, cfg.Registerer, cfg.OnCommit = slog.New(slog.NewTextHandler(log, nil)), registry, got.take
+	r := startRun(t, cfg)
+	produce(t, cfg, []*kgo.Record{hangUp(cfg, 0, "before", 0)})
+	got.awaitFinal(t, 20*time.Second, "before") // by now the brokers' clock was heard
+
+	const ahead = 59 * time.Minute
+	var wrong, right []string
+	put := func(partition int32, id string, by time.Duration) {
+		produce(t, cfg, []*kgo.Record{hangUp(cfg, partition, id, by)})
+		if by > 0 {
+			wrong = append(wrong, id)
+		} else {
+			right = append(right, id)
+		}
+	}
+	put(0, "one ahead", ahead) // among right ones
+	put(0, "behind it", 0)
+	put(1, "lone", ahead) // in a quiet partition, whose first it is
+	got.awaitFinal(t, 10*time.Second, right...)
+	put(1, "behind the lone one", 0)
+	for i := range 8 { // a producer that is ahead, and one that is not
+		put(0, fmt.Sprint("ahead ", i), ahead)
+		put(0, fmt.Sprint("right ", i), 0)
+	}
+	got.awaitFinal(t, 10*time.Second, right...)
+	for _, id := range wrong {
+		if got.state(id) != call.StatePartial {
+			t.Errorf("call %q, which is dated ahead, is %v", id, got.state(id))
+		}
+	}
+	topic := cfg.Sources[0].Topic
+	for partition, want := range map[string]float64{"0": 9, "1": 1} {
+		if n := metric(t, registry, "callstitch_source_records_ahead_total", partition, topic); n != want {
+			t.Errorf("partition %s has %v records ahead, want %v", partition, n, want)
+		}
+		if n := metric(t, registry, "callstitch_source_clock_lead_seconds", partition, topic); n > 5 {
+			t.Errorf("the clock of partition %s is %v s ahead", partition, n)
+		}
+	}
+	if text := log.text(); strings.Count(text, datedLine) != 2 || strings.Contains(text, aheadLine) {
+		t.Errorf("the log says %s", text)
+	}
+	s := r.status.Snapshot()
+	if !s.Ready() {
+		t.Errorf("not ready: %+v", s)
+	}
+	for _, task := range s.Tasks {
+		if task.Topic == topic && (task.RecordLead < ahead-time.Minute || task.RecordLead > ahead+time.Minute) {
+			t.Errorf("records of partition %d are told to be %v ahead", task.Partition, task.RecordLead)
+		}
+	}
+}
+
+// Records in a row whose producer is an hour ahead take the clock of their partition with
+// them. That is told, and the instance is ready.
 func TestClockAheadIsTold(t *testing.T) {
 	cfg := apache(t, 2)
 	log, registry := new(warnings), prometheus.NewPedanticRegistry()
@@ -107,8 +192,8 @@ func TestLeadIsToldOnce(t *testing.T) {
 		{-time.Second, 2, 2},
 	} {
 		s.measure(&observation{heard: start.Add(-step.lead), at: time.Now()})
-		if d := max(step.lead, 0) - p.lead; d < 0 || d > time.Second {
-			t.Errorf("a lead of %v is measured as %v", step.lead, p.lead)
+		if d := max(step.lead, 0) - p.lead.clock; d < 0 || d > time.Second {
+			t.Errorf("a lead of %v is measured as %v", step.lead, p.lead.clock)
 		}
 		text := log.text()
 		if n, m := strings.Count(text, aheadLine), strings.Count(text, "no longer ahead"); n != step.ahead || m != step.over {
@@ -116,8 +201,8 @@ func TestLeadIsToldOnce(t *testing.T) {
 		}
 	}
 	s.measure(&observation{heard: call.Unheard})
-	if p.lead != 0 {
-		t.Errorf("the lead over no clock is %v", p.lead)
+	if p.lead.clock != 0 {
+		t.Errorf("the lead over no clock is %v", p.lead.clock)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"callstitch/topology"
 )
@@ -26,8 +25,7 @@ type partition struct {
 	end    int64 // high watermark, as last observed
 	newest int64 // timestamp of the newest record processed, epoch ms; -1 before the first
 
-	lead  time.Duration // of its clock over the brokers', as of the last tick; 0 where it is not ahead
-	ahead bool          // the log was told that it is
+	lead lead // over the brokers' clock, of a source partition
 
 	records int64 // of the open transaction
 
