@@ -42,7 +42,7 @@ func paced(s topologytest.Scenario) topologytest.Scenario {
 // The same, where one record in a few is dated minutes ahead: no clock follows it.
 // The reference reads the same records, whose dates are in theirs.
 func TestAdversaryDatesRecordsAhead(t *testing.T) {
-	for seed := range topologytest.Seeds(40) {
+	for seed := range topologytest.Seeds(20) {
 		corpus := topologytest.Calls(seed, 12, 6*time.Second).Noise(seed, 8)
 		s := topologytest.Scenario{
 			Seed: seed, Partitions: []int32{1, 2, 7, 32}[seed%4], Workers: 1 + int(seed/4)%5, Sources: 1 + int32(seed)%4,

@@ -65,7 +65,7 @@ func TestReplay(t *testing.T) {
 // and stragglers come within it or long after.
 func TestReplayOfRecordsDatedAhead(t *testing.T) {
 	const ahead, retention = 59 * time.Minute, 2 * time.Hour
-	for seed := range topologytest.Seeds(20) {
+	for seed := range topologytest.Seeds(10) {
 		records := topologytest.Calls(seed, 60, 48*time.Hour).
 			Stragglers(4, topologytest.NewEvent, 20*time.Minute).
 			Stragglers(4, topologytest.LateEvent, 5*time.Hour).
