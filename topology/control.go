@@ -9,4 +9,6 @@ type control struct {
 	trigFromArrival bool // an event's trig is its arrival, however old
 	largestClock    bool // of a task's clocks the largest counts, not the latest
 	vouchForLatest  bool // a partition that is not idle vouches for its latest arrival itself
+	followAtOnce    bool // a partition's clock follows each record without a witness
+	believeIdle     bool // a partition that is idle needs no witness
 }

@@ -24,7 +24,7 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check configuration, brokers, topics, group, rights and schemas before a start",
 		Long: `check says of each condition of a start whether it holds, and changes nothing.
-It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
+Lines with ! are advice, of what would be better. It exits 0 where all conditions hold, 1 where one does not, 2 for a wrong configuration.`,
 		Example: `  callstitch check -c callstitch.yaml`,
 		Args:    takes(),
 	}
@@ -39,7 +39,7 @@ It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
 		out := terminal.New(cmd.OutOrStdout())
 		out.Mark("configuration is valid", nil)
 		for _, name := range unknown {
-			fmt.Fprintf(out, "%s %s sets no key; ignored\n", out.Paint(terminal.Yellow, "!"), name)
+			out.Remark(name + " sets no key; ignored")
 		}
 		return check(ctx, out, cfg)
 	})
@@ -54,6 +54,9 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
 	failed := 0
 	for _, f := range examine(ctx, runtime) {
 		out.Mark(f.What, f.Err)
+		if f.Advice != "" {
+			out.Remark(f.Advice)
+		}
 		if f.Err != nil {
 			failed++
 		}

@@ -154,7 +154,7 @@ func (d *demo) run(ctx context.Context, listener net.Listener, traffic simulator
 	d.page = console.New(console.Config{
 		Topology: d.cfg.Topology(), Version: version(), Gatherer: metrics,
 		Note:   fmt.Sprintf("Demo: simulated traffic, and grace is %s instead of %s.", config.FormatDuration(demoGrace), config.FormatDuration(config.Default().Grace)),
-		Status: func() console.Status { return consoleStatus(&d.cfg, status) },
+		Status: func() console.Status { return consoleStatus(&d.cfg, status.Snapshot()) },
 	})
 	runtime, err := d.cfg.Runtime()
 	if err != nil {

@@ -61,7 +61,7 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	status := new(kafka.Status)
 	page := console.New(console.Config{
 		Topology: cfg.Topology(), Version: version(), Gatherer: metrics,
-		Status: func() console.Status { return consoleStatus(cfg, status) },
+		Status: func() console.Status { return consoleStatus(cfg, status.Snapshot()) },
 	})
 	runtime, err := cfg.Runtime()
 	if err != nil {
