@@ -34,6 +34,7 @@ func mustRegistry(t *testing.T, cfg RegistryConfig) *Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.client.pause = time.Millisecond
 	return r
 }
 
@@ -54,9 +55,9 @@ func TestRegister(t *testing.T) {
 	if len(ids) != len(Subjects()) {
 		t.Errorf("ids %v are not different", ids)
 	}
-	levels := registry.client.Compatibility(t.Context(), "call.CallEvent-value")
-	if levels[0].Level != sr.CompatFullTransitive {
-		t.Errorf("compatibility is %s", levels[0].Level)
+	var set struct{ CompatibilityLevel string }
+	if err := registry.client.ask(t.Context(), http.MethodGet, "/config/call.CallEvent-value", nil, &set); err != nil || set.CompatibilityLevel != fullTransitive {
+		t.Errorf("compatibility is %q: %v", set.CompatibilityLevel, err)
 	}
 	before := requests.Load()
 	if _, err := registry.Lookup(t.Context(), Events, "call.CallEvent"); err != nil || requests.Load() != before {
@@ -225,7 +226,7 @@ func TestRegistryErrors(t *testing.T) {
 		} {
 			err := try()
 			wantError(t, err, "call.events-value", server.URL, want)
-			if len(err.Error()) > 2*answerMax {
+			if len(err.Error()) > 2*quoteMax {
 				t.Errorf("%d: the error quotes %d bytes", status, len(err.Error()))
 			}
 		}

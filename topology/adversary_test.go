@@ -44,6 +44,26 @@ func paced(s topologytest.Scenario) topologytest.Scenario {
 	return s
 }
 
+// The same, where one record in a few is dated minutes ahead: no clock follows it.
+// The reference reads the same records, whose dates are in theirs.
+func TestAdversaryDatesRecordsAhead(t *testing.T) {
+	for seed := range topologytest.Seeds(20) {
+		corpus := topologytest.Calls(seed, 12, 6*time.Second).Noise(seed, 8)
+		s := topologytest.Scenario{
+			Seed: seed, Partitions: []int32{1, 2, 7, 32}[seed%4], Workers: 1 + int(seed/4)%5, Sources: 1 + int32(seed)%4,
+			Stitch: topologytest.Short, Faults: topologytest.Hostile,
+		}
+		s.Records = topologytest.Ahead(corpus.Shuffle(seed, s.Sources, disorder, 0.3), 2+int(seed)%5, 3*time.Minute)
+		res := topologytest.Run(t, s)
+		if err := corpus.Check(res); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if d := cmp.Diff(memoryRun(t, s.Stitch, s.Records).Sessions.Canonical(), res.Sessions.Canonical()); d != "" {
+			t.Fatalf("seed %d: sessions differ (-in memory +adversary):\n%s", seed, d)
+		}
+	}
+}
+
 // meetAdversary holds a hostile run over a corpus against what was drawn, and
 // against a run without faults.
 func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Duration, s topologytest.Scenario) topologytest.Stats {

@@ -11,4 +11,6 @@ type control struct {
 	handOverAtOnce  bool // events are handed over while others of their partition are under way
 	eventsOnly      bool // events are handed over, but how far their partition is goes through the exchange
 	vouchForLatest  bool // a partition that is not idle vouches for its latest arrival itself
+	followAtOnce    bool // a partition's clock follows each record without a witness
+	believeIdle     bool // a partition that is idle needs no witness
 }

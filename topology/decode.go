@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"callstitch/processor/call"
 	"callstitch/processor/codec"
@@ -30,15 +31,16 @@ type DecodeTask struct {
 }
 
 type decodeState struct {
-	position int64 // next raw offset
-	arrival  call.Arrival
+	position int64        // next raw offset
+	clock    call.Arrival // no later record arrives before it; call.Unheard before it is known
+	dated    call.Arrival // the last record's date, which the next one bears out or not; call.Unheard without one
 	totals   Totals
 	doubts   doubts
 }
 
 // NewDecodeTask is the task of one partition, before any record.
 func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
-	start := decodeState{arrival: call.Unheard}
+	start := decodeState{clock: call.Unheard, dated: call.Unheard}
 	return &DecodeTask{
 		source: TopicPartition{src.Topic, partition},
 		decoder: decode.New(decode.Settings{
@@ -49,8 +51,19 @@ func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
 	}
 }
 
-// metadataForm is the first word of a committed offset's metadata.
+// metadataForm is the first word of a committed offset's metadata. The numbers of
+// decodeState.numbers follow it.
 const metadataForm = "1"
+
+// numbers are what is kept of the state. The date came later: a version that does not
+// know it passes over it, so instances of both work side by side.
+func (s *decodeState) numbers() []*int64 {
+	t := &s.totals
+	return []*int64{&s.position, (*int64)(&s.clock), &t.Read, &t.Decoded, &t.Ignored, &t.Rejected, &t.Events, (*int64)(&s.dated)}
+}
+
+// numbersLeast is how many numbers the first version kept.
+const numbersLeast = 7
 
 // Reads is the partition of a source topic whose records the task takes.
 func (t *DecodeTask) Reads() TopicPartition { return t.source }
@@ -59,11 +72,8 @@ func (t *DecodeTask) Reads() TopicPartition { return t.source }
 // transaction commits: a few numbers, far below Kafka's limit of 4,096 bytes.
 func (t *DecodeTask) Metadata() string {
 	s, b := t.now, []byte(metadataForm)
-	for _, n := range []int64{
-		s.position, int64(s.arrival),
-		s.totals.Read, s.totals.Decoded, s.totals.Ignored, s.totals.Rejected, s.totals.Events,
-	} {
-		b = strconv.AppendInt(append(b, ' '), n, 10)
+	for _, n := range s.numbers() {
+		b = strconv.AppendInt(append(b, ' '), *n, 10)
 	}
 	return string(b)
 }
@@ -77,11 +87,16 @@ func (t *DecodeTask) Restore(metadata string) error {
 	if form != metadataForm {
 		return fmt.Errorf("restore %s from offset metadata of form %q: %w", t.source, form, codec.ErrNewerState)
 	}
-	var s decodeState
-	_, err := fmt.Sscanf(numbers, "%d %d %d %d %d %d %d", &s.position, &s.arrival,
-		&s.totals.Read, &s.totals.Decoded, &s.totals.Ignored, &s.totals.Rejected, &s.totals.Events)
-	if err != nil {
-		return fmt.Errorf("restore %s from offset metadata %q: %w", t.source, metadata, err)
+	s, words := decodeState{dated: call.Unheard}, strings.Fields(numbers)
+	if len(words) < numbersLeast {
+		return fmt.Errorf("restore %s from offset metadata %q: %w", t.source, metadata, codec.ErrCorrupt)
+	}
+	into := s.numbers()
+	for i := range min(len(words), len(into)) {
+		var err error
+		if *into[i], err = strconv.ParseInt(words[i], 10, 64); err != nil {
+			return fmt.Errorf("restore %s from offset metadata %q: %w", t.source, metadata, err)
+		}
 	}
 	t.now, t.committed = s, s
 	return nil
@@ -141,14 +156,46 @@ func (t *DecodeTask) arrive(timestamp int64, events []*call.Event) call.Arrival 
 		timestamp = int64(decode.LatestInstant(events))
 	}
 	if timestamp <= 0 {
-		return t.now.arrival
+		if t.now.clock == call.Unheard {
+			return t.now.dated
+		}
+		return t.now.clock
 	}
 	at := call.Arrival(min(timestamp, timestampMax))
 	if t.file && !t.now.believe(at, stamped, events) {
 		return t.now.doubtful(at)
 	}
-	t.now.arrival = max(t.now.arrival, at)
-	return t.now.arrival
+	if t.file && !stamped { // providers' instants go back and forth, and doubts bound them
+		t.now.clock = max(t.now.clock, at)
+		return t.now.clock
+	}
+	return t.follow(at)
+}
+
+// Leeway is how much earlier than a record the next one of its partition may be dated
+// and still bear its date out.
+const Leeway = time.Minute
+
+// follow takes the date of a record, and is when the record arrives: by its own date,
+// but not before the clock. The clock follows the record before it if this one bears
+// that date out, so that a record which is dated ahead moves nothing but itself:
+//
+//	dated    10:00:00  10:00:01  10:59:00  10:00:02  10:00:03
+//	clock           –  10:00:00  10:00:01  10:00:01  10:00:02
+//	arrives  10:00:00  10:00:01  10:59:00  10:00:02  10:00:03
+//
+// No record waits for the next one, and nothing but the partition's records decides (K40).
+func (t *DecodeTask) follow(date call.Arrival) call.Arrival {
+	s := &t.now
+	if s.dated != call.Unheard && date >= s.dated.Add(-Leeway) {
+		s.clock = max(s.clock, s.dated)
+	}
+	if controls && t.control.followAtOnce {
+		s.clock = max(s.clock, date)
+	}
+	s.dated = date
+	s.doubts.latest = max(s.doubts.latest, date)
+	return max(s.clock, date)
 }
 
 // earlyMax bounds the events that wait for the first instant of a raw file.
@@ -160,7 +207,7 @@ func (t *DecodeTask) send(events []*call.Event, arrival call.Arrival, fx *Effect
 			t.early = append(t.early, events...)
 			return
 		}
-		t.now.arrival, arrival = 0, 0
+		t.now.clock, arrival = 0, 0
 	}
 	t.release(arrival, fx)
 	for _, e := range events {
@@ -183,8 +230,8 @@ func (t *DecodeTask) End() { t.ended = true }
 // Finish ends a batch. No timers of a decode task are ever due.
 func (t *DecodeTask) Finish(fx *Effects) (more bool, err error) {
 	if t.ended {
-		t.now.arrival = max(t.now.arrival, t.now.doubts.latest, 0)
-		t.release(t.now.arrival, fx)
+		t.now.clock = max(t.now.clock, t.now.doubts.latest, 0)
+		t.release(t.now.clock, fx)
 	}
 	return false, nil
 }
@@ -204,15 +251,18 @@ func rejected(r Record, why *Refusal) Output {
 // before that answer was asked for, call.Unheard if none.
 //
 // A partition that is not idle vouches only for the millisecond before its
-// latest arrival: the next record may carry the same timestamp.
+// clock: the next record may arrive at the same time.
 func (t *DecodeTask) Progress(idle bool, heard call.Arrival) Progress {
-	p := Progress{Source: t.source, Time: call.Unheard, Arrival: t.now.arrival, Offset: t.now.position, Totals: t.now.totals}
+	p := Progress{Source: t.source, Time: call.Unheard, Arrival: max(t.now.clock, t.now.dated), Offset: t.now.position, Totals: t.now.totals}
 	if len(t.early) > 0 {
 		// The book of these records is closed when their events are on the way.
 		p.Offset, p.Totals = 0, Totals{}
 	}
-	if p.Arrival != call.Unheard {
-		p.Time = p.Arrival - 1
+	if controls && t.control.believeIdle && idle {
+		t.now.clock = p.Arrival
+	}
+	if t.now.clock != call.Unheard {
+		p.Time = t.now.clock - 1
 		if controls && t.control.vouchForLatest {
 			p.Time = p.Arrival
 		}
@@ -238,7 +288,7 @@ func (t *DecodeTask) Pending() int { return 0 }
 // by kind since the task was made, of committed transactions only; the caller does
 // not change it.
 func (t *DecodeTask) Report() Report {
-	return Report{Node: DecodeNode, Totals: t.now.totals, Ignored: t.ignored}
+	return Report{Node: DecodeNode, Totals: t.now.totals, Ignored: t.ignored, Arrival: t.now.clock}
 }
 
 // Totals is what the records processed so far came to.

@@ -30,28 +30,42 @@ func rawRecord(offset, timestamp int64, value []byte) Record {
 	}
 }
 
-// The arrival of an event is the largest timestamp of its partition so far, be
-// it that of a record that was rejected or ignored.
+// An event arrives by its record's date, but not before its partition's clock, which
+// follows a record when the next bears its date out, be it one that is rejected or
+// ignored.
 func TestArrival(t *testing.T) {
 	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
-	const start = 1_772_442_000_000
+	const start, minute = 1_772_442_000_000, 60_000
 	for i, c := range []struct {
-		timestamp int64
-		value     []byte
-		want      call.Arrival
+		timestamp   int64
+		value       []byte
+		want, clock call.Arrival
 	}{
-		{start, stringee("created", start), start},
-		{start + 50, nil, start + 50},
-		{start + 20, stringee("started", start+9), start + 50},
-		{start + 70, []byte("{"), start + 70},
-		{start + 60, stringee("ringing", start), start + 70},
-		{math.MaxInt64, stringee("answered", start), timestampMax},
+		{start, stringee("created", start), start, call.Unheard},
+		{start + 50, nil, start + 50, start},
+		{start + 20, stringee("started", start+9), start + 50, start + 50},
+		{start + 70, []byte("{"), start + 70, start + 50},
+		{start + 60, stringee("ringing", start), start + 70, start + 70},
+		{math.MaxInt64, stringee("answered", start), timestampMax, start + 70},
+		{start + 80, stringee("ended", start), start + 80, start + 70},
+		{start + 90, nil, start + 90, start + 80},
+		{start + 90 + minute, nil, start + 90 + minute, start + 90},
+		{start + 90, stringee("recording", start), start + 90 + minute, start + 90 + minute},
+		{start + 91 + 2*minute, nil, start + 91 + 2*minute, start + 90 + minute},
+		{start + 90 + minute, nil, start + 90 + minute, start + 90 + minute},
 	} {
 		var fx Effects
 		task.Process(rawRecord(int64(i), c.timestamp, c.value), &fx)
 		p := task.Progress(false, call.Unheard)
-		if p.Arrival != c.want || p.Time != c.want-1 || p.Offset != int64(i)+1 {
-			t.Errorf("record %d: progress %+v, want arrival %d", i, p, c.want)
+		vouched := call.Unheard
+		if c.clock != call.Unheard {
+			vouched = c.clock - 1
+		}
+		if p.Arrival != max(c.clock, call.Arrival(min(c.timestamp, timestampMax))) || p.Time != vouched || p.Offset != int64(i)+1 {
+			t.Errorf("record %d: progress %+v, want arrival %d and a clock at %d", i, p, c.want, c.clock)
+		}
+		if got := task.Report().Arrival; got != c.clock {
+			t.Errorf("record %d: the clock is reported at %d, want %d", i, got, c.clock)
 		}
 		for _, d := range fx.Decoded {
 			if d.Arrival != c.want {
@@ -59,7 +73,7 @@ func TestArrival(t *testing.T) {
 			}
 		}
 	}
-	if d := cmp.Diff(Totals{Read: 6, Decoded: 4, Ignored: 1, Rejected: 1, Events: 4}, task.Totals()); d != "" {
+	if d := cmp.Diff(Totals{Read: 12, Decoded: 6, Ignored: 5, Rejected: 1, Events: 6}, task.Totals()); d != "" {
 		t.Error(d)
 	}
 }
@@ -77,6 +91,10 @@ func TestProgress(t *testing.T) {
 		}
 	}
 	task.Process(rawRecord(0, 1000, nil), &Effects{})
+	if got := task.Progress(false, 5000).Time; got != call.Unheard {
+		t.Errorf("one record read, which nothing bears out: %d", got)
+	}
+	task.Process(rawRecord(1, 1000, nil), &Effects{})
 	for _, c := range []struct {
 		idle        bool
 		heard, want call.Arrival
@@ -160,7 +178,7 @@ func TestDecodeTaskState(t *testing.T) {
 func TestMetadataSize(t *testing.T) {
 	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
 	n := int64(math.MinInt64)
-	task.now = decodeState{position: n, arrival: call.Arrival(n), totals: Totals{n, n, n, n, n}}
+	task.now = decodeState{position: n, clock: call.Arrival(n), dated: call.Arrival(n), totals: Totals{n, n, n, n, n}}
 	if got := len(task.Metadata()); got > 256 {
 		t.Errorf("%d bytes", got)
 	}

@@ -49,19 +49,20 @@ func (s *decodeState) believe(at call.Arrival, stamped bool, events []*call.Even
 	if stamped {
 		leap = leapOfTimestamp
 	}
-	d, begun := &s.doubts, s.arrival != call.Unheard
+	now := max(s.clock, s.dated)
+	d, begun := &s.doubts, now != call.Unheard
 	switch {
-	case begun && at <= s.arrival.Add(leap), !begun && stamped:
+	case begun && at <= now.Add(leap), !begun && stamped:
 		return true
 	case d.at != 0 && d.sum == sum:
 		return false // a copy bears nothing out
 	case d.at != 0 && (d.leg != leg || !begun) && at <= d.at.Add(agreement) && d.at <= at.Add(agreement):
-		s.arrival = max(s.arrival, d.at)
+		s.clock = max(s.clock, d.at)
 		return true
 	case d.at != 0 && !begun && at < d.at:
 		return true
 	case d.at != 0 && !begun:
-		s.arrival = d.at
+		s.clock = d.at
 	}
 	d.at, d.leg, d.sum = at, leg, sum
 	return false
@@ -69,8 +70,8 @@ func (s *decodeState) believe(at call.Arrival, stamped bool, events []*call.Even
 
 // doubtful is when a record arrived whose instant is not believed.
 func (s *decodeState) doubtful(at call.Arrival) call.Arrival {
-	if s.arrival != call.Unheard && at > s.arrival.Add(leapOfTimestamp) {
-		return s.arrival
+	if now := max(s.clock, s.dated); now != call.Unheard && at > now.Add(leapOfTimestamp) {
+		return now
 	}
 	s.doubts.latest = max(s.doubts.latest, at)
 	return at

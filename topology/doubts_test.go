@@ -112,14 +112,20 @@ func TestAFileDoesNotLeapForOneRecord(t *testing.T) {
 		{
 			"two Kafka timestamps that agree",
 			[]lineOf{{"a", start, start}, {"b", start, wild}, {"c", start, wild + hour}, {"a", start + 10, start + 10}},
-			[]call.Arrival{start, start, wild + hour, wild + hour},
+			[]call.Arrival{start, start, wild + hour, wild},
 			wild + hour,
 		},
 		{
-			"a Kafka timestamp moves the clock by weeks, as it does in a run",
-			[]lineOf{{"a", start, start}, {"b", start, start + 30*day}, {"a", start + 10, start + 10}},
-			[]call.Arrival{start, start + 30*day, start + 30*day},
-			start + 30*day,
+			"two Kafka timestamps move the clock by weeks, as they do in a run",
+			[]lineOf{{"a", start, start}, {"b", start, start + 30*day}, {"a", start, start + 30*day + 10}, {"a", start + 10, start + 10}},
+			[]call.Arrival{start, start + 30*day, start + 30*day + 10, start + 30*day},
+			start + 30*day + 10,
+		},
+		{
+			"one does not, as in a run",
+			[]lineOf{{"a", start, start}, {"b", start, start + 30*day}, {"a", start + 10, start + 10}, {"a", start + 20, start + 20}},
+			[]call.Arrival{start, start + 30*day, start + 10, start + 20},
+			start + 30*day, // at the end of the file its call is over, too
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

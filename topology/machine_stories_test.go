@@ -63,7 +63,7 @@ func TestWithoutGate(t *testing.T) {
 // Where the timer decides what is late, a replay differs from the live run.
 func TestReplayNoticesLateByTimer(t *testing.T) {
 	for seed := range topologytest.Seeds(20) {
-		slow, fast := twice(t, seed, topology.PlantIn(stitch.Control{LateByTimer: true}))
+		slow, fast := twice(t, seed, days(seed), topologytest.Short.Retention, topology.PlantIn(stitch.Control{LateByTimer: true}))
 		if cmp.Diff(slow.Sessions.Canonical(), fast.Sessions.Canonical()) != "" ||
 			cmp.Diff(published(slow.Events), published(fast.Events)) != "" {
 			return

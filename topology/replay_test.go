@@ -25,11 +25,11 @@ func days(seed uint64) []topologytest.Raw {
 }
 
 // twice plays the days as they came, and once more in a few hops.
-func twice(t *testing.T, seed uint64, plant func(*topology.StitchTask)) (slow, fast *topologytest.Result) {
+func twice(t *testing.T, seed uint64, records []topologytest.Raw, retention time.Duration, plant func(*topology.StitchTask)) (slow, fast *topologytest.Result) {
 	cfg := topologytest.Short
-	cfg.StubRetention = 6 * time.Hour
+	cfg.Retention, cfg.StubRetention = retention, 6*time.Hour
 	s := topologytest.Scenario{
-		Seed: seed, Partitions: 5, Workers: 3, Sources: 3, Records: days(seed), Stitch: cfg,
+		Seed: seed, Partitions: 5, Workers: 3, Sources: 3, Records: records, Stitch: cfg,
 		Faults: topologytest.Faults{Lag: 0.02, Stall: 0.01, Abort: 0.05, CrashAfter: 0.003, Rebalance: 0.01},
 		Pace:   5_000, OnStitch: plant,
 	}
@@ -46,7 +46,7 @@ func twice(t *testing.T, seed uint64, plant func(*topology.StitchTask)) (slow, f
 // hops, give the same sessions, the same events, and the same late ones.
 func TestReplay(t *testing.T) {
 	for seed := range topologytest.Seeds(20) {
-		slow, fast := twice(t, seed, nil)
+		slow, fast := twice(t, seed, days(seed), topologytest.Short.Retention, nil)
 		if d := cmp.Diff(slow.Sessions.Canonical(), fast.Sessions.Canonical()); d != "" {
 			t.Fatalf("seed %d: sessions differ (-live +replay):\n%s", seed, d)
 		}
@@ -57,6 +57,25 @@ func TestReplay(t *testing.T) {
 			if err := topologytest.Account(days(seed), res); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
+		}
+	}
+}
+
+// The same, where producers date records almost an hour ahead: less than the retention,
+// and stragglers come within it or long after.
+func TestReplayOfRecordsDatedAhead(t *testing.T) {
+	const ahead, retention = 59 * time.Minute, 2 * time.Hour
+	for seed := range topologytest.Seeds(10) {
+		records := topologytest.Calls(seed, 60, 48*time.Hour).
+			Stragglers(4, topologytest.NewEvent, 20*time.Minute).
+			Stragglers(4, topologytest.LateEvent, 5*time.Hour).
+			Keyed(seed, 3, 3*time.Second, 0.2)
+		slow, fast := twice(t, seed, topologytest.Ahead(records, 2+int(seed)%5, ahead), retention, nil)
+		if d := cmp.Diff(slow.Sessions.Canonical(), fast.Sessions.Canonical()); d != "" {
+			t.Fatalf("seed %d: sessions differ (-live +replay):\n%s", seed, d)
+		}
+		if d := cmp.Diff(published(slow.Events), published(fast.Events)); d != "" {
+			t.Fatalf("seed %d: events differ (-live +replay):\n%s", seed, d)
 		}
 	}
 }

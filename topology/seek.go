@@ -1,9 +1,12 @@
 package topology
 
+import "callstitch/processor/call"
+
 // Resume takes up what a stitch task knows of the partition, where the metadata that
-// the task itself had committed is gone.
+// the task itself had committed is gone. The answer's arrival is the last record's, so
+// the next one must bear it out.
 func (t *DecodeTask) Resume(a Answer) {
-	t.now = decodeState{position: a.Offset, arrival: a.Arrival, totals: a.Totals}
+	t.now = decodeState{position: a.Offset, clock: call.Unheard, dated: a.Arrival, totals: a.Totals}
 	t.committed = t.now
 }
 

@@ -25,6 +25,7 @@ type story struct {
 	span       time.Duration
 	disorder   time.Duration
 	timestamps time.Duration // resolution
+	ahead      time.Duration // by which some records are dated
 	compared   bool          // only the records themselves show it
 }
 
@@ -105,6 +106,13 @@ func stories() []story {
 			disorder: time.Second,
 		},
 		{
+			name: "a partition's clock follows each record",
+			scenario: topologytest.Scenario{
+				Partitions: 3, Workers: 2, Sources: 2, Faults: topologytest.Hostile, OnDecode: topology.FollowAtOnce,
+			},
+			ahead: 59 * time.Minute,
+		},
+		{
 			name: "a partition is called idle because it was once",
 			scenario: topologytest.Scenario{
 				Partitions: 3, Workers: 2, Sources: 3,
@@ -151,6 +159,9 @@ func (s *story) play(seed uint64) error {
 		corpus.Coarse(s.timestamps)
 	}
 	sc.Records = corpus.Shuffle(seed, sc.Sources, cmp.Or(s.disorder, disorder), 0.1)
+	if s.ahead > 0 {
+		sc.Records = topologytest.Ahead(sc.Records, 5, s.ahead)
+	}
 	res, err := sc.Play()
 	if err != nil {
 		return err

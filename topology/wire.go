@@ -76,7 +76,7 @@ func (c *Counts) Add(o Counts) {
 type Progress struct {
 	Source  TopicPartition
 	Time    call.Arrival // call.Unheard before anything is known
-	Arrival call.Arrival // largest so far; call.Unheard before the first record
+	Arrival call.Arrival // of the last record; call.Unheard before the first
 	Offset  int64        // next raw offset
 	Totals  Totals
 }

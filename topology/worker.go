@@ -47,6 +47,7 @@ type Report struct {
 
 	Totals  Totals           // of a decode task, since the generation began
 	Ignored map[string]int64 // of a decode task: ignored records by kind
+	Arrival call.Arrival     // of a decode task: its partition's clock; call.Unheard before it is known
 
 	LegClock, SessionClock call.Arrival   // of a stitch task; call.Unheard before they are known
 	HeldBy                 TopicPartition // the source partition that holds the leg clock

@@ -14,7 +14,9 @@ import (
 	"callstitch/topology/kafka"
 )
 
-// checkTimeout bounds a check: it is run by people and by pipelines.
+// checkTimeout bounds the look at the brokers: a check is run by people and by
+// pipelines. The registry's client bounds each of its requests, and the first that gets
+// no answer ends the check.
 const checkTimeout = 30 * time.Second
 
 func newCheck() *cobra.Command {
@@ -22,9 +24,9 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check configuration, brokers, topics, group, rights and schemas before a start",
 		Long: `check says of each condition of a start whether it holds, and changes nothing.
-It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
+Lines with ! are advice, of what would be better. It exits 0 where all conditions hold, 1 where one does not, 2 for a wrong configuration.`,
 		Example: `  callstitch check -c callstitch.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 	}
 	flags := addConfigFlags(cmd, brokersFlag, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
@@ -34,12 +36,10 @@ It exits 0 where all hold, 1 where one does not, 2 for a wrong configuration.`,
 		}
 		ctx, stop := untilSignal()
 		defer stop()
-		ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-		defer cancel()
 		out := terminal.New(cmd.OutOrStdout())
 		out.Mark("configuration is valid", nil)
 		for _, name := range unknown {
-			fmt.Fprintf(out, "%s %s sets no key; ignored\n", out.Paint(terminal.Yellow, "!"), name)
+			out.Remark(name + " sets no key; ignored")
 		}
 		return check(ctx, out, cfg)
 	})
@@ -52,8 +52,11 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
 		return err
 	}
 	failed := 0
-	for _, f := range kafka.Examine(ctx, runtime) {
+	for _, f := range examine(ctx, runtime) {
 		out.Mark(f.What, f.Err)
+		if f.Advice != "" {
+			out.Remark(f.Advice)
+		}
 		if f.Err != nil {
 			failed++
 		}
@@ -67,6 +70,12 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
 		return fmt.Errorf("%d conditions of a start do not hold", failed)
 	}
 	return nil
+}
+
+func examine(ctx context.Context, runtime kafka.Config) []kafka.Finding {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return kafka.Examine(ctx, runtime)
 }
 
 // checkSchemas compares every subject with the registry, and counts those that

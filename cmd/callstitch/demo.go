@@ -46,8 +46,9 @@ func newDemo() *cobra.Command {
 		Long: `demo starts a Kafka broker and a schema registry in this process, sends them
 simulated traffic, and runs the processor on it. It prints a line for each session
 that closes, until Ctrl-C. Any Kafka client can look on.`,
-		Args: cobra.NoArgs,
-		RunE: runs(func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }),
+		Example: `  callstitch demo --rate 5`,
+		Args:    takes(),
+		RunE:    runs(func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }),
 	}
 	f := cmd.Flags()
 	f.DurationVar(&o.length, "for", 0, "`TIME` after which it ends; 0 is Ctrl-C")
@@ -153,7 +154,7 @@ func (d *demo) run(ctx context.Context, listener net.Listener, traffic simulator
 	d.page = console.New(console.Config{
 		Topology: d.cfg.Topology(), Version: version(), Gatherer: metrics,
 		Note:   fmt.Sprintf("Demo: simulated traffic, and grace is %s instead of %s.", config.FormatDuration(demoGrace), config.FormatDuration(config.Default().Grace)),
-		Status: func() console.Status { return consoleStatus(&d.cfg, status) },
+		Status: func() console.Status { return consoleStatus(&d.cfg, status.Snapshot()) },
 	})
 	runtime, err := d.cfg.Runtime()
 	if err != nil {

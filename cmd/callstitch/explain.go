@@ -41,12 +41,10 @@ the OFFSET of a raw event is the number of its line, from 0.`,
 		Example: `  callstitch explain 7122565b55c69f2737c58368964af2c8 -c callstitch.yaml
   callstitch explain call.raw 3 118204 -c callstitch.yaml
   callstitch explain c-7c4e7185 --file events.ndjson`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 && len(args) != 3 {
-				return errors.New("explain takes an ID, or TOPIC PARTITION OFFSET")
-			}
-			return nil
-		},
+		Args: takes(
+			[]argument{{name: "ID", is: "that of a session, a leg, or a provider's call"}},
+			[]argument{{name: "TOPIC", is: "a source"}, partitionArgument, offsetArgument},
+		),
 		RunE: runs(func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) }),
 	}
 	f := cmd.Flags()

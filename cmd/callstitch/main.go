@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -34,9 +33,9 @@ const (
 func main() { os.Exit(execute()) }
 
 func execute() int {
-	err := newRoot().Execute()
+	cmd, err := newRoot().ExecuteC()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "callstitch: %v\n", err)
+		report(os.Stderr, cmd, err)
 	}
 	return exitCode(err)
 }
@@ -49,9 +48,12 @@ func newRoot() *cobra.Command {
 duplicates, stitches call legs into call sessions, and writes Avro records.
 
 Begin with:  callstitch demo`,
+		Example: `  callstitch demo
+  callstitch run -c callstitch.yaml`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetFlagErrorFunc(flagProblem)
 	root.AddCommand(
 		newDemo(), newRun(), newProcess(), newSimulate(), newTail(),
 		newExplain(), newTopology(), newCheck(), newSeek(), newSchemas(), newVersion(),

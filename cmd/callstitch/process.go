@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"callstitch/cmd/callstitch/internal/rawfile"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 	"callstitch/schemas"
 	"callstitch/topology"
@@ -45,6 +47,7 @@ input, and prints the records that would go to the output topics. The end of
 the input closes every session. Counts go to standard error.`,
 		Example: `  callstitch process --provider bandwidth events.ndjson
   kcat -C -e -J -b 127.0.0.1:9092 -t call.raw | callstitch process --format kcat`,
+		Args: takesAny(argument{name: "FILE", is: "one of raw events"}),
 		RunE: runs(func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) }),
 	}
 	f := cmd.Flags()
@@ -67,6 +70,9 @@ func (o *processOptions) run(cmd *cobra.Command, files []string) error {
 	run := memory.New(cfg, p.print)
 	in := rawfile.Reader{Kcat: o.format == "kcat", Topic: cfg.Sources[0].Topic, Idle: p.flush}
 	in.Process = func(r topology.Record) error { return errors.Join(run.Process(r), p.err) }
+	if len(files) == 0 && terminal.Is(os.Stdin) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "events are read from the terminal, one a line; Ctrl-D ends them. To read a file: callstitch process FILE")
+	}
 	if err := in.ReadAll(cmd.InOrStdin(), files); err != nil {
 		p.flush()
 		return err

@@ -34,7 +34,7 @@ It exits 3 where another process has this instance's identity, 4 where a topic i
 not as the state needs it, 5 where records were deleted before they were read, and
 6 where the state was written by a newer program.`,
 		Example: `  callstitch run -c callstitch.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 	}
 	flags := addConfigFlags(cmd, brokersFlag, registryFlag, startFlag, workersFlag, generationFlag, graceFlag,
 		exchangeFlag, listenFlag, logLevelFlag, logFormatFlag)
@@ -61,7 +61,7 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	status := new(kafka.Status)
 	page := console.New(console.Config{
 		Topology: cfg.Topology(), Version: version(), Gatherer: metrics,
-		Status: func() console.Status { return consoleStatus(cfg, status) },
+		Status: func() console.Status { return consoleStatus(cfg, status.Snapshot()) },
 	})
 	runtime, err := cfg.Runtime()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,12 +16,11 @@ import (
 )
 
 func newSchemas() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "schemas",
-		Short: "Print, check or register the Avro schemas of the output topics",
-	}
-	cmd.AddCommand(newSchemasPrint(), newSchemasCheck(), newSchemasRegister())
-	return cmd
+	return group(&cobra.Command{
+		Use:     "schemas",
+		Short:   "Print, check or register the Avro schemas of the output topics",
+		Example: `  callstitch schemas check -c callstitch.yaml`,
+	}, newSchemasPrint(), newSchemasCheck(), newSchemasRegister())
 }
 
 func newSchemasPrint() *cobra.Command {
@@ -31,8 +31,11 @@ func newSchemasPrint() *cobra.Command {
 	return &cobra.Command{
 		Use:       "print [" + strings.Join(names, "|") + "]…",
 		Short:     "Print schemas as JSON; all of them without an argument",
+		Example:   `  callstitch schemas print CallSession`,
 		ValidArgs: names,
-		Args:      cobra.OnlyValidArgs,
+		Args: takesAny(argument{
+			name: "SCHEMA", is: config.Alternatives(names), may: func(name string) bool { return slices.Contains(names, name) },
+		}),
 		RunE: runs(func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = names
@@ -58,9 +61,10 @@ func printSchemas(w io.Writer, names []string) error {
 
 func newSchemasCheck() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Compare the schemas with those that are registered; exits 1 where readers would break",
-		Args:  cobra.NoArgs,
+		Use:     "check",
+		Short:   "Compare the schemas with those that are registered; exits 1 where readers would break",
+		Example: `  callstitch schemas check -c callstitch.yaml`,
+		Args:    takes(),
 	}
 	flags := addConfigFlags(cmd, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
@@ -68,8 +72,8 @@ func newSchemasCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-		defer cancel()
+		ctx, stop := untilSignal()
+		defer stop()
 		return compareSchemas(ctx, terminal.New(cmd.OutOrStdout()), cfg)
 	})
 	return cmd
@@ -104,9 +108,10 @@ func compareSchemas(ctx context.Context, out terminal.Writer, cfg *config.Config
 
 func newSchemasRegister() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "register",
-		Short: "Register the schemas that are not there yet; refuses one that would break readers",
-		Args:  cobra.NoArgs,
+		Use:     "register",
+		Short:   "Register the schemas that are not there yet; refuses one that would break readers",
+		Example: `  callstitch schemas register -c callstitch.yaml`,
+		Args:    takes(),
 	}
 	flags := addConfigFlags(cmd, registryFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
@@ -118,8 +123,8 @@ func newSchemasRegister() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-		defer cancel()
+		ctx, stop := untilSignal()
+		defer stop()
 		out, failed := terminal.New(cmd.OutOrStdout()), 0
 		for _, s := range subjects(cfg) {
 			id, err := registry.Register(ctx, s.subject, s.topic)

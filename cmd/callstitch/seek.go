@@ -24,20 +24,15 @@ Records that come again are duplicates. It says what it would do, and does it on
 with --execute. Afterwards start callstitch.`,
 		Example: `  callstitch seek call.raw 3 120500 -c callstitch.yaml
   callstitch seek call.raw 3 120500 -c callstitch.yaml --execute`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 3 {
-				return errors.New("seek needs a source topic, a partition and an offset, such as: callstitch seek call.raw 3 120500 -c callstitch.yaml")
-			}
-			return nil
-		},
+		Args: takes([]argument{{name: "TOPIC", is: "a source"}, partitionArgument, offsetArgument}),
 	}
 	flags := addConfigFlags(cmd, brokersFlag)
 	cmd.Flags().BoolVar(&execute, "execute", false, "do it, instead of saying what it would do")
 	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
 		partition, err1 := strconv.ParseInt(args[1], 10, 32)
 		offset, err2 := strconv.ParseInt(args[2], 10, 64)
-		if err := errors.Join(err1, err2); err != nil || partition < 0 || offset < 0 {
-			return usageError{fmt.Errorf("PARTITION and OFFSET are whole numbers, such as in: callstitch seek %s 3 120500", args[0])}
+		if err := errors.Join(err1, err2); err != nil {
+			return usageError{err}
 		}
 		cfg, _, err := flags.loadToRun()
 		if err != nil {

@@ -37,7 +37,7 @@ to a Kafka topic. On standard output equal flags give equal bytes. To Kafka each
 is sent when its time has come, from now on; with --start as fast as it goes.`,
 		Example: `  callstitch simulate --calls 100 | callstitch process --format kcat
   callstitch simulate --brokers 127.0.0.1:9092 --calls 0 --rate 20`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: runs(func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }),
 	}
 	f := cmd.Flags()

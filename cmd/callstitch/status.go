@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/console"
@@ -12,8 +13,7 @@ import (
 
 // consoleStatus is a run's status in the console's words. Its totals are those
 // of the tasks that this instance has now.
-func consoleStatus(cfg *config.Config, status *kafka.Status) console.Status {
-	s := status.Snapshot()
+func consoleStatus(cfg *config.Config, s kafka.Snapshot) console.Status {
 	out := console.Status{
 		Ready: s.Ready(), Phase: strings.ToLower(s.State.String()),
 		LegClock: s.LegClock, SessionClock: s.SessionClock, ExchangeLag: s.ExchangeLag, Ways: s.Ways,
@@ -37,6 +37,12 @@ func consoleStatus(cfg *config.Config, status *kafka.Status) console.Status {
 		}
 		sources[t.Topic].Partitions++
 		sources[t.Topic].Read += t.Totals.Read
+		if t.Lead > kafka.LeadMax {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("the clock of %s-%d is %v ahead of the brokers', so its sessions close that much later", t.Topic, t.Partition, t.Lead.Round(time.Second)))
+		}
+		if t.RecordLead > 0 {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("records of %s-%d are dated up to %v ahead of the brokers' clock, so their calls close that much later", t.Topic, t.Partition, t.RecordLead.Round(time.Second)))
+		}
 		if t.Throttled {
 			out.Reasons = append(out.Reasons, fmt.Sprintf("%s-%d waits for the exchange", t.Topic, t.Partition))
 		}

@@ -30,9 +30,9 @@ func newTail() *cobra.Command {
 the schema that each was written with. Records without a schema, such as rejects,
 are printed with their key and headers; so is one that cannot be decoded, with the
 reason. It ends at the end of the topic, or with --follow goes on.`,
-		Example: `  callstitch tail call.sessions --follow
+		Example: `  callstitch tail call.sessions --brokers 127.0.0.1:9092 --follow
   callstitch tail call.sessions | jq 'select(.disposition == "BUSY")'`,
-		Args: cobra.ExactArgs(1),
+		Args: takes([]argument{{name: "TOPIC", is: "an output topic, such as call.sessions"}}),
 		RunE: runs(func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) }),
 	}
 	f := cmd.Flags()

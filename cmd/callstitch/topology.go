@@ -17,7 +17,7 @@ func newTopology() *cobra.Command {
 		Long: `topology prints the topology of a configuration, or of the defaults: as text in
 the form of Kafka Streams, as a Mermaid flow chart, or as a Graphviz graph.`,
 		Example: `  callstitch topology --format dot | dot -Tsvg > topology.svg`,
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, mermaid or dot")
 	flags := addConfigFlags(cmd, exchangeFlag)

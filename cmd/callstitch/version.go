@@ -15,9 +15,10 @@ var release = ""
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of the program and of its decoders",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version of the program and of its decoders",
+		Example: `  callstitch version`,
+		Args:    takes(),
 		RunE: runs(func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "callstitch %s (decoders %s, %s %s/%s)\n",
 				version(), call.DecoderVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)

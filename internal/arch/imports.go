@@ -50,7 +50,7 @@ var rules = map[string]rule{
 		foreign: none, pure: true,
 	},
 	"schemas": {
-		std:  append([]string{"context", "crypto/tls", "embed", "encoding/base64", "encoding/json", "math/big", "net/http", "net/url", "sync"}, pureStd...),
+		std:  append([]string{"context", "crypto/tls", "embed", "encoding/base64", "encoding/json", "math/big", "net", "net/http", "net/url", "sync", "sync/atomic"}, pureStd...),
 		ours: []string{"processor/call"},
 		foreign: []string{
 			"github.com/linkedin/goavro/v2", "github.com/twmb/avro", "github.com/twmb/franz-go/pkg/sr",

@@ -30,6 +30,10 @@ const (
 	// partition that is resumed is not fetched before the fetch under way is
 	// answered, so this is time in which a restored task stands still.
 	fetchWait = 250 * time.Millisecond
+	// partitionsAge is how long a worker may not know of partitions that were added
+	// to a source. While it does not, nobody reads them, and the clocks do not wait for
+	// them (K46). It costs a request of some kilobytes for each worker.
+	partitionsAge = 5 * time.Second
 )
 
 // clientOptions are the options of every client. There is one place that says
@@ -65,6 +69,7 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 		kgo.HeartbeatInterval(c.SessionTimeout/5),
 		kgo.RebalanceTimeout(2*c.SessionTimeout),
 		kgo.ConsumeTopics(append(c.rawTopics(), c.ExchangeTopic())...),
+		kgo.MetadataMaxAge(partitionsAge),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), // of a source partition that was added later: all of it
 		kgo.DisableAutoCommit(),
 		kgo.TransactionalID(id),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"callstitch/processor/call"
 	"callstitch/schemas"
@@ -24,29 +25,33 @@ type encoder struct {
 	records     []kgo.Record // what is left of those to be handed out
 }
 
-// newEncoder fetches the schema ids of all output topics.
+// newEncoder fetches the schema ids of all output topics, all at once: a registry
+// that is slow is slow once. What it learns before it fails the registry's
+// client knows when it is called again (K45).
 func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry) (*encoder, error) {
 	e := &encoder{cfg: cfg}
 	fetch := registry.Lookup
 	if cfg.Registry.AutoRegister {
 		fetch = registry.Register
 	}
+	var all errgroup.Group // without a context: the failure of one does not undo the others
 	for _, sink := range cfg.Sinks() {
 		subject, avro := sink.Subject()
 		if !avro {
 			continue
 		}
-		id, err := fetch(ctx, subject, cfg.Topics.Topic(sink))
-		if err != nil {
-			return nil, err
-		}
-		e.ids[sink] = id
+		all.Go(func() (err error) {
+			e.ids[sink], err = fetch(ctx, subject, cfg.Topics.Topic(sink))
+			return err
+		})
 	}
-	return e, nil
+	return e, all.Wait()
 }
 
-// schemaRegistry is what the runtime needs of a schema registry.
+// schemaRegistry is what the runtime needs of a schema registry. Its String is the
+// address, fit for a log.
 type schemaRegistry interface {
+	fmt.Stringer
 	Register(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
 	Lookup(ctx context.Context, s schemas.Subject, topic string) (id int, err error)
 }

@@ -16,6 +16,8 @@ import (
 type Finding struct {
 	What string
 	Err  error
+	// Advice is what would be better, where the condition holds; mostly empty.
+	Advice string
 }
 
 // Examine looks at everything that a run needs of the brokers, in the order in
@@ -25,7 +27,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	cfg = cfg.withDefaults()
 	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
 	if err != nil {
-		return []Finding{{"client options are valid", err}}
+		return []Finding{{What: "client options are valid", Err: err}}
 	}
 	defer cl.Close()
 	reach := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
@@ -36,7 +38,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	}
 	found := []Finding{
 		reach,
-		{"brokers run Apache Kafka 4.0 or later with transaction.version 2", requireTransactionVersion(ctx, cl)},
+		{What: "brokers run Apache Kafka 4.0 or later with transaction.version 2", Err: requireTransactionVersion(ctx, cl)},
 	}
 	found = append(found, examineTopics(ctx, &cfg, kadm.NewClient(cl))...)
 	found = append(found, examineGroup(ctx, &cfg, cl)...)
@@ -46,7 +48,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 // examineGroup looks for somebody else in the group, and at its offsets.
 func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 	members, err := groupMembers(ctx, cl, cfg.ApplicationID)
-	found := []Finding{{"group " + cfg.ApplicationID + " has no members but callstitch's", cmp.Or(err, checkMembers(cfg, members))}}
+	found := []Finding{{What: "group " + cfg.ApplicationID + " has no members but callstitch's", Err: cmp.Or(err, checkMembers(cfg, members))}}
 	adm := kadm.NewClient(cl)
 	committed, err := committedOffsets(ctx, cfg, adm)
 	what := "the offsets of group " + cfg.ApplicationID + " are callstitch's, and within their topics"
@@ -62,7 +64,7 @@ func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 		err = looked(ctx, cfg, checkCommitted(cfg, committed))
 		err = errors.Join(err, checkOffsets(ctx, cfg, adm, committed))
 	}
-	return append(found, Finding{what, err})
+	return append(found, Finding{What: what, Err: err})
 }
 
 // examineTopics compares each topic with what the topology needs. A missing one
@@ -76,15 +78,19 @@ func examineTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (found []
 	names = append(names, cfg.rawTopics()...)
 	details, err := adm.ListTopics(ctx, names...)
 	if err != nil {
-		return []Finding{{"topics can be listed", err}}
+		return []Finding{{What: "topics can be listed", Err: err}}
 	}
 	configs, err := topicConfigs(ctx, adm, names)
 	if err != nil {
-		return []Finding{{"topics can be described", err}}
+		return []Finding{{What: "topics can be described", Err: err}}
 	}
 	for _, topic := range cfg.rawTopics() {
 		d := details[topic]
-		found = append(found, Finding{fmt.Sprintf("source topic %s has %d partitions", topic, len(d.Partitions)), errors.Join(checkSource(d, configs[topic])...)})
+		f := Finding{What: fmt.Sprintf("source topic %s has %d partitions", topic, len(d.Partitions)), Err: errors.Join(checkSource(d, configs[topic])...)}
+		if f.Err == nil {
+			f.Advice = adviseSource(topic, configs[topic])
+		}
+		found = append(found, f)
 	}
 	for _, s := range specs {
 		d := details[s.name]
@@ -92,7 +98,7 @@ func examineTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (found []
 			found = append(found, Finding{What: "topic " + s.name + " is not there yet; a run makes it"})
 			continue
 		}
-		found = append(found, Finding{"topic " + s.name + " is as the topology needs it", errors.Join(s.compare(d, configs[s.name])...)})
+		found = append(found, Finding{What: "topic " + s.name + " is as the topology needs it", Err: errors.Join(s.compare(d, configs[s.name])...)})
 	}
 	return found
 }
@@ -120,7 +126,7 @@ func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Fi
 	}
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return []Finding{{"rights can be asked for", err}}
+		return []Finding{{What: "rights can be asked for", Err: err}}
 	}
 	var lacking []error
 	for _, t := range resp.Topics {
@@ -133,5 +139,5 @@ func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Fi
 			}
 		}
 	}
-	return []Finding{{"this user may read and write the topics that are there", errors.Join(lacking...)}}
+	return []Finding{{What: "this user may read and write the topics that are there", Err: errors.Join(lacking...)}}
 }

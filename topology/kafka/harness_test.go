@@ -24,6 +24,8 @@ import (
 // schemaIDs is a registry that knows every schema.
 type schemaIDs struct{}
 
+func (schemaIDs) String() string { return "a registry that knows every schema" }
+
 func (schemaIDs) Register(_ context.Context, s schemas.Subject, _ string) (int, error) {
 	return int(s) + 1, nil
 }

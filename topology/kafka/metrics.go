@@ -27,6 +27,7 @@ type metrics struct {
 	dropped       *prometheus.CounterVec // node, reason
 	rejects       *prometheus.CounterVec // reason
 	closed        *prometheus.CounterVec // how
+	ahead         *prometheus.CounterVec // topic, partition
 	endToEnd      prometheus.Histogram
 }
 
@@ -51,6 +52,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 		dropped:    prometheus.NewCounterVec(counter("dropped_records_total", "Records that have no output on purpose, by kind."), []string{"node", "reason"}),
 		rejects:    prometheus.NewCounterVec(counter("rejects_total", "Records and events written to the rejects topic."), []string{"reason"}),
 		closed:     prometheus.NewCounterVec(counter("sessions_closed_total", "Sessions that became final, by close reason; amendments are not counted."), []string{"how"}),
+		ahead:      prometheus.NewCounterVec(counter("source_records_ahead_total", "Records dated more than a minute ahead of the brokers' clock."), []string{"topic", "partition"}),
 		endToEnd: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "callstitch", Name: "e2e_latency_seconds", Help: "Time from a raw record's Kafka timestamp to the commit of its event.",
 			Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
@@ -61,7 +63,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 	}
 	if r != nil {
 		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.handed, m.outputs,
-			m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd, gauges{status})
+			m.duplicates, m.dropped, m.rejects, m.closed, m.ahead, m.endToEnd, gauges{status})
 	}
 	return m
 }
@@ -73,7 +75,7 @@ func (m *metrics) unregister(status *Status) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.handed, m.outputs,
-		m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd,
+		m.duplicates, m.dropped, m.rejects, m.closed, m.ahead, m.endToEnd,
 		gauges{status},
 	} {
 		m.registerer.Unregister(c)
@@ -95,6 +97,9 @@ func (m *metrics) committed(touched []*partition, outputs []topology.Output, way
 	for _, p := range touched {
 		r := p.task.Report()
 		m.processed.WithLabelValues(r.Node).Add(float64(p.takeRecords()))
+		if n := p.lead.takeRecords(); n > 0 {
+			m.ahead.WithLabelValues(p.Topic, itoa(p.Partition)).Add(float64(n))
+		}
 		p.ignored = countKinds(m.dropped, r.Ignored, p.ignored)
 		m.duplicates.Add(float64(max(r.Counts.Duplicate-p.duplicates, 0)))
 		p.duplicates = r.Counts.Duplicate
@@ -148,6 +153,7 @@ var (
 	descLegClock  = gauge("leg_clock_seconds", "Arrival time that all source partitions have passed.", "partition")
 	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
+	descLead      = gauge("source_clock_lead_seconds", "How far the clock of a source partition is ahead of the brokers'; 0 where it is not.", "topic", "partition")
 	descThrottled = gauge("source_throttled", "1 while sources wait for the exchange to be worked off.")
 )
 
@@ -159,7 +165,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descState, descTasks, descLag, descLagTime, descRemaining, descEntries, descBytes, descOpen,
-		descLegClock, descSession, descHeldBy, descThrottled,
+		descLegClock, descSession, descHeldBy, descLead, descThrottled,
 	} {
 		ch <- d
 	}
@@ -195,6 +201,7 @@ func (g gauges) task(set func(*prometheus.Desc, float64, ...string), t Task) {
 	set(descLag, float64(t.Lag()), t.Topic, p)
 	set(descLagTime, t.LagTime(time.Now()).Seconds(), t.Topic, p)
 	if t.Node != topology.StitchNode {
+		set(descLead, t.Lead.Seconds(), t.Topic, p)
 		return
 	}
 	set(descRemaining, float64(t.Remaining), p)

@@ -28,6 +28,8 @@ type partition struct {
 	end    int64 // high watermark, as last observed
 	newest int64 // timestamp of the newest record processed, epoch ms; -1 before the first
 
+	lead lead // over the brokers' clock, of a source partition
+
 	records int64 // of the open transaction
 
 	hand  *byHand // set while the client cannot read it

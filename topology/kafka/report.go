@@ -30,7 +30,7 @@ func (s *session) task(p *partition) Task {
 	t := Task{
 		Worker: s.id, Topic: p.Topic, Partition: p.Partition,
 		Position: p.stable.offset, End: p.end, Newest: p.newest, Restoring: !p.active,
-		Throttled: p.source && s.throttle,
+		Throttled: p.source && s.throttle, Lead: p.lead.clock, RecordLead: p.lead.record,
 	}
 	if p.restore != nil {
 		t.Node, t.Remaining = topology.StitchNode, p.restore.remaining()

@@ -75,9 +75,19 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
 	defer cl.Close()
+	registry := cfg.schemas // one for all tries: what it has learnt stays (K45)
+	if registry == nil {
+		if registry, err = cfg.Registry.open(); err != nil {
+			return nil, err
+		}
+	}
 	deadline := time.Now().Add(cfg.StartupTimeout)
 	for {
-		p, err := prepare(ctx, cfg, cl)
+		p, err := prepare(ctx, cfg, cl, func() (*encoder, error) {
+			ctx, cancel := context.WithDeadline(ctx, deadline)
+			defer cancel()
+			return awaitSchemas(ctx, cfg, registry, status)
+		})
 		if err == nil || ctx.Err() != nil {
 			return p, errors.Join(err, ctx.Err())
 		}
@@ -93,40 +103,66 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 	}
 }
 
-// prepare is one try of the start.
-func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	if err := cl.Ping(ctx); err != nil {
-		return nil, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
-	}
-	if err := requireTransactionVersion(ctx, cl); err != nil {
-		return nil, err
-	}
-	if members, err := groupMembers(ctx, cl, cfg.ApplicationID); err != nil {
-		return nil, err
-	} else if err := cmp.Or(checkMembers(cfg, members), checkBeside(cfg, members)); err != nil {
-		return nil, err
-	}
-	adm := kadm.NewClient(cl)
-	found, err := prepareTopics(ctx, cfg, adm)
+// prepare is one try of the start. Each of its looks at the cluster has a limit, which
+// the registry does not share: that one bounds its requests itself.
+func prepare(ctx context.Context, cfg *Config, cl *kgo.Client, schemas func() (*encoder, error)) (*process, error) {
+	found, err := survey(ctx, cfg, cl)
 	if err != nil {
 		return nil, err
 	}
-	registry := cfg.schemas
-	if registry == nil {
-		if registry, err = cfg.Registry.open(); err != nil {
-			return nil, fmt.Errorf("%w: %w", errBroken, err)
+	begun := time.Now()
+	encoder, err := schemas()
+	if err != nil {
+		return nil, err
+	}
+	if time.Since(begun) > attemptLimit { // what was seen of the cluster is old by now
+		if found, err = survey(ctx, cfg, cl); err != nil {
+			return nil, err
 		}
 	}
-	encoder, err := newEncoder(ctx, cfg, registry)
-	if err != nil {
-		return nil, err
-	}
-	if err := prepareOffsets(ctx, cfg, adm); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	if err := prepareOffsets(ctx, cfg, kadm.NewClient(cl)); err != nil {
 		return nil, err
 	}
 	return &process{cfg: cfg, topics: found, encoder: encoder}, nil
+}
+
+// survey looks at brokers, group and topics, and makes the topics that are missing.
+func survey(ctx context.Context, cfg *Config, cl *kgo.Client) (found topics, err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	if err := cl.Ping(ctx); err != nil {
+		return found, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
+	}
+	if err := requireTransactionVersion(ctx, cl); err != nil {
+		return found, err
+	}
+	if members, err := groupMembers(ctx, cl, cfg.ApplicationID); err != nil {
+		return found, err
+	} else if err := cmp.Or(checkMembers(cfg, members), checkBeside(cfg, members)); err != nil {
+		return found, err
+	}
+	return prepareTopics(ctx, cfg, kadm.NewClient(cl))
+}
+
+// awaitSchemas fetches the ids of the schemas, and says that it waits for them.
+func awaitSchemas(ctx context.Context, cfg *Config, registry schemaRegistry, status *Status) (*encoder, error) {
+	status.wait("waits for schema registry " + registry.String())
+	begun, said, done := time.Now(), time.NewTicker(retryInterval), make(chan struct{})
+	defer said.Stop()
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-said.C:
+				cfg.Log.Warn("the schema registry answers slowly, waiting", "registry", registry.String(), "for", time.Since(begun).Round(time.Second))
+			}
+		}
+	}()
+	return newEncoder(ctx, cfg, registry)
 }
 
 func (p *process) run(ctx context.Context) error {

@@ -36,6 +36,7 @@ type session struct {
 	watching atomic.Bool                 // shared with observe: one is under way
 	asked    int                         // observations so far
 	lag      int64                       // of the exchange, as last observed
+	heard    observation                 // of the brokers' clock, the last
 	throttle bool                        // raw partitions are paused
 
 	holdUntil, holdNext time.Time // sources are held until, and may be again from

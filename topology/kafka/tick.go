@@ -22,6 +22,7 @@ func (s *session) seen() topology.Seen {
 	o := s.observed.Swap(nil)
 	if o != nil {
 		s.lag = o.exchangeLag
+		s.measure(o)
 	}
 	return func(tp topology.TopicPartition) (idle bool, heard call.Arrival) {
 		p := s.parts[tp]
@@ -40,6 +41,7 @@ type observation struct {
 	// were asked for; call.Unheard if it held no record. The broker gave it, to
 	// whoever's record: franz-go does not report those of the records produced.
 	heard call.Arrival
+	at    time.Time // when heard was answered
 	ends  map[topology.TopicPartition]int64
 	// exchangeLag is the largest lag of any exchange partition, whoever owns it.
 	exchangeLag int64
@@ -109,7 +111,7 @@ func ask(ctx context.Context, cl *kgo.Client, group string, clock topology.Topic
 		return nil, err
 	}
 	if t := newest[clock].Timestamp; t > 0 { // the clock of idle partitions
-		o.heard = call.Arrival(t)
+		o.heard, o.at = call.Arrival(t), time.Now()
 	}
 	ends, err := listOffsets(ctx, cl, append(owned, exchange...), endOffset)
 	if err != nil {

@@ -278,6 +278,17 @@ func (s topicSpec) tooSmall(n int32) error {
 	return mismatch(s.name, "takes at most %d bytes a record: set its max.message.bytes to at least %d", n, s.least)
 }
 
+// adviseSource says what would be better for a source that a run takes; empty where
+// nothing is.
+func adviseSource(topic string, config map[string]string) string {
+	bound, err := strconv.ParseInt(config["message.timestamp.after.max.ms"], 10, 64)
+	if err != nil || bound <= LeadMax.Milliseconds() || config["message.timestamp.type"] == "LogAppendTime" {
+		return ""
+	}
+	return fmt.Sprintf("%s takes records dated %v ahead of the brokers' clock, which can hold sessions back for as long: set its message.timestamp.type to LogAppendTime, or message.timestamp.after.max.ms to %d",
+		topic, time.Duration(bound)*time.Millisecond, LeadMax.Milliseconds())
+}
+
 func checkSource(d kadm.TopicDetail, config map[string]string) []error {
 	if err := missing(d.Topic, d); err != nil {
 		return []error{err}

@@ -26,7 +26,8 @@ const (
 type transaction struct {
 	begun   time.Time
 	records int
-	bytes   int // of records read
+	bytes   int   // of records read
+	ahead   int64 // records dated later are ahead of the brokers' clock
 	ticked  bool
 
 	exchange, outputs, change int           // effects produced so far
@@ -59,7 +60,7 @@ func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 	if err := s.member.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
-	tx := &transaction{begun: time.Now(), changelog: make([]*kgo.Record, s.cfg.ExchangePartitions)}
+	tx := &transaction{begun: time.Now(), ahead: s.aheadFrom(), changelog: make([]*kgo.Record, s.cfg.ExchangePartitions)}
 	tx.intact, tx.fail = context.WithCancelCause(hard)
 	defer tx.fail(nil)
 	if err := s.gather(ctx, hard, tx, first); err != nil {
@@ -162,6 +163,9 @@ func (s *session) take(tx *transaction, p *partition, rec topology.Record) error
 	tx.records++
 	tx.bytes += len(rec.Key) + len(rec.Value)
 	p.newest = rec.Timestamp
+	if p.source && rec.Timestamp > tx.ahead {
+		p.lead.datedAhead(rec.Timestamp)
+	}
 	p.records++
 	if err := s.tasks.Process(rec); err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
@@ -369,7 +373,7 @@ func (s *session) commit(ctx context.Context, tx *transaction) {
 // (K22); franz-go has gone back to the committed offsets, and so do the tasks.
 func (s *session) rollback() error {
 	for p := range s.touched() {
-		p.records = 0
+		p.records, p.lead.records = 0, 0
 	}
 	if err := s.tasks.Abort(); err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)

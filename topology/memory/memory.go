@@ -44,6 +44,7 @@ type Runtime struct {
 	batch int // raw records in the open batch
 	books map[topology.TopicPartition]*call.Audit
 	end   call.Arrival // where time stands after the end of the input; call.Unheard before
+	told  bool         // Advance tells the time
 }
 
 // queue is what an exchange partition holds for its task.
@@ -142,6 +143,7 @@ func (r *Runtime) Commit() error {
 // Advance commits, and then says that time has come to an instant of
 // arrival time in every source partition: what is due by then is published.
 func (r *Runtime) Advance(to call.Arrival) error {
+	r.told = true
 	if err := r.Commit(); err != nil || len(r.decodes) == 0 {
 		return err
 	}
@@ -272,12 +274,18 @@ func (r *Runtime) tick() error {
 	return r.drain()
 }
 
-// seen says of every source partition that it is idle if it fell behind, and at the
-// end of the input of all.
-func (r *Runtime) seen(topology.TopicPartition) (idle bool, heard call.Arrival) {
+// seen says of every source partition that it is idle: what was read is all that there
+// is. It was heard at its last record, unless Advance tells the time; later if it fell
+// behind the others, and at the end of the input last.
+func (r *Runtime) seen(p topology.TopicPartition) (idle bool, heard call.Arrival) {
 	heard = r.end
 	if latest := r.latest(); latest != call.Unheard {
 		heard = max(heard, latest.Add(-idleAfter))
+	}
+	for _, t := range r.decodes {
+		if last := t.Progress(false, call.Unheard).Arrival; t.Reads() == p && last != call.Unheard && !r.told {
+			heard = max(heard, last-1) // the next may have the same date
+		}
 	}
 	return heard != call.Unheard, heard
 }

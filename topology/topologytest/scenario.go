@@ -1,6 +1,7 @@
 package topologytest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -22,6 +23,21 @@ type Raw struct {
 	At   int64
 	Kind Kind
 	More int // events of its kind that it tells beside the first
+}
+
+// Ahead dates one record in so many of each partition ahead of the broker's clock, never
+// two in a row.
+func Ahead(records []Raw, oneIn int, by time.Duration) []Raw {
+	records = slices.Clone(records)
+	slices.SortStableFunc(records, func(a, b Raw) int { return cmp.Compare(a.At, b.At) })
+	read := map[topology.TopicPartition]int{}
+	for i := range records {
+		p := topology.TopicPartition{Topic: records[i].Topic, Partition: records[i].Partition}
+		if read[p]++; read[p]%max(oneIn, 2) == 0 {
+			records[i].Timestamp = records[i].At + by.Milliseconds()
+		}
+	}
+	return records
 }
 
 // Faults are the adversary's means, as probabilities per occasion.
@@ -378,15 +394,16 @@ func told(s *call.Session) string {
 	return fmt.Sprintf("revision %d (%s)", s.Revision, s.State)
 }
 
-// watch holds the session clocks against the messages in flight.
+// watch holds the session clocks against the messages in flight, and the leg clocks
+// against the broker's: no producer dates two records in a row ahead.
 func (g *game) watch() error {
 	trig, any := g.broker.earliest()
-	if !any {
-		return nil
-	}
 	for _, w := range g.workers {
 		for number, task := range w.machines {
-			if task.SessionClock() >= trig {
+			if task.LegClock() > call.Arrival(g.broker.now).Add(topology.Leeway) {
+				return fmt.Errorf("the leg clock of task %d is at %d, ahead of the broker's at %d", number, task.LegClock(), g.broker.now)
+			}
+			if any && task.SessionClock() >= trig {
 				return fmt.Errorf("the session clock of task %d is at %d, past a message in flight that was caused at %d",
 					number, task.SessionClock(), trig)
 			}

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 
@@ -103,16 +102,7 @@ func (r *Registry) Open() (*schemas.Registry, error) {
 }
 
 // Shown is the registry's address without the credentials that it may hold.
-func (r *Registry) Shown() string {
-	addresses := strings.Split(r.URL, ",")
-	for i, a := range addresses {
-		if u, err := url.Parse(strings.TrimSpace(a)); err == nil {
-			u.User = nil
-			addresses[i] = u.String()
-		}
-	}
-	return strings.Join(addresses, ",")
-}
+func (r *Registry) Shown() string { return schemas.RegistryConfig{URL: r.URL}.Shown() }
 
 // readOptional is a file's content, nil where no file is named.
 func readOptional(path string) ([]byte, error) {

@@ -67,18 +67,30 @@ func (p *pile) add(r topology.Record) error {
 	return nil
 }
 
-// merge puts the records of several partitions in the order of their arrival.
+// merge puts the records of several partitions in the order of their arrival. One whose
+// date the next of its partition does not bear out came with that one.
 func (p *pile) merge() {
-	latest := map[topology.TopicPartition]call.Arrival{}
+	next, latest := map[topology.TopicPartition]call.Arrival{}, map[topology.TopicPartition]call.Arrival{}
+	for i := len(p.records) - 1; i >= 0; i-- {
+		r, from := &p.records[i], p.records[i].from()
+		r.at = call.Arrival(r.Timestamp)
+		if after, ok := next[from]; ok && after < r.at.Add(-topology.Leeway) {
+			r.at = after
+		}
+		next[from] = call.Arrival(r.Timestamp)
+	}
 	for i := range p.records {
-		r := &p.records[i]
-		from := topology.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		r.at = max(latest[from], call.Arrival(r.Timestamp))
+		r, from := &p.records[i], p.records[i].from()
+		r.at = max(latest[from], r.at)
 		latest[from] = r.at
 	}
 	slices.SortStableFunc(p.records, func(a, b arrived) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
+}
+
+func (r *arrived) from() topology.TopicPartition {
+	return topology.TopicPartition{Topic: r.Topic, Partition: r.Partition}
 }
 
 func sourceOf(r *topology.Record) call.Source {

@@ -84,6 +84,29 @@ func TestExplainWaitsAsARunDoes(t *testing.T) {
 	}
 }
 
+// One record that is dated ahead moves no other in the story, and closes no call early.
+func TestExplainARecordDatedAhead(t *testing.T) {
+	arrival := time.Date(2024, 2, 20, 10, 0, 30, 0, time.UTC).UnixMilli()
+	ahead := disconnect(0, 7, arrival+59*60_000)
+	ahead.Value = bytes.ReplaceAll(ahead.Value, []byte("c-1"), []byte("c-9"))
+	e := Evidence{where: "5 raw records", through: call.Arrival(arrival + 120_000)}
+	for _, r := range []topology.Record{disconnect(0, 6, arrival-10), ahead, disconnect(0, 8, arrival+10), disconnect(0, 9, arrival+20_000), disconnect(1, 3, arrival+40_000)} {
+		if err := e.pile.add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.pile.merge()
+	story := explained(t, e, Question{id: "c-1"})
+	at := -1
+	for _, want := range []string{"call.raw 0 6 ", "call.raw 0 8 ", "call.raw 0 9 ", ": FINAL\n", "call.raw 1 3 "} {
+		next := strings.Index(story, want)
+		if next <= at {
+			t.Fatalf("%q is not there, or not in its place:\n%s", want, story)
+		}
+		at = next
+	}
+}
+
 // A call that goes on is told to be open, and what for.
 func TestExplainOpenCalls(t *testing.T) {
 	arrival := time.Date(2024, 2, 20, 10, 0, 30, 0, time.UTC).UnixMilli()

@@ -58,6 +58,11 @@ func (w Writer) Mark(what string, err error) {
 	}
 }
 
+// Remark writes one line, with !, that deserves a look and is no condition.
+func (w Writer) Remark(text string) {
+	fmt.Fprintf(w, "%s %s\n", w.Paint(Yellow, "!"), text)
+}
+
 // Is reports whether w is a terminal.
 func Is(w io.Writer) bool {
 	f, ok := w.(*os.File)

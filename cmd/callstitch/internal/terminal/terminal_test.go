@@ -27,6 +27,15 @@ func TestMark(t *testing.T) {
 	}
 }
 
+func TestRemark(t *testing.T) {
+	for colours, want := range map[bool]string{false: "! look here\n", true: "\x1b[33m!\x1b[0m look here\n"} {
+		var out bytes.Buffer
+		if (Writer{&out, colours}).Remark("look here"); out.String() != want {
+			t.Errorf("colours %t: %q, want %q", colours, out.String(), want)
+		}
+	}
+}
+
 // What is read by a program has no colours.
 func TestFilesShowNoColours(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
