@@ -59,9 +59,11 @@ func (m *mailbox) take() ([]assigned, error) {
 // open transaction of a dead owner would hold back the stable offset fetch that
 // comes next, and every reader of what it touched, until it times out.
 func (s *session) onAssigned(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
+	s.told.Store(true)
 	if len(added) == 0 {
 		return
 	}
+	s.pulse.given()
 	cl.PauseFetchPartitions(added)
 	if err := s.fenceOwners(ctx, cl, added); err != nil && ctx.Err() == nil {
 		// Only time is lost: the stable fetch waits for the open transaction.
@@ -121,6 +123,7 @@ func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kg
 		all[i].generation = generation
 	}
 	s.mailbox.put(all...)
+	s.pulse.taken()
 	return offsets, nil
 }
 

@@ -19,6 +19,7 @@ type metrics struct {
 	commits       *prometheus.CounterVec // outcome
 	commitLatency prometheus.Histogram
 	restarts      prometheus.Counter
+	stalls        prometheus.Counter
 	restored      prometheus.Counter
 	processed     *prometheus.CounterVec // node
 	outputs       *prometheus.CounterVec // sink
@@ -42,6 +43,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		restarts:   prometheus.NewCounter(counter("restarts_total", "Sessions of workers that failed and began anew from the changelog.")),
+		stalls:     prometheus.NewCounter(counter("stalls_total", "Times that a worker with tasks did not commit for 5 s.")),
 		restored:   prometheus.NewCounter(counter("store_restored_records_total", "Changelog records read in restores.")),
 		processed:  prometheus.NewCounterVec(counter("process_records_total", "Records processed in committed transactions."), []string{"node"}),
 		outputs:    prometheus.NewCounterVec(counter("output_records_total", "Records written to output topics in committed transactions."), []string{"sink"}),
@@ -58,7 +60,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 		m.commits.WithLabelValues(o)
 	}
 	if r != nil {
-		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.outputs,
+		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.stalls, m.restored, m.processed, m.outputs,
 			m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd, gauges{status})
 	}
 	return m
@@ -70,7 +72,7 @@ func (m *metrics) unregister(status *Status) {
 		return
 	}
 	for _, c := range []prometheus.Collector{
-		m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.outputs,
+		m.commits, m.commitLatency, m.restarts, m.stalls, m.restored, m.processed, m.outputs,
 		m.duplicates, m.dropped, m.rejects, m.closed, m.endToEnd,
 		gauges{status},
 	} {
@@ -144,6 +146,7 @@ var (
 	descLegClock  = gauge("leg_clock_seconds", "Arrival time that all source partitions have passed.", "partition")
 	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
+	descStalled   = gauge("commit_stalled_seconds", "How long a worker with tasks has not committed; 0 where that is less than 5 s.")
 	descThrottled = gauge("source_throttled", "1 while sources wait for the exchange to be worked off.")
 )
 
@@ -155,7 +158,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descState, descTasks, descLag, descLagTime, descRemaining, descEntries, descBytes, descOpen,
-		descLegClock, descSession, descHeldBy, descThrottled,
+		descLegClock, descSession, descHeldBy, descThrottled, descStalled,
 	} {
 		ch <- d
 	}
@@ -181,6 +184,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		g.task(set, t)
 	}
 	set(descThrottled, truth(throttled))
+	set(descStalled, s.Stalled.Seconds())
 	if s.HeldBy != (topology.TopicPartition{}) {
 		set(descHeldBy, 1, s.HeldBy.Topic, itoa(s.HeldBy.Partition))
 	}

@@ -17,8 +17,8 @@ const (
 	// retryInterval is how often something that is not there is asked again, and
 	// named.
 	retryInterval = 3 * time.Second
-	// stopLimit is how long the batch at hand may take to commit after the run
-	// was told to stop.
+	// stopLimit is how long a worker may take to end, after the run was told to stop:
+	// to commit the batch at hand, or to abort it, and to leave the group.
 	stopLimit = 8 * time.Second
 )
 
@@ -65,6 +65,8 @@ type process struct {
 	encoder *encoder
 	status  *Status
 	id      identity
+	metrics *metrics
+	workers []*worker
 }
 
 // start waits for everything a run needs: brokers, topics, schemas, offsets. A
@@ -130,13 +132,13 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 }
 
 func (p *process) run(ctx context.Context) error {
-	metrics := newMetrics(p.cfg.Registerer, p.status)
-	defer metrics.unregister(p.status)
+	p.metrics = newMetrics(p.cfg.Registerer, p.status)
+	defer p.metrics.unregister(p.status)
 	p.status.set(Running, "")
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	workers, ctx := errgroup.WithContext(ctx) // a worker that fails for good stops the others
-	hard, stop := outlive(ctx, stopLimit)
+	hard, stop := outlive(ctx, func() time.Duration { return stopLimit })
 	defer stop()
 	defer context.AfterFunc(ctx, func() { p.status.set(PendingShutdown, "") })()
 	slots := make(chan struct{}, concurrentRestores)
@@ -144,9 +146,13 @@ func (p *process) run(ctx context.Context) error {
 		id := p.id.worker(p.cfg.ApplicationID, n)
 		w := &worker{
 			cfg: p.cfg, id: id, topics: p.topics, encoder: p.encoder.fork(), slots: slots,
-			log: p.cfg.Log.With("worker", id), metrics: metrics, status: p.status, limits: newLimits(p.cfg, p.topics.maxBytes),
+			log: p.cfg.Log.With("worker", id), metrics: p.metrics, status: p.status, limits: newLimits(p.cfg, p.topics.maxBytes),
+			pulse: newPulse(),
 		}
+		p.workers = append(p.workers, w)
 		p.status.expect(id)
+	}
+	for _, w := range p.workers {
 		workers.Go(func() error { return w.run(ctx, hard) })
 	}
 	watched := make(chan error)
@@ -162,28 +168,34 @@ func (p *process) run(ctx context.Context) error {
 // outlive is a context that ends some time after ctx does: what was begun is
 // finished, and a broker that hangs cannot hold up the end for ever. Work on a
 // transaction never runs under a context that a signal cancels (K3).
-func outlive(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+func outlive(ctx context.Context, limit func() time.Duration) (context.Context, context.CancelFunc) {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() { time.AfterFunc(limit, cancel) })
+	context.AfterFunc(ctx, func() { time.AfterFunc(limit(), cancel) })
 	return hard, cancel
 }
 
-// watch names a broker that cannot be reached, for as long as it cannot: the
-// workers just wait. It returns when ctx ends, or when it finds somebody else in the
-// group.
+// watch looks from outside at what the workers, which just wait, cannot tell: a broker
+// that cannot be reached, commits that do not come, somebody else in the group. It
+// returns when ctx ends, or when it finds what ends the run.
 func (p *process) watch(ctx context.Context) error {
-	cl, err := kgo.NewClient(p.cfg.clientOptions(p.cfg.ApplicationID + "-watch")...)
+	cl, err := kgo.NewClient(append(p.cfg.clientOptions(p.cfg.ApplicationID+"-watch"), kgo.WithContext(ctx))...)
 	if err != nil {
 		return nil
 	}
 	defer cl.Close()
+	looked, s := time.Now(), new(stalls)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(retryInterval):
+		case <-time.After(pulseInterval):
 		}
-		if err := p.look(ctx, cl); err != nil && ctx.Err() == nil {
+		err := p.feel(ctx, cl, s)
+		if err == nil && time.Since(looked) >= retryInterval {
+			looked = time.Now()
+			err = p.look(ctx, cl)
+		}
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
