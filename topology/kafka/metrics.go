@@ -43,7 +43,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		restarts:   prometheus.NewCounter(counter("restarts_total", "Sessions of workers that failed and began anew from the changelog.")),
-		stalls:     prometheus.NewCounter(counter("stalls_total", "Times that a worker with tasks did not commit for 5 s.")),
+		stalls:     prometheus.NewCounter(counter("stalls_total", "Times that workers stood still for 5 s.")),
 		restored:   prometheus.NewCounter(counter("store_restored_records_total", "Changelog records read in restores.")),
 		processed:  prometheus.NewCounterVec(counter("process_records_total", "Records processed in committed transactions."), []string{"node"}),
 		outputs:    prometheus.NewCounterVec(counter("output_records_total", "Records written to output topics in committed transactions."), []string{"sink"}),
@@ -146,7 +146,7 @@ var (
 	descLegClock  = gauge("leg_clock_seconds", "Arrival time that all source partitions have passed.", "partition")
 	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
-	descStalled   = gauge("commit_stalled_seconds", "How long a worker with tasks has not committed; 0 where that is less than 5 s.")
+	descStalled   = gauge("stalled_seconds", "How long a worker stands still; 0 where that is less than 5 s.")
 	descThrottled = gauge("source_throttled", "1 while sources wait for the exchange to be worked off.")
 )
 

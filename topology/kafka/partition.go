@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"callstitch/topology"
 )
@@ -26,6 +27,8 @@ type partition struct {
 	newest int64 // timestamp of the newest record processed, epoch ms; -1 before the first
 
 	records int64 // of the open transaction
+
+	unheard time.Time // since when brokers do not say where it ends; else zero
 
 	hand  *byHand // set while the client cannot read it
 	still still   // since when it does not move

@@ -12,8 +12,9 @@ import (
 
 // A worker commits a tick every half second, whatever comes in, as long as it has tasks.
 // So one that has tasks and has not committed for some seconds is not at work, and it
-// does not matter what it waits for: an acknowledgement, a coordinator, an offset that
-// another transaction holds, or sessions that fail one after the other (K43).
+// does not matter what it waits for: an acknowledgement, a coordinator, or sessions that
+// fail one after the other (K43). Two things it may wait for while others commit: offsets
+// that another transaction holds, and a source that no broker answers for.
 //
 // pulse is what is felt of a worker from outside: the worker itself just waits.
 type pulse struct {
@@ -21,12 +22,14 @@ type pulse struct {
 	at    step
 	began time.Time // being there
 	since time.Time // when it last committed, or had nothing to commit
-	took  time.Time // when it was last given partitions whose offsets are not there yet; else zero
+	took  time.Time // when it was given partitions whose offsets are not there yet; else zero
+	deaf  time.Time // since when the ends of sources that it owns are not known; else zero
 	stall bool      // it was found without a commit for too long, and has not come back
 	fails error     // what ended its last session
 	abort int       // transactions in a row that were aborted
 
-	waits *awaited // acknowledgements of the open transaction
+	unheard string   // those sources
+	waits   *awaited // acknowledgements of the open transaction
 }
 
 // stallLimit is how long a worker that has tasks may go without a commit before this is
@@ -100,7 +103,7 @@ func (p *pulse) failed(err error) {
 	p.goesTo(atPause)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fails, p.took = err, time.Time{}
+	p.fails, p.took, p.deaf = err, time.Time{}, time.Time{}
 }
 
 // given notes that the group has assigned partitions, whose offsets come next; taken,
@@ -114,26 +117,47 @@ func (p *pulse) setTook(at time.Time) {
 	p.took = at
 }
 
-// waitsForOffsets reports whether partitions are assigned whose offsets are not there.
-func (p *pulse) waitsForOffsets() bool {
+// hears notes which source partitions brokers say nothing about, and since when; zero
+// where they do.
+func (p *pulse) hears(since time.Time, unheard []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf, p.unheard = since, some(unheard)
+}
+
+// lacksOffsets reports whether partitions are assigned whose offsets are not there.
+func (p *pulse) lacksOffsets() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.took.IsZero()
 }
 
-// stalled reports whether the worker has not committed for too long, since when, and
-// what it waits for. It stays so until the worker commits.
-func (p *pulse) stalled(now time.Time) (since time.Time, waits string, ok bool) {
+// feel reports whether the worker stands still, since when, and what it waits for. Without
+// a commit it stays so until the worker commits.
+func (p *pulse) feel(now time.Time) (found stall, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.stall && p.at != atRestore && now.Sub(p.since) >= stallLimit {
+	if p.at != atRestore && now.Sub(p.since) >= stallLimit {
 		p.stall = true
 	}
-	return p.since, p.says(), p.stall
+	if p.stall {
+		return stall{p.since, p.says()}, true
+	}
+	for _, s := range []stall{
+		{p.took, waitsForOffsets}, // its other tasks may commit meanwhile
+		{p.deaf, "the brokers to say how far " + p.unheard + " reaches"},
+	} {
+		if !s.since.IsZero() && now.Sub(s.since) >= stallLimit && (!ok || s.since.Before(found.since)) {
+			found, ok = s, true
+		}
+	}
+	return found, ok
 }
 
-// stands reports whether the worker was found stalled.
-func (p *pulse) stands() bool {
+const waitsForOffsets = "the offsets of its partitions"
+
+// hopeless reports whether the worker is not expected to commit soon.
+func (p *pulse) hopeless() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.stall
@@ -145,7 +169,7 @@ func (p *pulse) says() string {
 	case p.at == atFlush && p.waits != nil:
 		waits += p.waits.from()
 	case !p.took.IsZero():
-		waits = "the offsets of its partitions"
+		waits = waitsForOffsets
 	}
 	switch {
 	case p.fails != nil:
@@ -154,14 +178,6 @@ func (p *pulse) says() string {
 		waits += fmt.Sprintf("; %d transactions in a row were aborted", p.abort)
 	}
 	return waits
-}
-
-// offsetsSince is since when the worker waits for the offsets of partitions, where that
-// is too long; it may commit for others meanwhile.
-func (p *pulse) offsetsSince(now time.Time) (since time.Time, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.took, !p.took.IsZero() && now.Sub(p.took) >= stallLimit
 }
 
 // awaited counts the records of a transaction that are not acknowledged, by topic.

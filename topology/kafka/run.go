@@ -135,8 +135,8 @@ func (p *process) run(ctx context.Context) error {
 	p.metrics = newMetrics(p.cfg.Registerer, p.status)
 	defer p.metrics.unregister(p.status)
 	p.status.set(Running, "")
-	ctx, end := context.WithCancel(ctx)
-	defer end()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	workers, ctx := errgroup.WithContext(ctx) // a worker that fails for good stops the others
 	hard, stop := outlive(ctx, func() time.Duration { return stopLimit })
 	defer stop()
@@ -158,7 +158,7 @@ func (p *process) run(ctx context.Context) error {
 	watched := make(chan error)
 	go func() {
 		err := p.watch(ctx)
-		end() // what the watch finds ends the workers as a signal does
+		end(err) // what the watch finds ends the workers as a signal does
 		watched <- err
 	}()
 	err := workers.Wait()

@@ -35,6 +35,7 @@ type session struct {
 
 	observed atomic.Pointer[observation] // shared with observe; nil when it was used
 	watching atomic.Bool                 // shared with observe: one is under way
+	deaf     atomic.Int64                // shared with observe: when the first of those failed that failed in a row, as Unix nanoseconds; 0: none
 	asked    int                         // observations so far
 	lag      int64                       // of the exchange, as last observed
 	throttle bool                        // raw partitions are paused
@@ -123,12 +124,13 @@ func (s *session) turn(ctx, hard context.Context) error {
 
 // feel says what the worker is at between two transactions.
 func (s *session) feel() {
+	s.pulse.hears(s.unheard())
 	switch {
 	case !s.tasks.Empty():
 		s.pulse.goesTo(atWork)
 	case len(s.parts) > 0:
 		s.pulse.goesTo(atRestore)
-	case !s.told.Load(), s.pulse.waitsForOffsets():
+	case !s.told.Load(), s.pulse.lacksOffsets():
 		s.pulse.goesTo(atJoin)
 	default: // nothing is its own
 		s.pulse.beat()

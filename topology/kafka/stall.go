@@ -28,7 +28,7 @@ const (
 	toldPartitions = 3
 )
 
-// stalls is what a process knows of its workers that do not commit.
+// stalls is what a process knows of its workers that stand still.
 type stalls struct {
 	begun, said, asked time.Time
 	reasons            []string             // what the brokers said when they were last asked
@@ -40,29 +40,24 @@ type stalls struct {
 // state is gone for good, the run.
 func (p *process) feel(ctx context.Context, cl *kgo.Client, s *stalls) error {
 	now := time.Now()
-	var since time.Time
-	var waits string
-	var away []string
-	held := false
+	var worst stall
+	var ill []*worker
 	for _, w := range p.workers {
-		at, what, ok := w.pulse.stalled(now)
+		found, ok := w.pulse.feel(now)
 		if !ok {
-			if at, ok = w.pulse.offsetsSince(now); !ok {
-				continue
-			}
-			what, held = "the offsets of its partitions", true
+			continue
 		}
-		away = append(away, w.id)
-		if since.IsZero() || at.Before(since) {
-			since, waits = at, what
+		ill = append(ill, w)
+		if worst.since.IsZero() || found.since.Before(worst.since) {
+			worst = found
 		}
 	}
-	if len(away) == 0 {
+	if len(ill) == 0 {
 		if !s.begun.IsZero() {
-			p.cfg.Log.Info("commits go on", "after", now.Sub(s.begun).Round(time.Second))
+			p.cfg.Log.Info("work goes on", "after", now.Sub(s.begun).Round(time.Second))
 		}
 		*s = stalls{}
-		p.status.setStall(time.Time{}, "")
+		p.status.setStall(stall{})
 		return nil
 	}
 	if now.Sub(s.asked) >= retryInterval {
@@ -71,20 +66,17 @@ func (p *process) feel(ctx context.Context, cl *kgo.Client, s *stalls) error {
 			return err
 		}
 	}
-	if held && s.begun.IsZero() && len(s.reasons) == 0 {
-		return nil // the offsets are only on their way
-	}
 	if len(s.reasons) > 0 {
-		waits += ": " + strings.Join(s.reasons, "; ")
+		worst.why += ": " + strings.Join(s.reasons, "; ")
 	}
-	p.status.setStall(since, "waits for "+waits)
+	p.status.setStall(worst)
 	if s.begun.IsZero() {
-		s.begun = since
+		s.begun = worst.since
 		p.metrics.stalls.Inc()
 	}
 	if now.Sub(s.said) >= stallReminder {
 		s.said = now
-		p.cfg.Log.Warn("nothing is committed", "for", now.Sub(since).Round(time.Second), "workers", len(away), "waits_for", waits)
+		p.cfg.Log.Warn("work stands still", "for", now.Sub(worst.since).Round(time.Second), "workers", len(ill), "waits_for", worst.why)
 	}
 	return nil
 }
@@ -209,7 +201,8 @@ func (p *process) coordinators(ctx context.Context, adm *kadm.Client) (reasons [
 // worker waits for such. It may be one whose markers were dropped (KAFKA-20734): nobody
 // but an operator ends that.
 func (p *process) heldOffsets(ctx context.Context, cl *kgo.Client) []string {
-	if !slices.ContainsFunc(p.workers, func(w *worker) bool { return w.pulse.waitsForOffsets() }) {
+	wait := slices.DeleteFunc(slices.Clone(p.workers), func(w *worker) bool { return !w.pulse.lacksOffsets() })
+	if len(wait) == 0 {
 		return nil
 	}
 	const onlyStable = true
@@ -223,7 +216,10 @@ func (p *process) heldOffsets(ctx context.Context, cl *kgo.Client) []string {
 			held = append(held, tp.String())
 		}
 	}
-	if len(held) == 0 {
+	if len(held) == 0 { // they come, or the group has given those partitions to others meanwhile
+		for _, w := range wait {
+			w.pulse.taken()
+		}
 		return nil
 	}
 	slices.Sort(held)

@@ -97,7 +97,7 @@ func (s *standing) until(is func(Snapshot) bool, what ...string) {
 func (s *standing) said() {
 	s.t.Helper()
 	text := s.log.text()[s.quiet:]
-	for line, want := range map[string]int{"nothing is committed": 1, "commits go on": 1} {
+	for line, want := range map[string]int{"work stands still": 1, "work goes on": 1} {
 		if n := strings.Count(text, line); n != want {
 			s.t.Errorf("said %d times %q:\n%s", n, line, text)
 		}

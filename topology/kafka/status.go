@@ -71,8 +71,7 @@ type Snapshot struct {
 
 	Commits    int64
 	LastCommit time.Time // zero before the first
-	// Stalled is how long a worker that has tasks has not committed; 0 unless that is
-	// longer than it may be.
+	// Stalled is how long a worker has not got on; 0 unless that is longer than it may be.
 	Stalled time.Duration
 	Outputs [topology.SinkCount]int64
 }
@@ -113,10 +112,10 @@ type Status struct {
 	outputs    [topology.SinkCount]int64
 }
 
-// stall is that a worker has not committed for too long.
+// stall is that a worker stands still.
 type stall struct {
 	since time.Time // zero: none
-	why   string
+	why   string    // what it waits for
 }
 
 type workerStatus struct {
@@ -156,7 +155,7 @@ func (s *Status) running(snap Snapshot) (State, string) {
 	case s.outage != "":
 		return Running, s.outage
 	case snap.Stalled > 0:
-		return Running, "has not committed for " + snap.Stalled.Round(time.Second).String() + ", and " + s.stall.why
+		return Running, "stands still for " + snap.Stalled.Round(time.Second).String() + ", waits for " + s.stall.why
 	case remaining != "":
 		return Rebalancing, remaining
 	}
@@ -221,10 +220,10 @@ func (s *Status) setOutage(what string) {
 	s.outage = what
 }
 
-func (s *Status) setStall(since time.Time, why string) {
+func (s *Status) setStall(now stall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stall = stall{since, why}
+	s.stall = now
 }
 
 // setEnds sets how far the partitions of tasks reach, where it is known.

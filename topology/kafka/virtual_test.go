@@ -621,6 +621,25 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// TestSourceWithoutAnswer has no broker say how far a source partition reaches, as where it
+// has no leader: all else goes on, and still nothing becomes FINAL.
+func TestSourceWithoutAnswer(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		r := startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		away := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: topologytest.Topic, Partitions: []int32{2}, Err: kerr.LeaderNotAvailable, Count: -1})
+		time.Sleep(time.Minute)
+		if s := r.status.Snapshot(); s.Ready() || s.Stalled < 50*time.Second || !strings.Contains(s.Waiting, topologytest.Topic+"-2") {
+			t.Errorf("the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+		}
+		away.Remove()
+		time.Sleep(3 * time.Second)
+		if s := r.status.Snapshot(); !s.Ready() || s.Stalled != 0 {
+			t.Errorf("after that the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+		}
+	})
+}
+
 func TestNoBroker(t *testing.T) {
 	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
 		cfg.Brokers = []string{"localhost:9999"}

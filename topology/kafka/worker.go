@@ -37,7 +37,7 @@ func (w *worker) run(ctx, hard context.Context) error {
 	const firstBackoff, lastBackoff = 200 * time.Millisecond, 10 * time.Second
 	backoff := firstBackoff
 	var stop context.CancelFunc
-	w.patience, stop = outlive(ctx, w.commitLimit)
+	w.patience, stop = outlive(ctx, func() time.Duration { return w.commitLimit(ctx) })
 	defer stop()
 	for {
 		begun := time.Now()
@@ -67,13 +67,14 @@ func (w *worker) run(ctx, hard context.Context) error {
 
 const (
 	// commitLimit is how long the transaction at hand is waited for after the run was
-	// told to stop; hopelessLimit, where the worker stands still already.
+	// told to stop; hopelessLimit, where the worker stands still already, or another has
+	// failed for good, mostly for a cause that is common to all.
 	commitLimit   = 4 * time.Second
 	hopelessLimit = 500 * time.Millisecond
 )
 
-func (w *worker) commitLimit() time.Duration {
-	if w.pulse.stands() {
+func (w *worker) commitLimit(ctx context.Context) time.Duration {
+	if w.pulse.hopeless() || final(context.Cause(ctx)) {
 		return hopelessLimit
 	}
 	return commitLimit
