@@ -13,8 +13,8 @@ import (
 // A worker commits a tick every half second, whatever comes in, as long as it has tasks.
 // So one that has tasks and has not committed for some seconds is not at work, and it
 // does not matter what it waits for: an acknowledgement, a coordinator, or sessions that
-// fail one after the other (K43). Two things it may wait for while others commit: offsets
-// that another transaction holds, and a source that no broker answers for.
+// fail one after the other (K43). Three things it may wait for while others commit: offsets
+// that another transaction holds, a restore, and a source that no broker answers for.
 //
 // pulse is what is felt of a worker from outside: the worker itself just waits.
 type pulse struct {
@@ -24,6 +24,8 @@ type pulse struct {
 	since time.Time // when it last committed, or had nothing to commit
 	took  time.Time // when it was given partitions whose offsets are not there yet; else zero
 	deaf  time.Time // since when the ends of sources that it owns are not known; else zero
+	moved time.Time // when a restore under way last moved; zero where there is none
+	left  int64     // changelog records that it has still to read
 	stall bool      // it was found without a commit for too long, and has not come back
 	fails error     // what ended its last session
 	abort int       // transactions in a row that were aborted
@@ -42,7 +44,7 @@ type step uint8
 const (
 	atJoin    step = iota // the group has not assigned anything yet
 	atFence               // its producer has no id yet
-	atRestore             // all its tasks still restore, which is watched there
+	atRestore             // all its tasks still restore, which may take its time
 	atWork                // polls and processes
 	atFlush               // records of the open transaction are not acknowledged
 	atCommit              // offsets are committed, and the transaction is ended
@@ -103,7 +105,7 @@ func (p *pulse) failed(err error) {
 	p.goesTo(atPause)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fails, p.took, p.deaf = err, time.Time{}, time.Time{}
+	p.fails, p.took, p.moved, p.deaf = err, time.Time{}, time.Time{}, time.Time{}
 }
 
 // given notes that the group has assigned partitions, whose offsets come next; taken,
@@ -123,6 +125,18 @@ func (p *pulse) hears(since time.Time, unheard []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.deaf, p.unheard = since, some(unheard)
+}
+
+// restores notes how much is left of the restores under way, if there are any.
+func (p *pulse) restores(any bool, left int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !any:
+		p.moved = time.Time{}
+	case p.moved.IsZero() || left != p.left:
+		p.moved, p.left = time.Now(), left
+	}
 }
 
 // lacksOffsets reports whether partitions are assigned whose offsets are not there.
@@ -145,6 +159,7 @@ func (p *pulse) feel(now time.Time) (found stall, ok bool) {
 	}
 	for _, s := range []stall{
 		{p.took, waitsForOffsets}, // its other tasks may commit meanwhile
+		{p.moved, stepWaits[atRestore]},
 		{p.deaf, "the brokers to say how far " + p.unheard + " reaches"},
 	} {
 		if !s.since.IsZero() && now.Sub(s.since) >= stallLimit && (!ok || s.since.Before(found.since)) {

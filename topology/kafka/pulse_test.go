@@ -44,7 +44,12 @@ func TestPulse(t *testing.T) {
 	p.taken()
 	p.beat()
 	p.goesTo(atRestore)
-	expect(p, later(time.Hour)) // a restore tells by itself
+	expect(p, later(time.Hour)) // a restore may take its time
+
+	p.restores(true, 7)
+	expect(p, later(stallLimit), "its tasks to be restored")
+	p.restores(false, 0)
+	expect(p, later(time.Hour))
 
 	p = newPulse()
 	p.hears(time.Now().Add(-time.Minute), []string{"call.raw-1"})

@@ -72,7 +72,7 @@ type process struct {
 // start waits for everything a run needs: brokers, topics, schemas, offsets. A
 // mismatch ends it at once, whatever is absent only after StartupTimeout.
 func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
-	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-start")...)
+	cl, err := kgo.NewClient(append(cfg.clientOptions(cfg.ApplicationID+"-start"), kgo.WithContext(ctx))...)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}

@@ -125,6 +125,7 @@ func (s *session) turn(ctx, hard context.Context) error {
 // feel says what the worker is at between two transactions.
 func (s *session) feel() {
 	s.pulse.hears(s.unheard())
+	s.pulse.restores(s.restoring())
 	switch {
 	case !s.tasks.Empty():
 		s.pulse.goesTo(atWork)
@@ -135,6 +136,17 @@ func (s *session) feel() {
 	default: // nothing is its own
 		s.pulse.beat()
 	}
+}
+
+// restoring is how much is left of the restores under way, if there are any.
+func (s *session) restoring() (some bool, left int64) {
+	for _, p := range s.parts {
+		if p.restore != nil {
+			some = true
+			left += p.restore.remaining()
+		}
+	}
+	return some, left
 }
 
 // idleWait is how long to wait for records: not past the next tick, and not so

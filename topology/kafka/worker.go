@@ -92,7 +92,7 @@ func (w *worker) runSession(ctx, hard context.Context) error {
 
 // learn takes in that a topic refused something as too large.
 func (w *worker) learn(ctx context.Context, e *tooLargeError) error {
-	cl, err := kgo.NewClient(w.cfg.clientOptions(w.id + "-limits")...)
+	cl, err := kgo.NewClient(append(w.cfg.clientOptions(w.id+"-limits"), kgo.WithContext(ctx))...)
 	if err != nil {
 		return nil
 	}
