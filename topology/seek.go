@@ -25,13 +25,14 @@ type History struct {
 	read      map[TopicPartition]Progress
 	counted   map[TopicPartition]map[int32]int64 // events, by the task that has processed them
 	waiting   map[TopicPartition]int64           // events that no task has processed
+	heard     map[string]int32                   // partitions of each topic that clocks wait for
 }
 
 // NewHistory knows of nothing yet.
 func NewHistory() *History {
 	return &History{
 		positions: map[int32]int64{}, read: map[TopicPartition]Progress{},
-		counted: map[TopicPartition]map[int32]int64{}, waiting: map[TopicPartition]int64{},
+		counted: map[TopicPartition]map[int32]int64{}, waiting: map[TopicPartition]int64{}, heard: map[string]int32{},
 	}
 }
 
@@ -46,6 +47,14 @@ func (h *History) Changelog(r Record) {
 		var position int64
 		codec.NewReader(r.Value).Int64(&position)
 		h.positions[r.Partition] = position
+	case clocksKey:
+		var c clocks
+		if codec.Read(r.Value, &c) != nil {
+			return
+		}
+		for _, s := range c.sources {
+			h.heard[s.source.Topic] = max(h.heard[s.source.Topic], s.source.Partition+1)
+		}
 	case accountKey:
 		source, err := parseSourceKey(r.Key)
 		var a account
@@ -105,13 +114,5 @@ func (h *History) Of(source TopicPartition) (Progress, bool) {
 	return p, p.Totals.Read > 0
 }
 
-// Partitions is how many partitions of a topic were read: one more than the largest
-// number.
-func (h *History) Partitions(topic string) (n int32) {
-	for source := range h.counted { // order: a maximum has none
-		if _, read := h.Of(source); read && source.Topic == topic {
-			n = max(n, source.Partition+1)
-		}
-	}
-	return n
-}
+// Partitions is how many partitions of a topic the clocks wait for.
+func (h *History) Partitions(topic string) int32 { return h.heard[topic] }

@@ -57,7 +57,8 @@ func TestHistory(t *testing.T) {
 			Progress{Arrival: 9, Time: 8, Offset: 108, Totals: Totals{Read: 8, Decoded: 7, Ignored: 1, Events: 5}},
 		},
 		"no tick at all": {
-			nil, []Record{event(0, 0)},
+			nil,
+			[]Record{event(0, 0)},
 			Progress{Offset: 1, Totals: Totals{Read: 1, Decoded: 1, Events: 1}},
 		},
 	} {
@@ -73,6 +74,15 @@ func TestHistory(t *testing.T) {
 			got, ok := h.Of(source)
 			if d := cmp.Diff(c.want, got); d != "" || !ok {
 				t.Error(d)
+			}
+			if n := h.Partitions(source.Topic); n != 0 {
+				t.Errorf("clocks wait for %d partitions, and there is none", n)
+			}
+			c := newClocks(2)
+			c.configure(map[string]int32{source.Topic: 3})
+			h.Changelog(Record{Key: []byte{clocksKey}, Value: codec.Append(nil, &c)})
+			if n := h.Partitions(source.Topic); n != 3 {
+				t.Errorf("clocks wait for %d partitions", n)
 			}
 			if _, ok := h.Of(other); ok {
 				t.Error("it knows of a partition that was never read")

@@ -94,8 +94,8 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 }
 
 // prepare is one try of the start.
-func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+func prepare(whole context.Context, cfg *Config, cl *kgo.Client) (*process, error) {
+	ctx, cancel := context.WithTimeout(whole, attemptLimit)
 	defer cancel()
 	if err := cl.Ping(ctx); err != nil {
 		return nil, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
@@ -123,7 +123,10 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareOffsets(ctx, cfg, adm); err != nil {
+	if err := prepareOffsets(ctx, cfg, adm, found); err != nil {
+		return nil, err
+	}
+	if err := checkGone(whole, cfg, cl, found); err != nil {
 		return nil, err
 	}
 	return &process{cfg: cfg, topics: found, encoder: encoder}, nil
@@ -170,27 +173,28 @@ func outlive(ctx context.Context, limit time.Duration) (context.Context, context
 
 // watch names a broker that cannot be reached, for as long as it cannot: the
 // workers just wait. It returns when ctx ends, or when it finds somebody else in the
-// group.
+// group, or a topic that is another one than it was.
 func (p *process) watch(ctx context.Context) error {
 	cl, err := kgo.NewClient(p.cfg.clientOptions(p.cfg.ApplicationID + "-watch")...)
 	if err != nil {
 		return nil
 	}
 	defer cl.Close()
+	same := &sameTopics{cfg: p.cfg, ids: p.topics.ids, gone: make(map[string]int)}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(retryInterval):
 		}
-		if err := p.look(ctx, cl); err != nil && ctx.Err() == nil {
+		if err := p.look(ctx, cl, same); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 }
 
 // look is one round of watch. Only what ends the run is an error of it.
-func (p *process) look(ctx context.Context, cl *kgo.Client) error {
+func (p *process) look(ctx context.Context, cl *kgo.Client, same *sameTopics) error {
 	ctx, cancel := context.WithTimeout(ctx, retryInterval)
 	defer cancel()
 	if err := cl.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -198,7 +202,15 @@ func (p *process) look(ctx context.Context, cl *kgo.Client) error {
 		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
 		return nil
 	}
-	p.status.setOutage("")
+	missing, err := same.look(ctx, kadm.NewClient(cl))
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		p.cfg.Log.Warn("a source topic is not there", "topic", missing)
+		missing = "waits for source topic " + missing
+	}
+	p.status.setOutage(missing)
 	if err := checkGroup(ctx, p.cfg, cl); final(err) {
 		return err
 	}

@@ -75,7 +75,11 @@ func (s *session) run(ctx, hard context.Context) error {
 	}
 	for ctx.Err() == nil {
 		if err := s.turn(ctx, hard); err != nil {
-			return s.classify(ctx, err)
+			err = s.classify(ctx, err)
+			if final(err) && !errors.Is(err, ErrFenced) { // the name in the group is then the other's
+				s.leave(hard)
+			}
+			return err
 		}
 	}
 	s.leave(hard)
