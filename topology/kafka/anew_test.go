@@ -172,6 +172,52 @@ func TestSourceMadeAnewWhileStopped(t *testing.T) {
 	if _, err := Seek(t.Context(), cfg, tp, 0, true); err == nil || !strings.Contains(err.Error(), "--partitions 3") {
 		t.Errorf("a topic with fewer partitions is gone on with: %v", err)
 	}
+	feed(t, cfg, calls[:20])
+	startRun(t, reset(t, cfg))
+	awaitBooksOf(t, cfg, 2, 20)
+}
+
+// reset does what the operations page says, and gives the configuration to go on with.
+func reset(t *testing.T, cfg Config) Config {
+	t.Helper()
+	cl := client(t, cfg)
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	if _, err := adm.DeleteGroup(t.Context(), cfg.ApplicationID); err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{cfg.ExchangeTopic(), cfg.ChangelogTopic()} {
+		if _, err := adm.DeleteTopic(t.Context(), topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg.Stitch.Generation++
+	return cfg
+}
+
+// awaitBooksOf waits until the newest books of the first partitions hold so many records,
+// and nothing of before.
+func awaitBooksOf(t *testing.T, cfg Config, partitions, records int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		read, events := make([]float64, partitions), make([]float64, partitions)
+		for _, b := range decoded(t, cfg, cfg.Topics.Audit, schemas.Audit) {
+			if p := int(b["partition"].(float64)); p < partitions {
+				read[p] = b["read"].(float64)
+				events[p] = b["accepted"].(float64) + b["duplicate"].(float64) + b["conflicting"].(float64) + b["late"].(float64)
+			}
+		}
+		sum := 0.0
+		for _, n := range read {
+			sum += n
+		}
+		if sum == float64(records) && slices.Equal(read, events) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the books hold %v records and %v events, want %d", read, events, records)
+		}
+	}
 }
 
 // TestInternalTopicsMadeAnew deletes the topics that hold the state and makes them anew
