@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,6 +87,8 @@ func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetF
 				s.mailbox.fail(committedBy(err, s.cfg.ApplicationID, tp, p.Offset))
 			} else if err = s.cfg.checkOutputs(m.outputs); err != nil {
 				s.mailbox.fail(err)
+			} else if err = checkIDs(s.cfg, m.needs(s.cfg, tp.Topic), s.topics.ids); err != nil {
+				s.mailbox.fail(err)
 			}
 		}
 		s.fetched[tp] = assigned{TopicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}
@@ -95,6 +99,11 @@ func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetF
 // onOffsets follows onFetched, in the same goroutine. A partition without an
 // offset was added to its topic after the start and is read from its beginning.
 func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	if err := s.checkAssigned(ctx, slices.Collect(maps.Keys(offsets))); final(err) {
+		s.mailbox.fail(err)
+	} else if err != nil {
+		return nil, err
+	}
 	var all []assigned
 	var added []topology.TopicPartition
 	for topic, partitions := range offsets {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -110,30 +109,13 @@ func (s *session) classify(ctx context.Context, err error) error {
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
 		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application", ErrLostOffsets, err)
 	case errors.Is(err, kerr.UnknownTopicID):
-		return s.madeAnew(err)
+		return s.recreated(ctx, err)
 	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch):
 		return s.fenced(ctx, err)
 	case errors.As(err, &group):
 		return fmt.Errorf("group %s: %w", s.cfg.ApplicationID, err)
 	}
 	return err
-}
-
-// madeAnew is what it means that a topic is another one than it was (K27). An output that
-// was made anew is the operator's act: what it held is gone, and the next session goes on
-// in the new one. Of any other topic it is offsets, or state, that are gone.
-func (s *session) madeAnew(err error) error {
-	refused, ok := errors.AsType[*refusedError](err)
-	if ok && s.cfg.publishesTo(refused.topic) {
-		s.log.Warn("an output topic was deleted and made anew; what it held is gone", "topic", refused.topic)
-		return err
-	}
-	return fmt.Errorf("%w: %w: a topic was deleted and made anew while it was used; reset the application", ErrLostOffsets, err)
-}
-
-// publishesTo reports whether a topic is one of the outputs.
-func (c *Config) publishesTo(topic string) bool {
-	return slices.ContainsFunc(c.Sinks(), func(s topology.Sink) bool { return c.Topics.Topic(s) == topic })
 }
 
 // fenced tells apart who raised this producer's epoch: a process under the same

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
 
@@ -67,17 +68,8 @@ func produceError(rec *kgo.Record, err error) error {
 	if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
 		return &tooLargeError{rec.Topic, int32(size(rec) + batchOverhead), err}
 	}
-	return &refusedError{rec.Topic, err}
+	return fmt.Errorf("produce to %s: %w", rec.Topic, err)
 }
-
-// refusedError says that a record was not written.
-type refusedError struct {
-	topic string
-	err   error
-}
-
-func (e *refusedError) Error() string { return "produce to " + e.topic + ": " + e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
 
 // learn takes in that something was refused as too large: the topic may have another
 // limit than at the start. An error says that the topic takes too little for what goes

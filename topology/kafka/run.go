@@ -96,8 +96,8 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 }
 
 // prepare is one try of the start.
-func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+func prepare(whole context.Context, cfg *Config, cl *kgo.Client) (*process, error) {
+	ctx, cancel := context.WithTimeout(whole, attemptLimit)
 	defer cancel()
 	if err := cl.Ping(ctx); err != nil {
 		return nil, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
@@ -125,7 +125,10 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client) (*process, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareOffsets(ctx, cfg, adm); err != nil {
+	if err := prepareOffsets(ctx, cfg, adm, found); err != nil {
+		return nil, err
+	}
+	if err := checkGone(whole, cfg, cl, found); err != nil {
 		return nil, err
 	}
 	return &process{cfg: cfg, topics: found, encoder: encoder}, nil
@@ -175,14 +178,16 @@ func outlive(ctx context.Context, limit func() time.Duration) (context.Context, 
 }
 
 // watch looks from outside at what the workers, which just wait, cannot tell: a broker
-// that cannot be reached, commits that do not come, somebody else in the group. It
-// returns when ctx ends, or when it finds what ends the run.
+// that cannot be reached, commits that do not come, somebody else in the group, a topic
+// that is another one than it was. It returns when ctx ends, or when it finds what ends
+// the run.
 func (p *process) watch(ctx context.Context) error {
 	cl, err := kgo.NewClient(append(p.cfg.clientOptions(p.cfg.ApplicationID+"-watch"), kgo.WithContext(ctx))...)
 	if err != nil {
 		return nil
 	}
 	defer cl.Close()
+	same := &sameTopics{cfg: p.cfg, ids: p.topics.ids, gone: make(map[string]int)}
 	looked, s := time.Now(), new(stalls)
 	for {
 		select {
@@ -193,7 +198,7 @@ func (p *process) watch(ctx context.Context) error {
 		err := p.feel(ctx, cl, s)
 		if err == nil && time.Since(looked) >= retryInterval {
 			looked = time.Now()
-			err = p.look(ctx, cl)
+			err = p.look(ctx, cl, same)
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -202,7 +207,7 @@ func (p *process) watch(ctx context.Context) error {
 }
 
 // look is one round of watch. Only what ends the run is an error of it.
-func (p *process) look(ctx context.Context, cl *kgo.Client) error {
+func (p *process) look(ctx context.Context, cl *kgo.Client, same *sameTopics) error {
 	ctx, cancel := context.WithTimeout(ctx, retryInterval)
 	defer cancel()
 	if err := cl.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -210,7 +215,15 @@ func (p *process) look(ctx context.Context, cl *kgo.Client) error {
 		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
 		return nil
 	}
-	p.status.setOutage("")
+	missing, err := same.look(ctx, kadm.NewClient(cl))
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		p.cfg.Log.Warn("a source topic is not there", "topic", missing)
+		missing = "waits for source topic " + missing
+	}
+	p.status.setOutage(missing)
 	if err := checkGroup(ctx, p.cfg, cl); final(err) {
 		return err
 	}

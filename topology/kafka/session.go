@@ -86,7 +86,14 @@ func (s *session) run(ctx, hard context.Context) error {
 		err = s.turn(ctx, hard)
 	}
 	if err != nil {
-		if err = s.classify(ctx, err); final(err) || ctx.Err() == nil {
+		err = s.classify(ctx, err)
+		switch {
+		case errors.Is(err, ErrFenced): // the name in the group is then the other's
+			return err
+		case final(err):
+			s.leave(hard)
+			return err
+		case ctx.Err() == nil:
 			return err
 		}
 		// Nothing of the batch at hand is visible, or all of it: whoever takes over finds out.

@@ -113,34 +113,25 @@ func (p *process) diagnose(ctx context.Context, cl *kgo.Client, s *stalls, now t
 	return nil
 }
 
-// lostState is the failure that an internal topic was deleted, made anew or not: what
-// the tasks knew, or what was on its way between them, is gone.
+// lostState is the failure that an internal topic was deleted: what the tasks knew, or
+// what was on its way between them, is gone. One that was made anew is noticed by its id.
 func (p *process) lostState(s *stalls, details kadm.TopicDetails, now time.Time) error {
 	for _, name := range []string{p.cfg.ExchangeTopic(), p.cfg.ChangelogTopic()} {
-		d := details[name]
-		id, known := p.topics.ids[name]
-		switch {
-		case errors.Is(d.Err, kerr.UnknownTopicOrPartition):
-			if s.missing == nil {
-				s.missing = make(map[string]time.Time)
-			}
-			if s.missing[name].IsZero() {
-				s.missing[name] = now
-			}
-			if now.Sub(s.missing[name]) >= deletedLimit {
-				return stateDeleted(name)
-			}
-		case d.Err == nil && known && d.ID != (kadm.TopicID{}) && d.ID != id:
-			return stateDeleted(name)
-		default:
+		if !errors.Is(details[name].Err, kerr.UnknownTopicOrPartition) {
 			delete(s.missing, name)
+			continue
+		}
+		if s.missing == nil {
+			s.missing = make(map[string]time.Time)
+		}
+		if s.missing[name].IsZero() {
+			s.missing[name] = now
+		}
+		if now.Sub(s.missing[name]) >= deletedLimit {
+			return fmt.Errorf("%w: %s was deleted, and what callstitch kept in it is gone: reset the application, or restore the topic", ErrLostOffsets, name)
 		}
 	}
 	return nil
-}
-
-func stateDeleted(topic string) error {
-	return fmt.Errorf("%w: %s was deleted, and what callstitch kept in it is gone: reset the application, or restore the topic", ErrLostOffsets, topic)
 }
 
 // whatIsAway says what keeps a topic from being written and read.

@@ -345,7 +345,7 @@ func (s *session) touched() iter.Seq2[*partition, stable] {
 	return func(yield func(*partition, stable) bool) {
 		for _, o := range s.tasks.Offsets() {
 			p := s.parts[o.TopicPartition]
-			m := metadata{owner: s.id, changelog: p.changelogNext, task: o.Metadata, at: o.Next}
+			m := metadata{owner: s.id, changelog: p.changelogNext, task: o.Metadata, at: o.Next, made: s.topics.made[p.Topic]}
 			if !p.source {
 				m.outputs = s.cfg.outputs()
 			}
