@@ -621,6 +621,66 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// TestStandstills has brokers refuse what a transaction needs, over and over: the instance
+// says so, goes on when they do not, and stops in order while they do.
+func TestStandstills(t *testing.T) {
+	for name, fault := range map[string]kfake.Fault{
+		"Produce":         {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas},
+		"TxnOffsetCommit": {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.CoordinatorNotAvailable},
+		"EndTxn":          {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.CoordinatorNotAvailable, TopLevel: true},
+		"Heartbeat":       {Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup}, Err: kerr.CoordinatorNotAvailable, TopLevel: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+				cfg.Workers = 2
+				records := topologytest.Calls(17, 40, 20*time.Second).Shuffle(17, 4, 2*time.Second, 0.2)
+				want := inMemory(t, records).Canonical()
+				r := startRun(t, cfg)
+				time.Sleep(3 * time.Second)
+				feed(t, cfg, records[:len(records)/2])
+				fault.Count = -1
+				away := cluster.Fault(fault)
+				time.Sleep(40 * time.Second)
+				if s := r.status.Snapshot(); s.Ready() || s.Stalled == 0 && s.State == Running {
+					t.Errorf("the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+				}
+				away.Remove()
+				feed(t, cfg, records[len(records)/2:])
+				newCollector().awaitCommitted(t, cfg, want, 2*time.Minute)
+				awaitBooks(t, cfg, len(records), time.Minute)
+				time.Sleep(15 * time.Second) // the longest pause between two sessions
+				if s := r.status.Snapshot(); !s.Ready() {
+					t.Errorf("after that the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+				}
+				cluster.Fault(fault)
+				time.Sleep(8 * time.Second)
+				if err := r.stop(t); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestSourceWithoutAnswer has no broker say how far a source partition reaches, as where it
+// has no leader: all else goes on, and still nothing becomes FINAL.
+func TestSourceWithoutAnswer(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		r := startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		away := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: topologytest.Topic, Partitions: []int32{2}, Err: kerr.LeaderNotAvailable, Count: -1})
+		time.Sleep(time.Minute)
+		if s := r.status.Snapshot(); s.Ready() || s.Stalled < 50*time.Second || !strings.Contains(s.Waiting, topologytest.Topic+"-2") {
+			t.Errorf("the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+		}
+		away.Remove()
+		time.Sleep(3 * time.Second)
+		if s := r.status.Snapshot(); !s.Ready() || s.Stalled != 0 {
+			t.Errorf("after that the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+		}
+	})
+}
+
 func TestNoBroker(t *testing.T) {
 	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
 		cfg.Brokers = []string{"localhost:9999"}
