@@ -332,7 +332,7 @@ func TestOffsetOfASourceIsGone(t *testing.T) {
 // read it, at once or after a while: they have just read what no tick tells yet, and what
 // they had counted goes with it. The books balance all the same.
 func TestSourceMadeAnewUnderTraffic(t *testing.T) {
-	for name, pause := range map[string]time.Duration{"at once": 0, "after a while": 4 * time.Second} {
+	for name, pause := range map[string]time.Duration{"at once": 0, "after a while": 2 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			cfg := apache(t, 2)
 			source := cfg.Sources[0].Topic
@@ -415,11 +415,12 @@ func trickle(t *testing.T, cfg Config, records []topologytest.Raw) (stop func())
 			wait(ctx, 5*time.Millisecond)
 		}
 	}()
-	return func() {
+	t.Cleanup(func() {
 		cancel()
-		<-done
 		cl.Close()
-	}
+		<-done
+	})
+	return cancel
 }
 
 // awaitWhole waits until the books cover all that is in the source now, and holds that

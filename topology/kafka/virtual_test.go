@@ -298,8 +298,8 @@ func TestLostOffsets(t *testing.T) {
 	})
 }
 
-// TestTruncatedChangelog deletes the changelog after a run: the committed metadata
-// tells where it ended, so a restore that finds less of it ends the run.
+// TestTruncatedChangelog has the changelog lose its end after a run: the committed
+// metadata tells where it ended, so a restore that finds less of it ends the run.
 func TestTruncatedChangelog(t *testing.T) {
 	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
 		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
@@ -313,27 +313,39 @@ func TestTruncatedChangelog(t *testing.T) {
 					tp.Topic, tp.Partition, m.changelog, ends[tp.Partition])
 			}
 		}
-		cl := client(t, cfg)
-		defer cl.Close()
-		if _, err := kadm.NewClient(cl).DeleteTopics(t.Context(), cfg.ChangelogTopic()); err != nil {
-			t.Fatal(err)
-		}
-		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic(), "ends at 0, but state up to")
+		of := topology.TopicPartition{Topic: cfg.ExchangeTopic(), Partition: 2}
+		const cut = 10 // beside what is there: this broker cannot cut it
+		rewrite(t, cfg, of, func(m *metadata) { m.changelog += cut })
+		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic(), fmt.Sprintf("but state up to %d", ends[2]+cut))
 	})
 }
 
-// TestStateWithoutOwner deletes the committed offset of one exchange partition:
-// its state is there, and nothing tells up to where it is.
+// rewrite changes what is committed beside an offset.
+func rewrite(t *testing.T, cfg Config, tp topology.TopicPartition, change func(*metadata)) {
+	t.Helper()
+	o := committedFor(t, cfg, tp)
+	m, err := parseMetadata(o.Metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&m)
+	o.Metadata = m.String()
+	offsets := make(kadm.Offsets)
+	offsets.Add(o.Offset)
+	cl := client(t, cfg)
+	defer cl.Close()
+	if err := kadm.NewClient(cl).CommitAllOffsets(t.Context(), cfg.ApplicationID, offsets); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStateWithoutOwner has the offset of one exchange partition say that nobody has
+// owned it: its state is there, and nothing tells up to where it is.
 func TestStateWithoutOwner(t *testing.T) {
 	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
 		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
-		cl := client(t, cfg)
-		defer cl.Close()
-		var lost kadm.TopicsSet
-		lost.Add(cfg.ExchangeTopic(), 2)
-		if _, err := kadm.NewClient(cl).DeleteOffsets(t.Context(), testApp, lost); err != nil {
-			t.Fatal(err)
-		}
+		of := topology.TopicPartition{Topic: cfg.ExchangeTopic(), Partition: 2}
+		rewrite(t, cfg, of, func(m *metadata) { m.owner, m.changelog = "", 0 })
 		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic()+"-2 holds state", "the offset of "+cfg.ExchangeTopic()+"-2 was not committed with it")
 	})
 }
