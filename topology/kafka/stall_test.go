@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -167,13 +168,21 @@ func (s *standing) ends(want error, words ...string) {
 	refused(s.t, s.own, want)
 }
 
+// deleteTopic deletes a topic, and returns when the broker takes nothing for it any more:
+// it answers before that.
 func deleteTopic(t testing.TB, cfg Config, topic string) {
 	t.Helper()
 	cl := client(t, cfg)
 	defer cl.Close()
-	resp, err := kadm.NewClient(cl).DeleteTopic(t.Context(), topic)
+	adm := kadm.NewClient(cl)
+	resp, err := adm.DeleteTopic(t.Context(), topic)
 	if err == nil {
 		err = resp.Err
+	}
+	for there := true; there && err == nil; time.Sleep(300 * time.Millisecond) {
+		var details kadm.TopicDetails
+		details, err = adm.ListTopics(t.Context(), topic)
+		there = !errors.Is(details[topic].Err, kerr.UnknownTopicOrPartition)
 	}
 	if err != nil {
 		t.Fatal(err)

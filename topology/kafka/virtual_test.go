@@ -648,6 +648,7 @@ func TestStandstills(t *testing.T) {
 				feed(t, cfg, records[len(records)/2:])
 				newCollector().awaitCommitted(t, cfg, want, 2*time.Minute)
 				awaitBooks(t, cfg, len(records), time.Minute)
+				time.Sleep(15 * time.Second) // the longest pause between two sessions
 				if s := r.status.Snapshot(); !s.Ready() {
 					t.Errorf("after that the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
 				}
