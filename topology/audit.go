@@ -35,9 +35,10 @@ func (a *account) count(o stitch.Outcome) {
 	a.dirty = true
 }
 
-// progress makes an answer due where the offset moved.
+// progress makes an answer due where more was read. Records are counted, and not their
+// offsets compared: those begin anew with a topic that is made anew.
 func (a *account) progress(p Progress, task int32) {
-	if p.Offset <= a.answer.Offset || p.Totals.Read == 0 {
+	if p.Totals.Read <= a.answer.Totals.Read {
 		return
 	}
 	a.answer = Answer{p.Source, task, p.Offset, p.Arrival, p.Totals, a.counts}
@@ -57,20 +58,6 @@ func (a *account) Visit(c *codec.Codec) {
 	a.answer.Visit(c)
 }
 
-// AnswerIn is the latest answer of a stitch task for a source partition, where a record
-// of the changelog holds one: how far the partition had been read, and what that came
-// to.
-func AnswerIn(key, value []byte) (latest Answer, ok bool) {
-	if len(key) == 0 || key[0] != accountKey || len(value) == 0 {
-		return latest, false
-	}
-	var a account
-	if codec.Read(value, &a) != nil {
-		return latest, false
-	}
-	return a.answer, a.answer.Offset > 0
-}
-
 // restored ends the reading of an account: its latest answer is given again.
 func (a *account) restored() {
 	if a.answer.Offset > 0 {
@@ -79,11 +66,22 @@ func (a *account) restored() {
 }
 
 // book gathers the answers of all stitch tasks for one source partition. It
-// keeps two offsets open: target stays until it is full, latest moves with the
+// keeps two pages open: target stays until it is full, latest moves with the
 // newest answer, so that both steady traffic and a single last record close.
+// Answers are in the order of how much was read.
 type book struct {
-	closed         int64 // offset of the last closing
+	// closed is what was read at the last closing, below zero. The first version, which
+	// kept the offset there, takes it for none, and at worst closes a page twice.
+	closed         int64
 	target, latest page
+}
+
+// has reports whether a page was closed already with what an answer tells, or more.
+func (b *book) has(a Answer) bool {
+	if b.closed > 0 { // an offset, and no more can have been read than there are
+		return a.Offset <= b.closed && a.Totals.Read <= b.closed
+	}
+	return a.Totals.Read <= -b.closed
 }
 
 type page struct {
@@ -97,6 +95,9 @@ type page struct {
 func newPage(a Answer, tasks int32) page {
 	return page{offset: a.Offset, arrival: a.Arrival, totals: a.Totals, answered: make([]bool, tasks)}
 }
+
+// read is how much was read when the page was opened; 0 where there is none.
+func (p *page) read() int64 { return p.totals.Read }
 
 func (p *page) add(a Answer) {
 	if !p.answered[a.Task] {
@@ -116,19 +117,19 @@ func (p *page) full() bool {
 
 // answer enters an answer; the result is the page that it closed, if any.
 func (b *book) answer(a Answer, tasks int32) *page {
-	if a.Offset <= b.closed {
+	if b.has(a) {
 		return nil
 	}
-	if b.target.offset == 0 {
+	if b.target.read() == 0 {
 		b.target = newPage(a, tasks)
 	}
 	switch {
-	case a.Offset == b.target.offset:
+	case a.Totals.Read == b.target.read():
 		b.target.add(a)
 		if b.target.full() {
 			return b.close(b.target)
 		}
-	case a.Offset > b.target.offset:
+	case a.Totals.Read > b.target.read():
 		return b.newer(a, tasks)
 	}
 	return nil
@@ -137,10 +138,10 @@ func (b *book) answer(a Answer, tasks int32) *page {
 // newer enters an answer beyond the target. A task answers in ascending order,
 // so a target that it passed over will never be full: latest takes its place.
 func (b *book) newer(a Answer, tasks int32) *page {
-	if a.Offset > b.latest.offset {
+	if a.Totals.Read > b.latest.read() {
 		b.latest = newPage(a, tasks)
 	}
-	if a.Offset == b.latest.offset {
+	if a.Totals.Read == b.latest.read() {
 		b.latest.add(a)
 	}
 	if b.latest.full() {
@@ -153,9 +154,9 @@ func (b *book) newer(a Answer, tasks int32) *page {
 }
 
 func (b *book) close(p page) *page {
-	b.closed = p.offset
+	b.closed = -p.read()
 	b.target = page{}
-	if b.latest.offset > p.offset {
+	if b.latest.read() > p.read() {
 		b.target = b.latest
 	}
 	b.latest = page{}

@@ -60,11 +60,15 @@ func told(m kafka.Move, done bool) string {
 	if m.About {
 		about = " or a little further"
 	}
-	s := fmt.Sprintf("%s was read to %d%s, and goes on at %d: ", m.TopicPartition, m.From, about, m.To)
+	s := fmt.Sprintf("%s was read to %d%s, and ", m.TopicPartition, m.From, about)
+	if m.Anew {
+		s += "its topic is another one now, made anew. It "
+	}
+	s += fmt.Sprintf("goes on at %d: ", m.To)
 	switch {
-	case m.To > m.From:
-		s += fmt.Sprintf("%d offsets are passed over, and missing in its book", m.To-m.From)
-	case m.To < m.From:
+	case m.Passed > 0:
+		s += fmt.Sprintf("%d offsets are passed over, and missing in its book", m.Passed)
+	case m.To < m.From && !m.Anew:
 		s += fmt.Sprintf("%d offsets are read again, and their events are duplicates", m.From-m.To)
 	default:
 		s += "nothing is passed over"

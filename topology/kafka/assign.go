@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,9 +62,11 @@ func (m *mailbox) take() ([]assigned, error) {
 // open transaction of a dead owner would hold back the stable offset fetch that
 // comes next, and every reader of what it touched, until it times out.
 func (s *session) onAssigned(ctx context.Context, cl *kgo.Client, added map[string][]int32) {
+	s.told.Store(true)
 	if len(added) == 0 {
 		return
 	}
+	s.pulse.given()
 	cl.PauseFetchPartitions(added)
 	if err := s.fenceOwners(ctx, cl, added); err != nil && ctx.Err() == nil {
 		// Only time is lost: the stable fetch waits for the open transaction.
@@ -84,6 +88,8 @@ func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetF
 				s.mailbox.fail(committedBy(err, s.cfg.ApplicationID, tp, p.Offset))
 			} else if err = s.cfg.checkOutputs(m.outputs); err != nil {
 				s.mailbox.fail(err)
+			} else if err = checkIDs(s.cfg, m.needs(s.cfg, tp.Topic), s.topics.ids); err != nil {
+				s.mailbox.fail(err)
 			}
 		}
 		s.fetched[tp] = assigned{TopicPartition: tp, stable: stable{p.Offset, text(p.Metadata)}, last: m}
@@ -94,6 +100,11 @@ func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetF
 // onOffsets follows onFetched, in the same goroutine. A partition without an
 // offset was added to its topic after the start and is read from its beginning.
 func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	if err := s.checkAssigned(ctx, slices.Collect(maps.Keys(offsets))); final(err) {
+		s.mailbox.fail(err)
+	} else if err != nil {
+		return nil, err
+	}
 	var all []assigned
 	var added []topology.TopicPartition
 	for topic, partitions := range offsets {
@@ -126,6 +137,7 @@ func (s *session) onOffsets(ctx context.Context, offsets map[string]map[int32]kg
 		all[i].generation, all[i].exchange = generation, ends
 	}
 	s.mailbox.put(all...)
+	s.pulse.taken()
 	return offsets, nil
 }
 

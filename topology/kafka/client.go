@@ -51,7 +51,7 @@ func (c *Config) clientOptions(id string) []kgo.Opt {
 		kgo.MaxConcurrentFetches(maxFetches),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.MetadataMinAge(250 * time.Millisecond),
-		kgo.WithLogger(quietLogger{kslog.New(c.Log.With("client", id))}),
+		kgo.WithLogger(quietLogger{kslog.New(c.Log.With("client", id)), c.said}),
 	}
 	return append(opts, c.Client...)
 }
@@ -95,12 +95,6 @@ func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
 	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
 }
 
-// quietLogger passes on only what an operator can act on: franz-go reports each
-// transaction at level info.
-type quietLogger struct{ kgo.Logger }
-
-func (l quietLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
-
 // requireTransactionVersion fails on clusters whose transaction protocol can
 // tear a transaction: TV1 lets a delayed EndTxn end a later transaction.
 func requireTransactionVersion(ctx context.Context, cl *kgo.Client) error {
@@ -143,6 +137,19 @@ func unreadable(err error) bool {
 	_, code := errors.AsType[*kerr.Error](err)
 	_, lost := errors.AsType[*kgo.ErrDataLoss](err)
 	return !code && !lost
+}
+
+// within waits for something no longer than ctx lasts. What franz-go is asked to do does
+// not end with its context while a connection is opened, and that may hang as a whole (K44).
+func within(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // wait waits for a while, or for the end of ctx.

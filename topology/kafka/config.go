@@ -52,6 +52,7 @@ type Config struct {
 	OnCommit func([]topology.Output)
 
 	self    string         // how the names of this instance's workers begin, once it is known
+	said    *said          // lines of the clients of this process
 	schemas schemaRegistry // nil is the one at Registry.URL; tests bring their own
 }
 
@@ -97,6 +98,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.SessionTimeout, defaultSessionTimeout)
 	setDefault(&c.Output.Partitions, defaultPartitions)
 	setDefault(&c.Output.ReplicationFactor, 1)
+	if c.said == nil {
+		c.said = new(said)
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -62,9 +62,26 @@ func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 		what = "group " + cfg.ApplicationID + " has no offsets yet; a run begins where start says: " + cfg.Start
 	case err == nil && !untouched(cfg, committed):
 		err = looked(ctx, cfg, checkCommitted(cfg, committed))
-		err = errors.Join(err, checkOffsets(ctx, cfg, adm, committed))
+		err = errors.Join(err, examineOffsets(ctx, cfg, cl, committed))
 	}
 	return append(found, Finding{What: what, Err: err})
+}
+
+// examineOffsets compares the offsets of the group with the topics.
+func examineOffsets(ctx context.Context, cfg *Config, cl *kgo.Client, committed kadm.OffsetResponses) error {
+	adm := kadm.NewClient(cl)
+	details, err := adm.ListTopics(ctx, append(cfg.rawTopics(), cfg.ExchangeTopic(), cfg.ChangelogTopic())...)
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
+	now := topics{raw: make(map[string]int32), ids: idsOf(details)}
+	for _, topic := range cfg.rawTopics() {
+		now.raw[topic] = int32(len(details[topic].Partitions))
+	}
+	if err := checkMade(cfg, now, committed); err != nil {
+		return err
+	}
+	return errors.Join(checkOffsets(ctx, cfg, adm, committed), checkGone(ctx, cfg, cl, now))
 }
 
 // examineTopics compares each topic with what the topology needs. A missing one

@@ -109,7 +109,7 @@ func (s *session) classify(ctx context.Context, err error) error {
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
 		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application", ErrLostOffsets, err)
 	case errors.Is(err, kerr.UnknownTopicID):
-		return fmt.Errorf("%w: %w: a topic was deleted and made anew while it was read; reset the application", ErrTopicMismatch, err) // K27
+		return s.recreated(ctx, err)
 	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch):
 		return s.fenced(ctx, err)
 	case errors.As(err, &group):

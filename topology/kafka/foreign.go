@@ -31,7 +31,7 @@ type foreignOffsets struct {
 	at    map[topology.TopicPartition]int64
 	// read is how far callstitch had come, as far as its state tells; nil before that
 	// was looked up.
-	read map[topology.TopicPartition]topology.Answer
+	read *topology.History
 }
 
 // committedBy is the failure to read the metadata of a committed offset.
@@ -52,7 +52,10 @@ func (f *foreignOffsets) Error() string {
 			b.WriteString(";")
 		}
 		fmt.Fprintf(&b, " %s stands at %d", tp, f.at[tp])
-		if read, ok := f.read[tp]; ok {
+		if f.read == nil {
+			continue
+		}
+		if read, ok := f.read.Of(tp); ok {
 			b.WriteString(", " + between(read.Offset, f.at[tp]))
 		}
 	}
@@ -79,24 +82,28 @@ func looked(ctx context.Context, cfg *Config, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptLimit)
 	defer cancel()
-	if read, failed := lastAnswers(ctx, cfg); failed == nil {
+	if read, failed := history(ctx, cfg, onlyState); failed == nil {
 		foreign.read = read
 	}
 	return err
 }
 
-// lastAnswers are the newest answers for each source partition in the state: how far
-// it was read, and what that came to, as of some moment shortly before the last commit.
-func lastAnswers(ctx context.Context, cfg *Config) (map[topology.TopicPartition]topology.Answer, error) {
-	answers := make(map[topology.TopicPartition]topology.Answer)
-	all := TailConfig{Brokers: cfg.Brokers, Client: cfg.Client, Topic: cfg.ChangelogTopic(), From: "earliest"}
-	err := Tail(ctx, all, func(r topology.Record) error {
-		if a, ok := topology.AnswerIn(r.Key, r.Value); ok && a.Offset >= answers[a.Source].Offset {
-			answers[a.Source] = a
-		}
-		return nil
-	})
-	return answers, cmp.Or(err, ctx.Err())
+// onlyState has history leave the exchange out: it is then behind by what was not
+// processed yet.
+const onlyState = true
+
+// history is how far each source partition was read.
+func history(ctx context.Context, cfg *Config, onlyState bool) (*topology.History, error) {
+	h := topology.NewHistory()
+	read := func(topic string, take func(topology.Record)) error {
+		all := TailConfig{Brokers: cfg.Brokers, Client: cfg.Client, Topic: topic, From: "earliest"}
+		err := Tail(ctx, all, func(r topology.Record) error { take(r); return nil })
+		return cmp.Or(err, ctx.Err())
+	}
+	if err := read(cfg.ChangelogTopic(), h.Changelog); err != nil || onlyState {
+		return h, err
+	}
+	return h, read(cfg.ExchangeTopic(), h.Exchange)
 }
 
 // checkCommitted compares the committed offsets of our topics with who committed them.

@@ -136,6 +136,11 @@ func TestForeignOffsetsAtStart(t *testing.T) {
 
 func committedAt(t *testing.T, cfg Config, tp topology.TopicPartition) int64 {
 	t.Helper()
+	return committedFor(t, cfg, tp).At
+}
+
+func committedFor(t *testing.T, cfg Config, tp topology.TopicPartition) kadm.OffsetResponse {
+	t.Helper()
 	cl := client(t, cfg)
 	defer cl.Close()
 	committed, err := kadm.NewClient(cl).FetchOffsets(t.Context(), cfg.ApplicationID)
@@ -143,7 +148,7 @@ func committedAt(t *testing.T, cfg Config, tp topology.TopicPartition) int64 {
 		t.Fatal(err)
 	}
 	o, _ := committed.Lookup(tp.Topic, tp.Partition)
-	return o.At
+	return o
 }
 
 func seek(t *testing.T, cfg Config, tp topology.TopicPartition, to int64) Move {

@@ -19,6 +19,7 @@ type metrics struct {
 	commits       *prometheus.CounterVec // outcome
 	commitLatency prometheus.Histogram
 	restarts      prometheus.Counter
+	stalls        prometheus.Counter
 	restored      prometheus.Counter
 	processed     *prometheus.CounterVec // node
 	handed        *prometheus.CounterVec // way
@@ -44,6 +45,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		restarts:   prometheus.NewCounter(counter("restarts_total", "Sessions of workers that failed and began anew from the changelog.")),
+		stalls:     prometheus.NewCounter(counter("stalls_total", "Times that workers stood still for 5 s.")),
 		restored:   prometheus.NewCounter(counter("store_restored_records_total", "Changelog records read in restores.")),
 		processed:  prometheus.NewCounterVec(counter("process_records_total", "Records processed in committed transactions."), []string{"node"}),
 		handed:     prometheus.NewCounterVec(counter("events_total", "Events sent from decode to stitch tasks in committed transactions, by their way."), []string{"way"}),
@@ -62,7 +64,7 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 		m.commits.WithLabelValues(o)
 	}
 	if r != nil {
-		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.handed, m.outputs,
+		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.stalls, m.restored, m.processed, m.handed, m.outputs,
 			m.duplicates, m.dropped, m.rejects, m.closed, m.ahead, m.endToEnd, gauges{status})
 	}
 	return m
@@ -74,7 +76,7 @@ func (m *metrics) unregister(status *Status) {
 		return
 	}
 	for _, c := range []prometheus.Collector{
-		m.commits, m.commitLatency, m.restarts, m.restored, m.processed, m.handed, m.outputs,
+		m.commits, m.commitLatency, m.restarts, m.stalls, m.restored, m.processed, m.handed, m.outputs,
 		m.duplicates, m.dropped, m.rejects, m.closed, m.ahead, m.endToEnd,
 		gauges{status},
 	} {
@@ -154,6 +156,7 @@ var (
 	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
 	descLead      = gauge("source_clock_lead_seconds", "How far the clock of a source partition is ahead of the brokers'; 0 where it is not.", "topic", "partition")
+	descStalled   = gauge("stalled_seconds", "How long a worker stands still; 0 where that is less than 5 s.")
 	descThrottled = gauge("source_throttled", "1 while sources wait for the exchange to be worked off.")
 )
 
@@ -165,7 +168,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descState, descTasks, descLag, descLagTime, descRemaining, descEntries, descBytes, descOpen,
-		descLegClock, descSession, descHeldBy, descLead, descThrottled,
+		descLegClock, descSession, descHeldBy, descLead, descThrottled, descStalled,
 	} {
 		ch <- d
 	}
@@ -191,6 +194,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		g.task(set, t)
 	}
 	set(descThrottled, truth(throttled))
+	set(descStalled, s.Stalled.Seconds())
 	if s.HeldBy != (topology.TopicPartition{}) {
 		set(descHeldBy, 1, s.HeldBy.Topic, itoa(s.HeldBy.Partition))
 	}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +20,10 @@ import (
 // committed offset before the first member joins, and that the committed offsets
 // are callstitch's (K31) and belong to what is in the topics. Offsets that are gone
 // while state is there would replay or skip records, so they stop the run (K15).
-func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
-	err := takeUpOffsets(ctx, cfg, adm)
+func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, found topics) error {
+	err := takeUpOffsets(ctx, cfg, adm, found)
 	if errors.Is(err, errFaster) { // it has joined with the offsets that it seeded
-		err = takeUpOffsets(ctx, cfg, adm)
+		err = takeUpOffsets(ctx, cfg, adm, found)
 	}
 	return err
 }
@@ -30,7 +31,7 @@ func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 // errFaster is another instance that began the group meanwhile.
 var errFaster = errors.New("another instance has just begun")
 
-func takeUpOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
+func takeUpOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, found topics) error {
 	committed, err := committedOffsets(ctx, cfg, adm)
 	if err != nil {
 		return err
@@ -42,9 +43,9 @@ func takeUpOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 		if err := requireNoState(ctx, cfg, adm); err != nil {
 			return err
 		}
-		return seedOffsets(ctx, cfg, adm, committed)
+		return seedOffsets(ctx, cfg, adm, committed, found)
 	}
-	if err := checkCommitted(cfg, committed); err != nil {
+	if err := cmp.Or(checkCommitted(cfg, committed), checkMade(cfg, found, committed)); err != nil {
 		return err
 	}
 	return checkOffsets(ctx, cfg, adm, committed)
@@ -133,7 +134,7 @@ func requireNoState(ctx context.Context, cfg *Config, adm *kadm.Client) error {
 // an offset is one that was added later, and is read from its beginning. A crash
 // right after it changes nothing: the next start finds the same offsets. Where some
 // were seeded before, none of them is passed over.
-func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, before kadm.OffsetResponses) error {
+func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, before kadm.OffsetResponses, found topics) error {
 	begin, err := startOffsets(ctx, cfg, adm)
 	if err != nil {
 		return fmt.Errorf("find where to begin (%s): %w", cfg.Start, err)
@@ -150,7 +151,9 @@ func seedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, before kadm
 		if old, ok := before.Lookup(o.Topic, o.Partition); ok {
 			o.At = min(o.At, old.At)
 		}
-		o.Metadata = seeded(cfg, topology.TopicPartition{Topic: o.Topic, Partition: o.Partition}, o.At).String()
+		m := seeded(cfg, topology.TopicPartition{Topic: o.Topic, Partition: o.Partition}, o.At)
+		m.made = found.made[o.Topic]
+		o.Metadata = m.String()
 		offsets.Add(o)
 	}
 	begin.Offsets().Each(seed)

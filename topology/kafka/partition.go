@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"callstitch/topology"
 )
@@ -32,6 +33,8 @@ type partition struct {
 
 	records int64 // of the open transaction
 
+	unheard time.Time // since when brokers do not say where it ends; else zero
+
 	hand  *byHand // set while the client cannot read it
 	still still   // since when it does not move
 
@@ -55,14 +58,16 @@ func (p *partition) lost(generation int32) bool {
 
 // metadata is what a worker commits beside an offset: who owned the partition,
 // so that a successor can end its transaction; where the changelog ended, so
-// that a restore that sees less knows it (K10); the state of a decode task; and the
-// offset once more, so that one which somebody else moved is known (K31).
+// that a restore that sees less knows it (K10); the state of a decode task; the
+// offset once more, so that one which somebody else moved is known (K31); and the ids of
+// the topics, so that one which was made anew is known (K42).
 type metadata struct {
 	owner     string // transactional id; empty where the offset was seeded and nobody has owned it yet
 	changelog int64  // end offset of the task's changelog partition; 0 for a source partition
 	task      string
 	at        int64       // the offset that it was committed with; -1: an earlier version did not say
 	outputs   outputsMark // where the task publishes; of an exchange partition, else zero
+	made      string      // the topics that the offset belongs to, as topicIDs.made has them
 }
 
 const (
@@ -78,6 +83,9 @@ func (m metadata) String() string {
 		s += atMark + strconv.FormatInt(m.at, 10)
 		if m.outputs.hash != "" {
 			s += " " + m.outputs.String()
+		}
+		if m.made != "" {
+			s += " " + m.made
 		}
 	}
 	return s
@@ -96,11 +104,15 @@ func parseMetadata(s string) (m metadata, err error) {
 	m.at = -1
 	if i := strings.LastIndex(rest, atMark); i >= 0 {
 		at, words, _ := strings.Cut(rest[i+len(atMark):], " ")
+		var made []string
 		for word := range strings.FieldsSeq(words) {
 			if mark, ok := parseOutputsMark(word); ok {
 				m.outputs = mark
+			} else if _, _, ok := parseMadeWord(word); ok {
+				made = append(made, word)
 			}
 		}
+		m.made = strings.Join(made, " ")
 		if m.at, err = strconv.ParseInt(at, 10, 64); err != nil {
 			return m, errForeign
 		}

@@ -2,7 +2,14 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"callstitch/topology"
 )
 
 func TestMetadataRoundTrip(t *testing.T) {
@@ -11,6 +18,8 @@ func TestMetadataRoundTrip(t *testing.T) {
 		{owner: "app-one-0", changelog: 123, task: "1 2 3 4", at: 7},
 		{owner: "app-one-0", at: 1 << 40},
 		{owner: "app-one-0", changelog: 9, at: 3, outputs: outputsMark{2, "0a1b2c3d"}},
+		{owner: "app-one-0", at: 3, outputs: outputsMark{2, "0a1b2c3d"}, made: "x=AQAAAAAAAAAAAAAAAAAAAA y.z=AgAAAAAAAAAAAAAAAAAAAA"},
+		{owner: "app-one-0", at: 3, made: "x=AQAAAAAAAAAAAAAAAAAAAA"},
 		{owner: "app-one-0", changelog: 123, task: "1 2 3 4", at: -1}, // as the first version wrote it
 	} {
 		got, err := parseMetadata(m.String())
@@ -40,5 +49,39 @@ func TestForeignMetadata(t *testing.T) {
 	}
 	if _, err := parseCommitted(7, own); err != nil {
 		t.Errorf("%q beside 7: %v", own, err)
+	}
+}
+
+// TestMadeRoundTrip writes the topics that an offset belongs to, and reads them.
+func TestMadeRoundTrip(t *testing.T) {
+	cfg := Config{Config: testTopology(4)}
+	raw, exchange, changelog := cfg.Sources[0].Topic, cfg.ExchangeTopic(), cfg.ChangelogTopic()
+	ids := topicIDs{raw: {1}, exchange: {2}, changelog: {3}, "call.events": {4}}
+	if got, want := ids.made(&cfg, raw), raw+"=AQAAAAAAAAAAAAAAAAAAAA"; got != want {
+		t.Errorf("of a source: %q, want %q", got, want)
+	}
+	m, err := parseCommitted(7, metadata{owner: "app-one-0", at: 7, outputs: outputsMark{2, "0a1b2c3d"}, made: ids.made(&cfg, exchange)}.String())
+	if err != nil || m.outputs.generation != 2 {
+		t.Errorf("of an exchange: %+v, %v", m, err)
+	}
+	if got, want := parseMade(m.made), (topicIDs{raw: {1}, exchange: {2}, changelog: {3}}); !maps.Equal(got, want) {
+		t.Errorf("of an exchange: %v, want %v", got, want)
+	}
+	if got, want := m.needs(&cfg, exchange), (topicIDs{exchange: {2}, changelog: {3}}); !maps.Equal(got, want) {
+		t.Errorf("an exchange needs %v, want %v", got, want)
+	}
+	if got := parseMade("#2.0a1b2c3d word a=b c=AQAAAAAAAAAAAAAAAAAAAA== =AQAAAAAAAAAAAAAAAAAAAA"); len(got) != 0 {
+		t.Errorf("of other words: %v", got)
+	}
+
+	// Many sources do not grow over what brokers take; those that are left out are the last.
+	for i := range 100 {
+		topic := fmt.Sprintf("%03d.%s", i, strings.Repeat("x", 200))
+		cfg.Sources = append(cfg.Sources, topology.Source{Topic: topic})
+		ids[topic] = kadm.TopicID{byte(i)}
+	}
+	made := ids.made(&cfg, exchange)
+	if got := parseMade(made); len(made) > madeMax || got[changelog] != ids[changelog] || len(got) < 6 {
+		t.Errorf("%d bytes with %d ids", len(made), len(got))
 	}
 }

@@ -12,7 +12,7 @@ func (s *session) report() {
 		return
 	}
 	s.reported = time.Now()
-	now := workerStatus{joined: s.joined(), lag: s.lag}
+	now := workerStatus{joined: s.joined() && !s.pulse.lacksOffsets(), lag: s.lag}
 	for _, p := range s.parts {
 		now.tasks = append(now.tasks, s.task(p))
 	}

@@ -75,12 +75,16 @@ func (r *restore) run(ctx context.Context) (res restored) {
 	case <-ctx.Done():
 		return restored{err: ctx.Err()}
 	}
+	var said time.Time
 	for {
 		res = r.attempt(ctx)
 		if res.err == nil || final(res.err) || ctx.Err() != nil {
 			return res
 		}
-		r.log.Warn("could not restore, trying again", "error", res.err)
+		if time.Since(said) >= restoreAlarm {
+			said = time.Now()
+			r.log.Warn("could not restore, trying again", "error", res.err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(restoreBackoff):
@@ -89,7 +93,7 @@ func (r *restore) run(ctx context.Context) (res restored) {
 }
 
 func (r *restore) attempt(ctx context.Context) restored {
-	cl, err := r.client()
+	cl, err := r.client(ctx)
 	if err != nil {
 		return restored{err: err}
 	}
@@ -119,7 +123,9 @@ func (r *restore) attempt(ctx context.Context) restored {
 	return restored{task: task, changelog: end, records: records}
 }
 
-func (r *restore) client(opts ...kgo.Opt) (*kgo.Client, error) {
+// client is one that ends with ctx, whatever it waits for then (K44).
+func (r *restore) client(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+	opts = append(opts, kgo.WithContext(ctx))
 	cl, err := kgo.NewClient(append(r.cfg.clientOptions(r.cfg.ApplicationID+"-restore"), opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: make a client: %w", errBroken, err)
@@ -163,7 +169,7 @@ func (r *restore) truncated(end int64) error {
 // move the position too: without them the end might never be reached (K8).
 func (r *restore) consume(ctx context.Context, task *topology.StitchTask, start, end int64) (records int64, err error) {
 	topic, p := r.cfg.ChangelogTopic(), r.of.Partition
-	cl, err := r.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(start)}}))
+	cl, err := r.client(ctx, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(start)}}))
 	if err != nil {
 		return 0, err
 	}

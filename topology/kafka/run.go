@@ -17,8 +17,8 @@ const (
 	// retryInterval is how often something that is not there is asked again, and
 	// named.
 	retryInterval = 3 * time.Second
-	// stopLimit is how long the batch at hand may take to commit after the run
-	// was told to stop.
+	// stopLimit is how long a worker may take to end, after the run was told to stop:
+	// to commit the batch at hand, or to abort it, and to leave the group.
 	stopLimit = 8 * time.Second
 )
 
@@ -65,12 +65,14 @@ type process struct {
 	encoder *encoder
 	status  *Status
 	id      identity
+	metrics *metrics
+	workers []*worker
 }
 
 // start waits for everything a run needs: brokers, topics, schemas, offsets. A
 // mismatch ends it at once, whatever is absent only after StartupTimeout.
 func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
-	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-start")...)
+	cl, err := kgo.NewClient(append(cfg.clientOptions(cfg.ApplicationID+"-start"), kgo.WithContext(ctx))...)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
@@ -105,8 +107,8 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 
 // prepare is one try of the start. Each of its looks at the cluster has a limit, which
 // the registry does not share: that one bounds its requests itself.
-func prepare(ctx context.Context, cfg *Config, cl *kgo.Client, schemas func() (*encoder, error)) (*process, error) {
-	found, err := survey(ctx, cfg, cl)
+func prepare(whole context.Context, cfg *Config, cl *kgo.Client, schemas func() (*encoder, error)) (*process, error) {
+	found, err := survey(whole, cfg, cl)
 	if err != nil {
 		return nil, err
 	}
@@ -116,13 +118,16 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client, schemas func() (*
 		return nil, err
 	}
 	if time.Since(begun) > attemptLimit { // what was seen of the cluster is old by now
-		if found, err = survey(ctx, cfg, cl); err != nil {
+		if found, err = survey(whole, cfg, cl); err != nil {
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	ctx, cancel := context.WithTimeout(whole, attemptLimit)
 	defer cancel()
-	if err := prepareOffsets(ctx, cfg, kadm.NewClient(cl)); err != nil {
+	if err := prepareOffsets(ctx, cfg, kadm.NewClient(cl), found); err != nil {
+		return nil, err
+	}
+	if err := checkGone(whole, cfg, cl, found); err != nil {
 		return nil, err
 	}
 	return &process{cfg: cfg, topics: found, encoder: encoder}, nil
@@ -166,13 +171,13 @@ func awaitSchemas(ctx context.Context, cfg *Config, registry schemaRegistry, sta
 }
 
 func (p *process) run(ctx context.Context) error {
-	metrics := newMetrics(p.cfg.Registerer, p.status)
-	defer metrics.unregister(p.status)
+	p.metrics = newMetrics(p.cfg.Registerer, p.status)
+	defer p.metrics.unregister(p.status)
 	p.status.set(Running, "")
-	ctx, end := context.WithCancel(ctx)
-	defer end()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	workers, ctx := errgroup.WithContext(ctx) // a worker that fails for good stops the others
-	hard, stop := outlive(ctx, stopLimit)
+	hard, stop := outlive(ctx, func() time.Duration { return stopLimit })
 	defer stop()
 	defer context.AfterFunc(ctx, func() { p.status.set(PendingShutdown, "") })()
 	slots := make(chan struct{}, concurrentRestores)
@@ -180,15 +185,19 @@ func (p *process) run(ctx context.Context) error {
 		id := p.id.worker(p.cfg.ApplicationID, n)
 		w := &worker{
 			cfg: p.cfg, id: id, topics: p.topics, encoder: p.encoder.fork(), slots: slots,
-			log: p.cfg.Log.With("worker", id), metrics: metrics, status: p.status, limits: newLimits(p.cfg, p.topics.maxBytes),
+			log: p.cfg.Log.With("worker", id), metrics: p.metrics, status: p.status, limits: newLimits(p.cfg, p.topics.maxBytes),
+			pulse: newPulse(),
 		}
+		p.workers = append(p.workers, w)
 		p.status.expect(id)
+	}
+	for _, w := range p.workers {
 		workers.Go(func() error { return w.run(ctx, hard) })
 	}
 	watched := make(chan error)
 	go func() {
 		err := p.watch(ctx)
-		end() // what the watch finds ends the workers as a signal does
+		end(err) // what the watch finds ends the workers as a signal does
 		watched <- err
 	}()
 	err := workers.Wait()
@@ -198,35 +207,43 @@ func (p *process) run(ctx context.Context) error {
 // outlive is a context that ends some time after ctx does: what was begun is
 // finished, and a broker that hangs cannot hold up the end for ever. Work on a
 // transaction never runs under a context that a signal cancels (K3).
-func outlive(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+func outlive(ctx context.Context, limit func() time.Duration) (context.Context, context.CancelFunc) {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() { time.AfterFunc(limit, cancel) })
+	context.AfterFunc(ctx, func() { time.AfterFunc(limit(), cancel) })
 	return hard, cancel
 }
 
-// watch names a broker that cannot be reached, for as long as it cannot: the
-// workers just wait. It returns when ctx ends, or when it finds somebody else in the
-// group.
+// watch looks from outside at what the workers, which just wait, cannot tell: a broker
+// that cannot be reached, commits that do not come, somebody else in the group, a topic
+// that is another one than it was. It returns when ctx ends, or when it finds what ends
+// the run.
 func (p *process) watch(ctx context.Context) error {
-	cl, err := kgo.NewClient(p.cfg.clientOptions(p.cfg.ApplicationID + "-watch")...)
+	cl, err := kgo.NewClient(append(p.cfg.clientOptions(p.cfg.ApplicationID+"-watch"), kgo.WithContext(ctx))...)
 	if err != nil {
 		return nil
 	}
 	defer cl.Close()
+	same := &sameTopics{cfg: p.cfg, ids: p.topics.ids, gone: make(map[string]int)}
+	looked, s := time.Now(), new(stalls)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(retryInterval):
+		case <-time.After(pulseInterval):
 		}
-		if err := p.look(ctx, cl); err != nil && ctx.Err() == nil {
+		err := p.feel(ctx, cl, s)
+		if err == nil && time.Since(looked) >= retryInterval {
+			looked = time.Now()
+			err = p.look(ctx, cl, same)
+		}
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 }
 
 // look is one round of watch. Only what ends the run is an error of it.
-func (p *process) look(ctx context.Context, cl *kgo.Client) error {
+func (p *process) look(ctx context.Context, cl *kgo.Client, same *sameTopics) error {
 	ctx, cancel := context.WithTimeout(ctx, retryInterval)
 	defer cancel()
 	if err := cl.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -234,7 +251,15 @@ func (p *process) look(ctx context.Context, cl *kgo.Client) error {
 		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
 		return nil
 	}
-	p.status.setOutage("")
+	missing, err := same.look(ctx, kadm.NewClient(cl))
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		p.cfg.Log.Warn("a source topic is not there", "topic", missing)
+		missing = "waits for source topic " + missing
+	}
+	p.status.setOutage(missing)
 	if err := checkGroup(ctx, p.cfg, cl); final(err) {
 		return err
 	}

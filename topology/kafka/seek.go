@@ -17,9 +17,13 @@ import (
 type Move struct {
 	topology.TopicPartition
 	From, To int64
-	// About reports whether From is what the state tells, because somebody else has
-	// committed in between. callstitch may have read further.
+	// About reports whether From is what the state tells, because what callstitch had
+	// committed is gone. It may have read further, by what it rejected or ignored last.
 	About bool
+	// Anew reports whether the topic is another one than that which was read to From: To
+	// is an offset of the new one, of which so many are passed over.
+	Anew   bool
+	Passed int64
 }
 
 // Seek has the group go on at another offset of a source partition, and keeps what is
@@ -42,7 +46,7 @@ func Seek(ctx context.Context, cfg Config, tp topology.TopicPartition, to int64,
 	if err := requireIdle(ctx, &cfg, cl, adm, tp, to); err != nil {
 		return Move{}, err
 	}
-	move, m, err := planMove(ctx, &cfg, adm, tp, to)
+	move, m, err := planMove(ctx, &cfg, cl, tp, to)
 	if err != nil || !execute {
 		return move, err
 	}
@@ -66,67 +70,106 @@ func requireIdle(ctx context.Context, cfg *Config, cl *kgo.Client, adm *kadm.Cli
 	if len(members) > 0 {
 		return fmt.Errorf("group %s has %d members: stop all instances, and whoever else is in it, first", cfg.ApplicationID, len(members))
 	}
-	starts, err := adm.ListStartOffsets(ctx, tp.Topic)
-	if err != nil {
-		return fmt.Errorf("list the first offsets of %s: %w", tp.Topic, err)
-	}
-	ends, err := adm.ListEndOffsets(ctx, tp.Topic)
-	if err != nil {
-		return fmt.Errorf("list the end offsets of %s: %w", tp.Topic, err)
-	}
-	start, ok := starts.Lookup(tp.Topic, tp.Partition)
-	end, _ := ends.Lookup(tp.Topic, tp.Partition)
-	switch {
-	case !ok || errors.Is(start.Err, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("there is no partition %s", tp)
-	case start.Err != nil || end.Err != nil:
-		return fmt.Errorf("list the offsets of %s: %w", tp, errors.Join(start.Err, end.Err))
-	case to < start.Offset || to > end.Offset:
-		return fmt.Errorf("%s has offsets from %d to %d, and %d is none of them", tp, start.Offset, end.Offset, to)
+	switch start, end, err := bounds(ctx, adm, tp); {
+	case err != nil:
+		return err
+	case to < start || to > end:
+		return fmt.Errorf("%s has offsets from %d to %d, and %d is none of them", tp, start, end, to)
 	}
 	return nil
 }
 
+// bounds are the first offset of a partition and its end.
+func bounds(ctx context.Context, adm *kadm.Client, tp topology.TopicPartition) (first, end int64, err error) {
+	starts, err := adm.ListStartOffsets(ctx, tp.Topic)
+	if err != nil {
+		return 0, 0, fmt.Errorf("list the first offsets of %s: %w", tp.Topic, err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, tp.Topic)
+	if err != nil {
+		return 0, 0, fmt.Errorf("list the end offsets of %s: %w", tp.Topic, err)
+	}
+	s, ok := starts.Lookup(tp.Topic, tp.Partition)
+	e, _ := ends.Lookup(tp.Topic, tp.Partition)
+	switch {
+	case !ok || errors.Is(s.Err, kerr.UnknownTopicOrPartition):
+		return 0, 0, fmt.Errorf("there is no partition %s", tp)
+	case s.Err != nil || e.Err != nil:
+		return 0, 0, fmt.Errorf("list the offsets of %s: %w", tp, errors.Join(s.Err, e.Err))
+	}
+	return s.Offset, e.Offset, nil
+}
+
 // planMove is where the partition was read up to, and what is to be committed beside
 // the new offset.
-func planMove(ctx context.Context, cfg *Config, adm *kadm.Client, tp topology.TopicPartition, to int64) (Move, metadata, error) {
+func planMove(ctx context.Context, cfg *Config, cl *kgo.Client, tp topology.TopicPartition, to int64) (Move, metadata, error) {
 	move := Move{TopicPartition: tp, To: to}
+	adm := kadm.NewClient(cl)
 	committed, err := committedOffsets(ctx, cfg, adm)
 	if err != nil {
 		return move, metadata{}, err
 	}
-	o, ok := committed.Lookup(tp.Topic, tp.Partition)
-	if !ok {
-		return move, metadata{}, fmt.Errorf("group %s has no offset for %s: it was not started with it yet, and begins where 'start' says", cfg.ApplicationID, tp)
+	details, err := adm.ListTopics(ctx, tp.Topic)
+	if err != nil {
+		return move, metadata{}, fmt.Errorf("list topic %s: %w", tp.Topic, err)
 	}
+	have := idsOf(details)
+	had := sourcesBefore(cfg, committed)
 	task := topology.NewDecodeTask(&cfg.Config, cfg.SourceOf(tp.Topic), tp.Partition)
+
+	o, ok := committed.Lookup(tp.Topic, tp.Partition)
 	m, err := parseCommitted(o.At, o.Metadata)
-	move.From = o.At
 	switch {
-	case err == nil:
+	case ok && err == nil:
+		move.From, had = o.At, m.needs(cfg, tp.Topic)
 		err = task.Restore(m.task)
-	case errors.Is(err, errForeign):
+	case len(committed) == 0:
+		err = fmt.Errorf("group %s has no offsets: it was not started yet, and begins where 'start' says", cfg.ApplicationID)
+	case !ok, errors.Is(err, errForeign):
 		move.About, m = true, metadata{}
 		move.From, err = resume(ctx, cfg, task)
 	}
 	if err != nil {
 		return move, m, err
 	}
-	task.Move(move.From, to)
-	m.task, m.at = task.Metadata(), to
+	was, known := had[tp.Topic]
+	first, end, err := bounds(ctx, adm, tp)
+	if err != nil {
+		return move, m, err
+	}
+	if move.Anew = known && was != have[tp.Topic] || !known && move.From > end; move.Anew {
+		if err := requirePartitions(ctx, cfg, tp.Topic, int32(len(details[tp.Topic].Partitions))); err != nil {
+			return move, m, err
+		}
+		task.Move(first, to)
+		move.Passed = to - first
+	} else {
+		task.Move(move.From, to)
+		move.Passed = max(to-move.From, 0)
+	}
+	m.task, m.at, m.made = task.Metadata(), to, have.made(cfg, tp.Topic)
 	return move, m, nil
 }
 
-// resume gives a task what the state knows of its partition.
+// resume gives a task what state and exchange know of its partition.
 func resume(ctx context.Context, cfg *Config, task *topology.DecodeTask) (read int64, err error) {
-	answers, err := lastAnswers(ctx, cfg)
+	h, err := history(ctx, cfg, !onlyState)
 	if err != nil {
-		return 0, fmt.Errorf("look in %s for how far %s was read: %w", cfg.ChangelogTopic(), task.Reads(), err)
+		return 0, fmt.Errorf("look in %s and %s for how far %s was read: %w", cfg.ChangelogTopic(), cfg.ExchangeTopic(), task.Reads(), err)
 	}
-	a, ok := answers[task.Reads()]
+	p, ok := h.Of(task.Reads())
 	if !ok {
-		return 0, fmt.Errorf("callstitch has read nothing of %s: delete its offset with kafka-consumer-groups.sh --delete-offsets, and it is read from the beginning", task.Reads())
+		return 0, fmt.Errorf("callstitch has read nothing of %s: without an offset it is read from its beginning; one of somebody else's is deleted with kafka-consumer-groups.sh --delete-offsets", task.Reads())
 	}
-	task.Resume(a)
-	return a.Offset, nil
+	task.Resume(p)
+	return p.Offset, nil
+}
+
+// requirePartitions holds that a topic which was made anew is not smaller than the old one.
+func requirePartitions(ctx context.Context, cfg *Config, topic string, n int32) error {
+	h, err := history(ctx, cfg, onlyState)
+	if err != nil {
+		return fmt.Errorf("look in %s for how many partitions %s had: %w", cfg.ChangelogTopic(), topic, err)
+	}
+	return checkPartitions(h, topic, n)
 }

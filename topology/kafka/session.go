@@ -22,6 +22,7 @@ type session struct {
 	*worker
 	member *kgo.GroupTransactSession
 	cl     *kgo.Client // of the member
+	cut    func()      // ends whatever the client still waits for
 
 	mailbox *mailbox                             // shared with callbacks
 	fetched map[topology.TopicPartition]assigned // of the group's goroutine only
@@ -34,12 +35,15 @@ type session struct {
 
 	observed atomic.Pointer[observation] // shared with observe; nil when it was used
 	watching atomic.Bool                 // shared with observe: one is under way
+	deaf     atomic.Int64                // shared with observe: when the first of those failed that failed in a row, as Unix nanoseconds; 0: none
 	asked    int                         // observations so far
 	lag      int64                       // of the exchange, as last observed
 	heard    observation                 // of the brokers' clock, the last
 	throttle bool                        // raw partitions are paused
 
 	holdUntil, holdNext time.Time // sources are held until, and may be again from
+
+	told atomic.Bool // shared with callbacks: the group has said what is the worker's own
 }
 
 // newSession makes the client. It joins the group at once, and its calls come
@@ -47,6 +51,7 @@ type session struct {
 func newSession(hard context.Context, w *worker) (*session, error) {
 	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config)}
 	ready := make(chan struct{}) // the callbacks use s.cl
+	hard, s.cut = context.WithCancel(hard)
 	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.limits.of),
 		kgo.WithContext(hard),
 		kgo.WithHooks(w.metrics.hooks()...),
@@ -58,6 +63,7 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 		kgo.AdjustFetchOffsetsFn(s.onOffsets),
 	)...)
 	if err != nil {
+		s.cut()
 		return nil, fmt.Errorf("%w: make a client: %w", errBroken, err)
 	}
 	s.member, s.cl = member, member.Client()
@@ -70,16 +76,31 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 // the session before that.
 func (s *session) run(ctx, hard context.Context) error {
 	// The first thing is to end what a crash of this id left open (K11).
+	s.pulse.goesTo(atFence)
 	if _, _, err := s.cl.ProducerID(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return fmt.Errorf("fence the last transaction of %s: %w", s.id, err)
 	}
-	for ctx.Err() == nil {
-		if err := s.turn(ctx, hard); err != nil {
-			return s.classify(ctx, err)
+	s.pulse.goesTo(atJoin)
+	var err error
+	for err == nil && ctx.Err() == nil {
+		err = s.turn(ctx, hard)
+	}
+	if err != nil {
+		err = s.classify(ctx, err)
+		switch {
+		case errors.Is(err, ErrFenced): // the name in the group is then the other's
+			return err
+		case final(err):
+			s.leave(hard)
+			return err
+		case ctx.Err() == nil:
+			return err
 		}
+		// Nothing of the batch at hand is visible, or all of it: whoever takes over finds out.
+		s.log.Warn("stopped without knowing of a commit; what was not committed is done again", "error", err)
 	}
 	s.leave(hard)
 	return nil
@@ -95,6 +116,7 @@ func (s *session) turn(ctx, hard context.Context) error {
 	if err := s.finishRestores(); err != nil {
 		return err
 	}
+	s.feel()
 	s.balanceInput()
 	s.report()
 	if err := s.examine(ctx); err != nil {
@@ -108,6 +130,33 @@ func (s *session) turn(ctx, hard context.Context) error {
 		return nil
 	}
 	return s.transact(ctx, hard, first)
+}
+
+// feel says what the worker is at between two transactions.
+func (s *session) feel() {
+	s.pulse.hears(s.unheard())
+	s.pulse.restores(s.restoring())
+	switch {
+	case !s.tasks.Empty():
+		s.pulse.goesTo(atWork)
+	case len(s.parts) > 0:
+		s.pulse.goesTo(atRestore)
+	case !s.told.Load(), s.pulse.lacksOffsets():
+		s.pulse.goesTo(atJoin)
+	default: // nothing is its own
+		s.pulse.beat()
+	}
+}
+
+// restoring is how much is left of the restores under way, if there are any.
+func (s *session) restoring() (some bool, left int64) {
+	for _, p := range s.parts {
+		if p.restore != nil {
+			some = true
+			left += p.restore.remaining()
+		}
+	}
+	return some, left
 }
 
 // idleWait is how long to wait for records: not past the next tick, and not so
@@ -149,9 +198,14 @@ func (s *session) close() {
 			<-p.restore.result
 		}
 	}
+	defer time.AfterFunc(closeLimit, s.cut).Stop()
 	s.member.Close()
+	s.cut()
 	s.status.expect(s.id)
 }
+
+// closeLimit bounds the end of a client, which may wait for a broker that hangs.
+const closeLimit = time.Second
 
 // leaveLimit bounds leaving the group: who does not manage it is given up after
 // the session time-out.
@@ -166,8 +220,11 @@ func (s *session) leave(hard context.Context) {
 	defer cancel()
 	ended, stop := context.WithTimeout(ctx, leaveLimit/2)
 	defer stop()
-	s.cl.LeaveGroupContext(ended) // of a static member it only ends the part; if not in time, leaving may still help
-	if err := leaveGroup(ctx, s.cl, s.cfg.ApplicationID, s.id); err != nil {
+	err := within(ctx, func() error {
+		s.cl.LeaveGroupContext(ended) // of a static member it only ends the part; if not in time, leaving may still help
+		return leaveGroup(ctx, s.cl, s.cfg.ApplicationID, s.id)
+	})
+	if err != nil {
 		s.log.Warn("could not leave the group; its partitions move when the session times out", "error", err)
 	}
 }

@@ -75,8 +75,10 @@ type Snapshot struct {
 
 	Commits    int64
 	LastCommit time.Time // zero before the first
-	Outputs    [topology.SinkCount]int64
-	Ways       topology.Ways // of events to stitch tasks
+	// Stalled is how long a worker has not got on; 0 unless that is longer than it may be.
+	Stalled time.Duration
+	Outputs [topology.SinkCount]int64
+	Ways    topology.Ways // of events to stitch tasks
 }
 
 func (s Snapshot) count(node string, restoring bool) (n int) {
@@ -107,12 +109,19 @@ type Status struct {
 	instance string
 	waiting  string // of the start
 	outage   string
+	stall    stall
 	workers  map[string]workerStatus
 
 	commits    int64
 	lastCommit time.Time
 	outputs    [topology.SinkCount]int64
 	ways       topology.Ways
+}
+
+// stall is that a worker stands still.
+type stall struct {
+	since time.Time // zero: none
+	why   string    // what it waits for
 }
 
 type workerStatus struct {
@@ -137,6 +146,9 @@ func (s *Status) Snapshot() Snapshot {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	snap.clocks()
+	if !s.stall.since.IsZero() {
+		snap.Stalled = time.Since(s.stall.since)
+	}
 	if s.state == Running || s.state == Rebalancing {
 		snap.State, snap.Waiting = s.running(snap)
 	}
@@ -148,6 +160,8 @@ func (s *Status) running(snap Snapshot) (State, string) {
 	switch remaining := restoring(snap.Tasks); {
 	case s.outage != "":
 		return Running, s.outage
+	case snap.Stalled > 0:
+		return Running, "stands still for " + snap.Stalled.Round(time.Second).String() + ", waits for " + s.stall.why
 	case remaining != "":
 		return Rebalancing, remaining
 	}
@@ -212,13 +226,40 @@ func (s *Status) setOutage(what string) {
 	s.outage = what
 }
 
+func (s *Status) setStall(now stall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stall = now
+}
+
+// setEnds sets how far the partitions of tasks reach, where it is known.
+func (s *Status) setEnds(end func(topology.TopicPartition) (int64, bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.workers {
+		for i := range w.tasks {
+			if at, ok := end(topology.TopicPartition{Topic: w.tasks[i].Topic, Partition: w.tasks[i].Partition}); ok {
+				w.tasks[i].End = at
+			}
+		}
+	}
+}
+
+// expect notes that a worker is not in the group yet, or no longer. What its tasks were
+// at stays known until it is, so that lag does not vanish while sessions fail.
 func (s *Status) expect(worker string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.workers == nil {
 		s.workers = make(map[string]workerStatus)
 	}
-	s.workers[worker] = workerStatus{}
+	var left []Task
+	for _, t := range s.workers[worker].tasks {
+		if !t.Restoring {
+			left = append(left, t)
+		}
+	}
+	s.workers[worker] = workerStatus{tasks: left}
 }
 
 // committed notes a transaction that committed.

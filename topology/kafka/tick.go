@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -28,6 +29,7 @@ func (s *session) seen() topology.Seen {
 		p := s.parts[tp]
 		position, _ := s.tasks.Position(tp)
 		p.end = max(o.end(p), position)
+		p.hear(o)
 		return o.idle(p, position, s.throttle), o.heardAt()
 	}
 }
@@ -98,10 +100,49 @@ func (s *session) observe(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, observeLimit)
 		defer cancel()
 		o, err := ask(ctx, s.cl, s.cfg.ApplicationID, clock, owned, exchange)
-		if err == nil {
-			s.observed.Store(o)
+		if err != nil {
+			s.deaf.CompareAndSwap(0, time.Now().UnixNano())
+			return
 		}
+		s.deaf.Store(0)
+		s.observed.Store(o)
 	}()
+}
+
+// hear notes whether an observation has the end of a source partition.
+func (p *partition) hear(o *observation) {
+	if o == nil {
+		return
+	}
+	switch _, ok := o.ends[p.TopicPartition]; {
+	case ok || !p.source:
+		p.unheard = time.Time{}
+	case p.unheard.IsZero():
+		p.unheard = time.Now()
+	}
+}
+
+// unheard are the source partitions of which brokers do not say where they end, and since
+// when: such a partition holds the clock, and nothing is read of it.
+func (s *session) unheard() (since time.Time, names []string) {
+	if at := s.deaf.Load(); at > 0 {
+		since = time.Unix(0, at)
+	}
+	failed := !since.IsZero()
+	for tp, p := range s.parts {
+		if !p.source || !failed && p.unheard.IsZero() {
+			continue
+		}
+		names = append(names, tp.String())
+		if !failed && (since.IsZero() || p.unheard.Before(since)) {
+			since = p.unheard
+		}
+	}
+	if len(names) == 0 {
+		return time.Time{}, nil
+	}
+	slices.Sort(names)
+	return since, names
 }
 
 func ask(ctx context.Context, cl *kgo.Client, group string, clock topology.TopicPartition, owned, exchange []topology.TopicPartition) (*observation, error) {

@@ -41,7 +41,8 @@ type topics struct {
 	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
 	// compacted are the sources whose offsets may have holes.
 	compacted map[string]bool
-	ids       map[string]kadm.TopicID
+	ids       topicIDs
+	made      map[string]string // ids beside the offsets of each source, and of the exchange
 }
 
 // topicSpec is what a topic must be, and how it is made when it is missing.
@@ -210,11 +211,12 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	if err != nil {
 		return topics{}, err
 	}
-	found := topics{raw: make(map[string]int32), maxBytes: make(map[string]int32), compacted: make(map[string]bool), ids: make(map[string]kadm.TopicID)}
-	for topic, d := range details {
-		if d.ID != (kadm.TopicID{}) {
-			found.ids[topic] = d.ID
-		}
+	found := topics{
+		raw: make(map[string]int32), maxBytes: make(map[string]int32), compacted: make(map[string]bool),
+		ids: idsOf(details), made: make(map[string]string),
+	}
+	for _, topic := range append(cfg.rawTopics(), cfg.ExchangeTopic()) {
+		found.made[topic] = found.ids.made(cfg, topic)
 	}
 	var problems []error
 	for _, s := range specs {

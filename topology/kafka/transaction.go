@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,6 +40,25 @@ type transaction struct {
 	// would go through without it (K4).
 	intact context.Context
 	fail   context.CancelCauseFunc
+
+	awaited *awaited
+	// acknowledged gets what became of each record, by where it went.
+	acknowledged [toOutputs + topology.SinkCount]func(*kgo.Record, error)
+}
+
+// newTransaction begins with an empty batch. What it waits for ends with ctx.
+func newTransaction(ctx context.Context, cfg *Config, ahead int64) *transaction {
+	tx := &transaction{begun: time.Now(), ahead: ahead, changelog: make([]*kgo.Record, cfg.ExchangePartitions), awaited: &awaited{cfg: cfg}}
+	tx.intact, tx.fail = context.WithCancelCause(ctx)
+	for to := range tx.acknowledged {
+		tx.acknowledged[to] = func(rec *kgo.Record, err error) {
+			tx.awaited.left[to].Add(-1)
+			if err != nil {
+				tx.fail(produceError(rec, err))
+			}
+		}
+	}
+	return tx
 }
 
 // outcome is how a transaction ended (K3).
@@ -60,8 +80,7 @@ func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 	if err := s.member.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
-	tx := &transaction{begun: time.Now(), ahead: s.aheadFrom(), changelog: make([]*kgo.Record, s.cfg.ExchangePartitions)}
-	tx.intact, tx.fail = context.WithCancelCause(hard)
+	tx := newTransaction(s.patience, s.cfg, s.aheadFrom())
 	defer tx.fail(nil)
 	if err := s.gather(ctx, hard, tx, first); err != nil {
 		return errors.Join(err, s.abort(hard))
@@ -84,6 +103,7 @@ func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 			return err
 		}
 		s.aborts++
+		s.pulse.aborted()
 		wait(ctx, min(time.Duration(s.aborts)*abortPause, maxAbortPause))
 	}
 	return err
@@ -193,12 +213,12 @@ func (s *session) produce(ctx context.Context, tx *transaction) {
 	for _, e := range fx.Exchange[tx.exchange:] {
 		rec := s.encoder.next(exchange, e.Partition, e.Key, e.Value)
 		tx.sent = append(tx.sent, rec)
-		s.cl.Produce(ctx, rec, tx.acknowledged)
+		s.send(ctx, tx, toExchange, rec)
 	}
 	for _, c := range fx.Changelog[tx.change:] {
 		rec := s.encoder.next(changelog, c.Partition, c.Key, c.Value)
 		tx.changelog[c.Partition] = rec
-		s.cl.Produce(ctx, rec, tx.acknowledged)
+		s.send(ctx, tx, toChangelog, rec)
 	}
 	for _, o := range fx.Outputs[tx.outputs:] {
 		rec, err := s.encoder.record(o)
@@ -206,15 +226,14 @@ func (s *session) produce(ctx context.Context, tx *transaction) {
 			tx.encodeErr = errors.Join(tx.encodeErr, err)
 			continue
 		}
-		s.cl.Produce(ctx, rec, tx.acknowledged)
+		s.send(ctx, tx, toOutputs+int(o.Sink()), rec)
 	}
 	tx.exchange, tx.change, tx.outputs = len(fx.Exchange), len(fx.Changelog), len(fx.Outputs)
 }
 
-func (tx *transaction) acknowledged(rec *kgo.Record, err error) {
-	if err != nil {
-		tx.fail(produceError(rec, err))
-	}
+func (s *session) send(ctx context.Context, tx *transaction, to int, rec *kgo.Record) {
+	tx.awaited.left[to].Add(1)
+	s.cl.Produce(ctx, rec, tx.acknowledged[to])
 }
 
 // finish closes the batch, with a tick where one is due.
@@ -232,43 +251,60 @@ func (s *session) finish(tx *transaction) error {
 // end commits what was produced, or aborts. At each step it is told what a crash
 // there leaves behind; the next start is always the same: fence the own
 // transactional id, which aborts what is open, fetch stable offsets, restore.
-func (s *session) end(ctx context.Context, tx *transaction) (outcome, error) {
+func (s *session) end(hard context.Context, tx *transaction) (outcome, error) {
 	// Crash here: records of an open transaction. They are aborted when the id
 	// is fenced, at the latest at the transaction time-out.
 	// Once a record has failed, the rest is not waited for: where the producer was
 	// fenced, franz-go can forget records of a topic that it has just come to know.
-	if err := s.cl.Flush(tx.intact); err != nil && ctx.Err() != nil {
-		return unknown, fmt.Errorf("flush: %w", err)
-	}
+	s.pulse.flushes(tx.awaited)
+	_ = s.cl.Flush(tx.intact) // its error is that intact is over
 	if tx.encodeErr != nil {
-		return aborted, errors.Join(fmt.Errorf("%w: %w", errBroken, tx.encodeErr), s.abort(ctx))
+		return aborted, errors.Join(fmt.Errorf("%w: %w", errBroken, tx.encodeErr), s.abort(hard))
 	}
 	if err := context.Cause(tx.intact); err != nil {
-		return aborted, errors.Join(err, s.abort(ctx))
+		if s.patience.Err() != nil {
+			err = fmt.Errorf("no acknowledgements%s: %w", tx.awaited.from(), err)
+		}
+		return aborted, errors.Join(err, s.abort(hard))
 	}
+	s.pulse.goesTo(atCommit)
 	s.noteChangelog(tx)
 	// Crash between the offset commit and the end of the transaction: offsets
 	// are pending. A successor's stable fetch waits until they are aborted.
 	// Crash while the end is under way: the coordinator finishes what it wrote
 	// down. The successor's fetch waits for that, and sees all or nothing.
-	done, err := s.member.End(kgo.PreTxnCommitFnContext(ctx, s.offsets), kgo.TryCommit)
+	var done atomic.Bool
+	err := within(s.patience, func() error {
+		committed, err := s.member.End(kgo.PreTxnCommitFnContext(s.patience, s.offsets), kgo.TryCommit)
+		done.Store(committed)
+		return err
+	})
 	switch {
 	case err != nil:
 		return unknown, fmt.Errorf("end the transaction: %w", err)
-	case done:
+	case done.Load():
 		// Crash here: committed, but this process does not know. It restores.
 		return committed, nil
 	default:
-		return s.verify(ctx)
+		s.pulse.goesTo(atResolve)
+		return s.verify(s.patience)
 	}
 }
 
-// abort ends the transaction of a session that is over. It waits no longer than the
-// broker, which then aborts it by itself: see end about records that are forgotten.
+// abortLimit is how long a session that is over waits for the end of its transaction.
+// What it leaves open, the next session under its name ends, or the broker by itself:
+// see end about records that are forgotten.
+const abortLimit = 2 * time.Second
+
 func (s *session) abort(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
+	s.pulse.goesTo(atAbort)
+	ctx, cancel := context.WithTimeout(ctx, abortLimit)
 	defer cancel()
-	if _, err := s.member.End(ctx, kgo.TryAbort); err != nil {
+	err := within(ctx, func() error {
+		_, err := s.member.End(ctx, kgo.TryAbort)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("abort the transaction: %w", err)
 	}
 	return nil
@@ -313,7 +349,7 @@ func (s *session) touched() iter.Seq2[*partition, stable] {
 	return func(yield func(*partition, stable) bool) {
 		for _, o := range s.tasks.Offsets() {
 			p := s.parts[o.TopicPartition]
-			m := metadata{owner: s.id, changelog: p.changelogNext, task: o.Metadata, at: o.Next}
+			m := metadata{owner: s.id, changelog: p.changelogNext, task: o.Metadata, at: o.Next, made: s.topics.made[p.Topic]}
 			if !p.source {
 				m.outputs = s.cfg.outputs()
 			}
@@ -357,6 +393,7 @@ func (s *session) commit(ctx context.Context, tx *transaction) {
 		touched = append(touched, p)
 	}
 	s.tasks.Commit(func(i int) int64 { return tx.sent[i].Offset })
+	s.pulse.beat()
 	s.metrics.committed(touched, outputs, ways)
 	s.status.committed(outputs, ways)
 	if s.cfg.OnCommit != nil && len(outputs) > 0 {

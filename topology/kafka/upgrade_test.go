@@ -3,6 +3,7 @@ package kafka
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"callstitch/deploy/localkafka"
 	"callstitch/processor/stitch"
 	"callstitch/schemas"
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -40,6 +42,11 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitRecording(t, cfg, r, time.Second) // nothing else came
+	for _, topic := range []string{cfg.Sources[0].Topic, cfg.ExchangeTopic()} {
+		if m := committedFor(t, cfg, topology.TopicPartition{Topic: topic}); !strings.Contains(m.Metadata, topic+"=") {
+			t.Errorf("the offset of %s does not say which topic it belongs to: %q", topic, m.Metadata)
+		}
+	}
 }
 
 // leave makes the brokers what they were when the earlier program was killed. Once

@@ -298,8 +298,8 @@ func TestLostOffsets(t *testing.T) {
 	})
 }
 
-// TestTruncatedChangelog deletes the changelog after a run: the committed metadata
-// tells where it ended, so a restore that finds less of it ends the run.
+// TestTruncatedChangelog has the changelog lose its end after a run: the committed
+// metadata tells where it ended, so a restore that finds less of it ends the run.
 func TestTruncatedChangelog(t *testing.T) {
 	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
 		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
@@ -313,27 +313,39 @@ func TestTruncatedChangelog(t *testing.T) {
 					tp.Topic, tp.Partition, m.changelog, ends[tp.Partition])
 			}
 		}
-		cl := client(t, cfg)
-		defer cl.Close()
-		if _, err := kadm.NewClient(cl).DeleteTopics(t.Context(), cfg.ChangelogTopic()); err != nil {
-			t.Fatal(err)
-		}
-		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic(), "ends at 0, but state up to")
+		of := topology.TopicPartition{Topic: cfg.ExchangeTopic(), Partition: 2}
+		const cut = 10 // beside what is there: this broker cannot cut it
+		rewrite(t, cfg, of, func(m *metadata) { m.changelog += cut })
+		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic(), fmt.Sprintf("but state up to %d", ends[2]+cut))
 	})
 }
 
-// TestStateWithoutOwner deletes the committed offset of one exchange partition:
-// its state is there, and nothing tells up to where it is.
+// rewrite changes what is committed beside an offset.
+func rewrite(t *testing.T, cfg Config, tp topology.TopicPartition, change func(*metadata)) {
+	t.Helper()
+	o := committedFor(t, cfg, tp)
+	m, err := parseMetadata(o.Metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&m)
+	o.Metadata = m.String()
+	offsets := make(kadm.Offsets)
+	offsets.Add(o.Offset)
+	cl := client(t, cfg)
+	defer cl.Close()
+	if err := kadm.NewClient(cl).CommitAllOffsets(t.Context(), cfg.ApplicationID, offsets); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStateWithoutOwner has the offset of one exchange partition say that nobody has
+// owned it: its state is there, and nothing tells up to where it is.
 func TestStateWithoutOwner(t *testing.T) {
 	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
 		runOver(t, cfg, topologytest.Calls(9, 10, 20*time.Second).Shuffle(9, 4, time.Second, 0))
-		cl := client(t, cfg)
-		defer cl.Close()
-		var lost kadm.TopicsSet
-		lost.Add(cfg.ExchangeTopic(), 2)
-		if _, err := kadm.NewClient(cl).DeleteOffsets(t.Context(), testApp, lost); err != nil {
-			t.Fatal(err)
-		}
+		of := topology.TopicPartition{Topic: cfg.ExchangeTopic(), Partition: 2}
+		rewrite(t, cfg, of, func(m *metadata) { m.owner, m.changelog = "", 0 })
 		endsWith(t, cfg, ErrLostOffsets, cfg.ChangelogTopic()+"-2 holds state", "the offset of "+cfg.ExchangeTopic()+"-2 was not committed with it")
 	})
 }
@@ -618,6 +630,66 @@ func TestOutage(t *testing.T) {
 		down.Store(true) // and stop in the middle of one
 		time.Sleep(time.Second)
 		r.stop(t)
+	})
+}
+
+// TestStandstills has brokers refuse what a transaction needs, over and over: the instance
+// says so, goes on when they do not, and stops in order while they do.
+func TestStandstills(t *testing.T) {
+	for name, fault := range map[string]kfake.Fault{
+		"Produce":         {Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas},
+		"TxnOffsetCommit": {Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.CoordinatorNotAvailable},
+		"EndTxn":          {Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.CoordinatorNotAvailable, TopLevel: true},
+		"Heartbeat":       {Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup}, Err: kerr.CoordinatorNotAvailable, TopLevel: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+				cfg.Workers = 2
+				records := topologytest.Calls(17, 40, 20*time.Second).Shuffle(17, 4, 2*time.Second, 0.2)
+				want := inMemory(t, records).Canonical()
+				r := startRun(t, cfg)
+				time.Sleep(3 * time.Second)
+				feed(t, cfg, records[:len(records)/2])
+				fault.Count = -1
+				away := cluster.Fault(fault)
+				time.Sleep(40 * time.Second)
+				if s := r.status.Snapshot(); s.Ready() || s.Stalled == 0 && s.State == Running {
+					t.Errorf("the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+				}
+				away.Remove()
+				feed(t, cfg, records[len(records)/2:])
+				newCollector().awaitCommitted(t, cfg, want, 2*time.Minute)
+				awaitBooks(t, cfg, len(records), time.Minute)
+				time.Sleep(15 * time.Second) // the longest pause between two sessions
+				if s := r.status.Snapshot(); !s.Ready() {
+					t.Errorf("after that the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+				}
+				cluster.Fault(fault)
+				time.Sleep(8 * time.Second)
+				if err := r.stop(t); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestSourceWithoutAnswer has no broker say how far a source partition reaches, as where it
+// has no leader: all else goes on, and still nothing becomes FINAL.
+func TestSourceWithoutAnswer(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		r := startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		away := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: topologytest.Topic, Partitions: []int32{2}, Err: kerr.LeaderNotAvailable, Count: -1})
+		time.Sleep(time.Minute)
+		if s := r.status.Snapshot(); s.Ready() || s.Stalled < 50*time.Second || !strings.Contains(s.Waiting, topologytest.Topic+"-2") {
+			t.Errorf("the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+		}
+		away.Remove()
+		time.Sleep(3 * time.Second)
+		if s := r.status.Snapshot(); !s.Ready() || s.Stalled != 0 {
+			t.Errorf("after that the status is %v, for %v %q", s.State, s.Stalled, s.Waiting)
+		}
 	})
 }
 

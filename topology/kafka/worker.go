@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -23,7 +22,11 @@ type worker struct {
 	metrics *metrics
 	status  *Status
 	limits  *limits
-	purged  time.Time // when the exchange was; a session that ends early must not put it off
+	pulse   *pulse
+	// patience ends a while after the run was told to stop, and with it what still waits
+	// for the end of a transaction.
+	patience context.Context
+	purged   time.Time // when the exchange was; a session that ends early must not put it off
 }
 
 // run keeps a session going until ctx ends or something fails for good. Whatever
@@ -33,6 +36,9 @@ type worker struct {
 func (w *worker) run(ctx, hard context.Context) error {
 	const firstBackoff, lastBackoff = 200 * time.Millisecond, 10 * time.Second
 	backoff := firstBackoff
+	var stop context.CancelFunc
+	w.patience, stop = outlive(ctx, func() time.Duration { return w.commitLimit(ctx) })
+	defer stop()
 	for {
 		begun := time.Now()
 		err := w.runSession(ctx, hard)
@@ -43,12 +49,13 @@ func (w *worker) run(ctx, hard context.Context) error {
 		case err == nil, final(err):
 			return err
 		case ctx.Err() != nil:
-			return fmt.Errorf("stop worker %s: %w", w.id, err)
+			return nil // a session says what it leaves behind
 		}
 		if time.Since(begun) > time.Minute {
 			backoff = firstBackoff
 		}
 		w.metrics.restarts.Inc()
+		w.pulse.failed(err)
 		w.log.Warn("starting over from the changelog", "error", err, "in", backoff)
 		wait(ctx, backoff)
 		if ctx.Err() != nil {
@@ -56,6 +63,21 @@ func (w *worker) run(ctx, hard context.Context) error {
 		}
 		backoff = min(2*backoff, lastBackoff)
 	}
+}
+
+const (
+	// commitLimit is how long the transaction at hand is waited for after the run was
+	// told to stop; hopelessLimit, where the worker stands still already, or another has
+	// failed for good, mostly for a cause that is common to all.
+	commitLimit   = 4 * time.Second
+	hopelessLimit = 500 * time.Millisecond
+)
+
+func (w *worker) commitLimit(ctx context.Context) time.Duration {
+	if w.pulse.hopeless() || final(context.Cause(ctx)) {
+		return hopelessLimit
+	}
+	return commitLimit
 }
 
 // runSession is one session, from its client to its end.
@@ -70,7 +92,7 @@ func (w *worker) runSession(ctx, hard context.Context) error {
 
 // learn takes in that a topic refused something as too large.
 func (w *worker) learn(ctx context.Context, e *tooLargeError) error {
-	cl, err := kgo.NewClient(w.cfg.clientOptions(w.id + "-limits")...)
+	cl, err := kgo.NewClient(append(w.cfg.clientOptions(w.id+"-limits"), kgo.WithContext(ctx))...)
 	if err != nil {
 		return nil
 	}
