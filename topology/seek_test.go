@@ -35,7 +35,7 @@ func TestHistory(t *testing.T) {
 	}
 	tick := func(task int32, at, read, events int64) Record {
 		k := Tick{Progress: []Progress{{Source: source, Time: 8, Arrival: 9, Offset: 100 + read, Totals: Totals{Read: read, Decoded: read - 1, Ignored: 1, Events: events}}}}
-		return Record{Partition: task, Offset: at, Value: k.Envelopes(&cfg)[task].Value}
+		return Record{Partition: task, Offset: at, Value: k.EnvelopeFor(&cfg, task).Value}
 	}
 	for name, c := range map[string]struct {
 		changelog, exchange []Record
