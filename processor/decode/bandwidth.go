@@ -9,9 +9,23 @@ import (
 var bandwidth = provider{
 	fits:    looksLikeBandwidth,
 	read:    (*draft).bandwidth,
+	fields:  bandwidthFields,
 	ignored: bandwidthFeeds,
 	causes:  bandwidthCauses,
 	tag:     bandwidthTag,
+}
+
+// bandwidthFields are the members that are read, wherever they stand.
+var bandwidthFields = []string{
+	"accountId", "account_id", "answerTime", "answer_time", "callId", "callUrl", "call_id", "call_url", "cause",
+	"channels", "conferenceId", "conference_id", "direction", "duration", "endTime", "end_time", "endpointId",
+	"endpoint_id", "enqueuedTime", "enqueued_time", "eventTime", "eventType", "event_time", "event_type",
+	"fileFormat", "file_format", "from", "id", "machineDetectionResult", "machine_detection_result",
+	"mediaStream", "mediaUrl", "media_stream", "media_url", "notifySipResponseCode", "notify_sip_response_code",
+	"parentCallId", "parent_call_id", "recordingId", "recording_id", "referCallStatus", "referSipResponseCode",
+	"referTo", "refer_call_status", "refer_sip_response_code", "refer_to", "sipCallId", "sipResponseCode",
+	"sip_call_id", "sip_response_code", "startTime", "start_time", "status", "tag", "to", "transcription",
+	"transferCallerId", "transferTo", "transfer_caller_id", "transfer_to", "value",
 }
 
 // bandwidthTag is the attribute with the text that an application may set on

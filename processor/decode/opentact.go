@@ -5,7 +5,17 @@ import "callstitch/processor/call"
 var opentact = provider{
 	fits:    looksLikeOpentact,
 	read:    (*draft).opentact,
+	fields:  opentactFields,
 	ignored: opentactFeeds,
+}
+
+// opentactFields are the members that are read, wherever they stand.
+var opentactFields = []string{
+	"account", "answer_on", "auto_answer", "call", "call_flow", "call_record", "children", "command",
+	"created_on", "destroy_on", "direction", "duration", "from", "hangup_on", "init_on", "logs", "modified_on",
+	"name", "parent", "path", "payload", "q850_cause", "q850_cause_string", "records", "ring_on",
+	"sip_control_app", "state", "stir_shaken_attest_level", "success", "tag", "timestamp", "to", "type", "url",
+	"uuid",
 }
 
 // opentactFeeds are the kinds of Opentact's feed that are ignored. Those that

@@ -10,8 +10,17 @@ import (
 var stringee = provider{
 	fits:    looksLikeStringee,
 	read:    (*draft).stringee,
+	fields:  stringeeFields,
 	ignored: stringeeFeeds,
 	causes:  stringeeCauses,
+}
+
+// stringeeFields are the members that are read, wherever they stand.
+var stringeeFields = []string{
+	"account_sid", "action", "actor", "agent_status", "alias", "answerDuration", "callCreatedReason",
+	"callType", "call_id", "call_status", "calls", "clientCustomData", "dtmf", "duration", "endCallCause",
+	"end_time", "endedBy", "event_id", "from", "number", "project_id", "recording_url", "start_time", "time",
+	"timestamp_ms", "to", "type",
 }
 
 // stringeeFeeds are the posts to a Stringee event URL that are ignored.
