@@ -218,17 +218,12 @@ func (d *draft) bandwidthParties(root value) {
 			from = caller
 		}
 	}
-	e.From, e.To = d.bandwidthAddress(from), d.bandwidthAddress(to)
+	e.From, e.To = d.address(from, isRelayed), d.address(to, isRelayed)
 }
 
-// bandwidthAddress reads one end: a number with its plus, or a word. A quantity can only
-// be such a number that a relay took for one, and took the plus from.
-func (d *draft) bandwidthAddress(v value) call.Party {
-	if _, quantity := rewritten(string(v.bytes())); quantity || v.kind() == '0' {
-		return d.address(v, always)
-	}
-	return d.address(v, never)
-}
+// isRelayed is certain of bare digits that somebody took for a quantity: numbers have
+// their plus at Bandwidth, and what else is in their place is no quantity.
+func isRelayed(_ string, relayed bool) bool { return relayed }
 
 // bandwidthType reads what only some events tell.
 func (d *draft) bandwidthType(root value, typ string) {
@@ -360,11 +355,11 @@ func (d *draft) bandwidthID(root value, typ string, once bool) {
 		return
 	}
 	d.keyed(
-		root.either("eventTime", "event_time").literal(), typ,
+		d.literal(root.either("eventTime", "event_time")), typ,
 		d.event.ConferenceID,
 		d.event.ParentCallID,
-		root.either("recordingId", "recording_id").literal(),
-		root.get("transcription").get("id").literal(),
-		root.either("mediaStream", "media_stream").get("id").literal(),
+		d.literal(root.either("recordingId", "recording_id")),
+		d.literal(root.get("transcription").get("id")),
+		d.literal(root.either("mediaStream", "media_stream").get("id")),
 	)
 }

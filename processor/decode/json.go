@@ -111,12 +111,13 @@ func (v value) bytes() []byte {
 	return v.doc.unquote(v.node.at)
 }
 
-// literal is a string or number as it was written; empty for anything else.
-func (v value) literal() string {
+// literal is a string or number as it was written, nil for anything else. It may be
+// part of the input.
+func (v value) literal() []byte {
 	if v.kind() == '0' {
-		return string(v.raw())
+		return v.raw()
 	}
-	return string(v.bytes())
+	return v.bytes()
 }
 
 // is reports whether v is that string.

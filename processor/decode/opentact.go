@@ -148,7 +148,7 @@ func opentactDirection(leg value) call.Direction {
 // isNorthAmerican reports whether bare digits are a number of the North American
 // plan with its country code: Opentact writes those with and without a plus,
 // even in one message, and its own inventory (tn) only so.
-func isNorthAmerican(digits string) bool { return len(digits) == 11 && digits[0] == '1' }
+func isNorthAmerican(digits string, _ bool) bool { return len(digits) == 11 && digits[0] == '1' }
 
 // opentactParent reads the embedded copy of the call that created this one.
 func (d *draft) opentactParent(parent value) {
@@ -325,7 +325,7 @@ func (d *draft) opentactID(m opentactMessage) {
 		return
 	}
 	path := m.root.get("payload").get("command").get("path")
-	d.keyed(m.root.either("created_on", "timestamp").literal(), m.typ, d.event.ProviderState, path.literal())
+	d.keyed(d.literal(m.root.either("created_on", "timestamp")), m.typ, d.event.ProviderState, d.literal(path))
 }
 
 // tookVoicemail reports whether the steps that a call went through include a
