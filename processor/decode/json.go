@@ -38,9 +38,10 @@ func (v value) get(name string) value {
 	if !v.isObject() {
 		return value{}
 	}
+	f := fieldOf(hash([]byte(name)), []byte(name))
 	members := v.doc.nodes[v.node.holds.from:v.node.holds.to]
 	for i := range members {
-		if fields[members[i].field] == name {
+		if members[i].field == f {
 			return value{v.doc, &members[i]}
 		}
 	}

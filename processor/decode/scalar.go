@@ -85,7 +85,7 @@ func (d *document) text(i int) int {
 	src := d.src
 	for i++; i < len(src); {
 		if len(src)-i >= 8 {
-			special := specials(binary.LittleEndian.Uint64(src[i:]))
+			special := specials(binary.LittleEndian.Uint64(src[i : i+8 : i+8]))
 			if special == 0 {
 				i += 8
 				continue
@@ -121,10 +121,14 @@ func (d *document) text(i int) int {
 // specials marks quotes, backslashes, control characters and what is not ASCII by the
 // highest bits of their bytes. Only the lowest mark is to be relied on: a subtraction that
 // borrows from the byte above can mark that, too.
+//
+// The quote is next to the control characters once it has changed places with the space,
+// from which it differs in one bit.
 func specials(w uint64) uint64 {
 	const each, high = 0x0101010101010101, 0x8080808080808080
-	quote, backslash := w^each*'"', w^each*'\\'
-	return ((quote-each)&^quote | (backslash-each)&^backslash | (w - each*' ') | w) & high
+	quoteOrControl := (w ^ each*('"'^' ')) - each*(' '+1)
+	backslash := (w ^ each*'\\') - each
+	return (quoteOrControl | backslash | w) & high
 }
 
 // escape reads an escape, or two that are one character as a surrogate pair. An

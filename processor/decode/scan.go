@@ -198,14 +198,11 @@ func (d *document) object(i int, keep bool) int {
 			d.names = d.names[:known.first]
 			return i + 1
 		}
-		end, name := d.name(i, &known, keep)
-		if end < 0 {
+		begin, name := d.name(i, &known, keep)
+		if begin < 0 {
 			return failed
 		}
-		if i = d.colon(end); i < 0 {
-			return failed
-		}
-		member := d.value(i, name != 0)
+		member := d.value(begin, name != 0)
 		if i = int(member.at.to); i < 0 {
 			return failed
 		}
@@ -239,15 +236,17 @@ func (d *document) item(i int, closing byte, first bool) int {
 	return next
 }
 
-// name reads a member's name and tells which field it is, if the object is to be kept.
-func (d *document) name(i int, known *nameSet, keep bool) (end int, f field) {
+// name reads a member's name and goes on to where its value begins. It tells which field
+// the member is, if the object is to be kept.
+func (d *document) name(i int, known *nameSet, keep bool) (value int, f field) {
 	if d.src[i] != '"' {
 		if d.token(i) < 0 {
 			return failed, 0
 		}
 		return d.invalid(i), 0
 	}
-	if end = d.text(i); end < 0 {
+	end := d.text(i)
+	if end < 0 {
 		return failed, 0
 	}
 	at := span{int32(i), int32(end)}
@@ -259,22 +258,13 @@ func (d *document) name(i int, known *nameSet, keep bool) (end int, f field) {
 	if keep {
 		f = fieldOf(h, text)
 	}
-	return end, f
-}
-
-// colon goes from the end of a name to where the value begins.
-func (d *document) colon(i int) int {
-	i = d.space(i)
-	switch {
-	case i == len(d.src):
-		return d.early(i)
-	case d.src[i] != ':':
-		return d.invalid(i)
+	if i = d.space(end); i < len(d.src) && d.src[i] != ':' {
+		return d.invalid(i), 0
 	}
-	if i = d.space(i + 1); i == len(d.src) {
-		return d.early(i)
+	if i = d.space(min(i+1, len(d.src))); i == len(d.src) {
+		return d.early(i), 0
 	}
-	return i
+	return i, f
 }
 
 // name is where a member's name is, with its quotes.
