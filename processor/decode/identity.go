@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"encoding/binary"
 	"strconv"
 
 	"callstitch/processor/call"
@@ -60,30 +59,12 @@ func (d *draft) content(e *call.Event) uint64 {
 	return fnv1a(d.scratch)
 }
 
-const (
-	fnvOffset = 14695981039346656037
-	fnvPrime  = 1099511628211
-	fnvPrime8 = (fnvPrime * fnvPrime * fnvPrime * fnvPrime % (1 << 64)) * (fnvPrime * fnvPrime * fnvPrime * fnvPrime % (1 << 64)) % (1 << 64)
-)
-
-// fnv1a hashes the parts as if they were one. Its rounds cannot overlap, so that eight
-// zeros, of which forms have many, are worth a round of their own: (h ^ 0) * prime is a
-// multiplication, and eight of them are one.
 func fnv1a(parts ...[]byte) uint64 {
-	h := uint64(fnvOffset)
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
 	for _, b := range parts {
-		for len(b) >= 8 {
-			if binary.LittleEndian.Uint64(b) == 0 {
-				h *= fnvPrime8
-			} else {
-				for _, c := range b[:8] {
-					h = (h ^ uint64(c)) * fnvPrime
-				}
-			}
-			b = b[8:]
-		}
 		for _, c := range b {
-			h = (h ^ uint64(c)) * fnvPrime
+			h = (h ^ uint64(c)) * prime
 		}
 	}
 	return h
