@@ -39,7 +39,7 @@ func (v value) get(name string) value {
 		return value{}
 	}
 	f := fieldOf(hash([]byte(name)), []byte(name))
-	members := v.doc.nodes[v.node.holds.from:v.node.holds.to]
+	members := v.held()
 	for i := range members {
 		if members[i].field == f {
 			return value{v.doc, &members[i]}
@@ -62,7 +62,7 @@ func (v value) elements() iter.Seq2[int, value] {
 		if v.kind() != '[' {
 			return
 		}
-		elements := v.doc.nodes[v.node.holds.from:v.node.holds.to]
+		elements := v.held()
 		for i := range elements {
 			if !yield(i, value{v.doc, &elements[i]}) {
 				return
@@ -70,6 +70,9 @@ func (v value) elements() iter.Seq2[int, value] {
 		}
 	}
 }
+
+// held is what a container holds.
+func (v value) held() []node { return v.doc.nodes[v.node.holds.from:v.node.holds.to] }
 
 func (v value) raw() []byte { return v.doc.src[v.node.at.from:v.node.at.to] }
 
@@ -94,10 +97,12 @@ func (v value) members() (sum uint64) {
 			}
 			name, scalar = nil, nil
 			i++
+		case '"': // as most are: token would do, and take longer
+			end := d.text(i)
+			i, scalar = end, d.src[i:end]
 		default:
-			from := i
-			i = d.token(i)
-			scalar = d.src[from:i]
+			end := d.token(i)
+			i, scalar = end, d.src[i:end]
 		}
 	}
 	return sum
