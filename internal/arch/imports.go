@@ -37,7 +37,7 @@ var rules = map[string]rule{
 	"processor/call/calltest": {ours: []string{"processor/call", "processor/codec"}, foreign: []string{"pgregory.net/rapid"}},
 	"processor/decode": {
 		std: append(slices.Clip(pureStd), "net/url"), ours: []string{"processor/call", "processor/codec"},
-		foreign: []string{"github.com/go-json-experiment/json/jsontext"}, pure: true,
+		foreign: none, pure: true,
 	},
 	"processor/digest": {std: pureStd, ours: none, foreign: none, pure: true},
 	"processor/leg":    {std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/digest"}, foreign: none, pure: true},

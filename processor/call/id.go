@@ -15,7 +15,8 @@ type LegID [16]byte
 // the provider's call id, each as a 4-byte big-endian length and its bytes, so
 // that no two different quadruples share an encoding.
 func NewLegID(tenant string, p Provider, scope, callID string) LegID {
-	return LegID(digest(tenant, p.String(), scope, callID))
+	var stack [256]byte
+	return LegID(digest(stack[:0], tenant, p.String(), scope, callID))
 }
 
 // String is the id in lower-case hex, as records and topic keys show it.
@@ -36,7 +37,8 @@ type EventID [16]byte
 // NewEventID derives an id from the leg and the parts that name the event: the
 // provider's own id, or the key composed from the event's content.
 func NewEventID(leg LegID, parts ...string) EventID {
-	return EventID(digest(append([]string{string(leg[:])}, parts...)...))
+	var stack [256]byte
+	return EventID(digest(appendText(stack[:0], leg[:]), parts...))
 }
 
 // String is the id in lower-case hex.
@@ -63,7 +65,8 @@ func LegNode(id LegID) (n NodeID) {
 // It is scoped as legs are: no link crosses tenants, providers or scopes.
 func LinkNode(tenant string, p Provider, scope string, kind LinkKind, value string) (n NodeID) {
 	n[0] = linkNode
-	id := digest(tenant, p.String(), scope, kind.String(), value)
+	var stack [256]byte
+	id := digest(stack[:0], tenant, p.String(), scope, kind.String(), value)
 	copy(n[1:], id[:])
 	return n
 }
@@ -89,14 +92,15 @@ func (n NodeID) String() string {
 	return kind + hex.EncodeToString(n[1:])
 }
 
-func digest(parts ...string) (id [16]byte) {
-	var stack [256]byte
-	b := stack[:0]
-	for _, p := range parts {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
-		b = append(b, p...)
+// digest is the first 16 bytes of SHA-256 over b and the texts, each behind its length.
+func digest(b []byte, texts ...string) [16]byte {
+	for _, t := range texts {
+		b = appendText(b, t)
 	}
 	sum := sha256.Sum256(b)
-	copy(id[:], sum[:])
-	return id
+	return [16]byte(sum[:16])
+}
+
+func appendText[T string | []byte](b []byte, text T) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(text))), text...)
 }

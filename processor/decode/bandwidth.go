@@ -9,9 +9,23 @@ import (
 var bandwidth = provider{
 	fits:    looksLikeBandwidth,
 	read:    (*draft).bandwidth,
+	fields:  bandwidthFields,
 	ignored: bandwidthFeeds,
 	causes:  bandwidthCauses,
 	tag:     bandwidthTag,
+}
+
+// bandwidthFields are the members that are read, wherever they stand.
+var bandwidthFields = []string{
+	"accountId", "account_id", "answerTime", "answer_time", "callId", "callUrl", "call_id", "call_url", "cause",
+	"channels", "conferenceId", "conference_id", "direction", "duration", "endTime", "end_time", "endpointId",
+	"endpoint_id", "enqueuedTime", "enqueued_time", "eventTime", "eventType", "event_time", "event_type",
+	"fileFormat", "file_format", "from", "id", "machineDetectionResult", "machine_detection_result",
+	"mediaStream", "mediaUrl", "media_stream", "media_url", "notifySipResponseCode", "notify_sip_response_code",
+	"parentCallId", "parent_call_id", "recordingId", "recording_id", "referCallStatus", "referSipResponseCode",
+	"referTo", "refer_call_status", "refer_sip_response_code", "refer_to", "sipCallId", "sipResponseCode",
+	"sip_call_id", "sip_response_code", "startTime", "start_time", "status", "tag", "to", "transcription",
+	"transferCallerId", "transferTo", "transfer_caller_id", "transfer_to", "value",
 }
 
 // bandwidthTag is the attribute with the text that an application may set on
@@ -204,17 +218,12 @@ func (d *draft) bandwidthParties(root value) {
 			from = caller
 		}
 	}
-	e.From, e.To = d.bandwidthAddress(from), d.bandwidthAddress(to)
+	e.From, e.To = d.address(from, isRelayed), d.address(to, isRelayed)
 }
 
-// bandwidthAddress reads one end: a number with its plus, or a word. A quantity can only
-// be such a number that a relay took for one, and took the plus from.
-func (d *draft) bandwidthAddress(v value) call.Party {
-	if _, quantity := rewritten(string(v.bytes())); quantity || v.kind() == '0' {
-		return d.address(v, always)
-	}
-	return d.address(v, never)
-}
+// isRelayed is certain of bare digits that somebody took for a quantity: numbers have
+// their plus at Bandwidth, and what else is in their place is no quantity.
+func isRelayed(_ string, relayed bool) bool { return relayed }
 
 // bandwidthType reads what only some events tell.
 func (d *draft) bandwidthType(root value, typ string) {
@@ -346,11 +355,11 @@ func (d *draft) bandwidthID(root value, typ string, once bool) {
 		return
 	}
 	d.keyed(
-		root.either("eventTime", "event_time").literal(), typ,
+		d.literal(root.either("eventTime", "event_time")), typ,
 		d.event.ConferenceID,
 		d.event.ParentCallID,
-		root.either("recordingId", "recording_id").literal(),
-		root.get("transcription").get("id").literal(),
-		root.either("mediaStream", "media_stream").get("id").literal(),
+		d.literal(root.either("recordingId", "recording_id")),
+		d.literal(root.get("transcription").get("id")),
+		d.literal(root.either("mediaStream", "media_stream").get("id")),
 	)
 }

@@ -161,7 +161,7 @@ func (d *Decoder) element(v value, o origin, timestamp int64) Result {
 
 // events completes what the draft became.
 func (d *Decoder) events(p *provider, v value) []*call.Event {
-	events := append([]*call.Event{d.draft.event}, d.draft.more...)
+	events := append(append(d.draft.room.only[:0], d.draft.event), d.draft.more...)
 	for _, e := range events {
 		if p.onceContent != nil && e.IDKind == call.IDSemantic {
 			e.Content = p.onceContent(v)

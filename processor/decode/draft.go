@@ -20,19 +20,29 @@ type draft struct {
 	event    *call.Event
 	more     []*call.Event // further events that the same message tells
 	rejected *Rejection
+	room     *room           // of the event
 	strings  strings.Builder // all strings of the event share its memory
-	codec    codec.Codec     // of content
-	scratch  []byte          // of content
+
+	said        call.Event       // of content: the event without how it was delivered
+	saidOfOther call.LegSnapshot // of content
+	codec       codec.Codec      // of content
+	scratch     []byte           // of content
+}
+
+// room is the memory of an event and of what most events need beside it, in one piece.
+type room struct {
+	event      call.Event
+	only       [1]*call.Event
+	links      [2]call.Link
+	attributes [2]call.Attribute
 }
 
 // begin starts an event of origin o.
 func (d *draft) begin(o origin, timestamp int64) {
-	d.event = &call.Event{
-		Provider:   o.provider,
-		Tenant:     o.tenant,
-		Scope:      o.scope,
-		IngestedAt: max(timestamp, 0),
-	}
+	d.room = new(room)
+	d.event = &d.room.event
+	d.event.Provider, d.event.Tenant, d.event.Scope = o.provider, o.tenant, o.scope
+	d.event.IngestedAt = max(timestamp, 0)
 	d.more, d.rejected = nil, nil
 	size := max(d.strings.Len(), 128) // events of one source are of a size
 	d.strings = strings.Builder{}
@@ -94,12 +104,15 @@ func (d *draft) exact(v value, limit int) string {
 // id is an optional id.
 func (d *draft) id(v value) string { return d.exact(v, maxID) }
 
+// literal is a string or number as it was written; empty for anything else.
+func (d *draft) literal(v value) string { return d.copy(v.literal()) }
+
 // idOrNumber is an optional id that may also be written as a JSON number.
 func (d *draft) idOrNumber(v value) string {
-	if n := v; n.kind() == '0' && len(n.raw()) <= maxID {
-		return d.copy(n.raw())
+	if len(v.literal()) > maxID {
+		return ""
 	}
-	return d.id(v)
+	return d.literal(v)
 }
 
 // word reads a field that decides what the event is: a type, a status. Empty
@@ -130,9 +143,13 @@ func (d *draft) callID(v value, field string) {
 
 // attribute keeps an allow-listed extra. Attributes must come sorted by key.
 func (d *draft) attribute(key, text string) {
-	if text != "" {
-		d.event.Attributes = append(d.event.Attributes, call.Attribute{Key: key, Value: text})
+	if text == "" {
+		return
 	}
+	if d.event.Attributes == nil {
+		d.event.Attributes = d.room.attributes[:0]
+	}
+	d.event.Attributes = append(d.event.Attributes, call.Attribute{Key: key, Value: text})
 }
 
 // link joins the event's leg to others by a value, once, and only by one that
@@ -145,6 +162,9 @@ func (d *draft) link(kind call.LinkKind, text string) {
 		if l.Kind == kind && l.Value == text {
 			return
 		}
+	}
+	if d.event.Links == nil {
+		d.event.Links = d.room.links[:0]
 	}
 	d.event.Links = append(d.event.Links, call.Link{Kind: kind, Value: text})
 }
@@ -169,11 +189,21 @@ func (d *draft) parent(id string) {
 
 // isBlank reports whether an id is no id: empty, or nothing but zeros and hyphens
 // as in the nil UUID.
-func isBlank(id string) bool { return strings.Trim(id, "0-") == "" }
+func isBlank(id string) bool {
+	for i := range len(id) {
+		if id[i] != '0' && id[i] != '-' {
+			return false
+		}
+	}
+	return true
+}
 
 // links reports whether a value tells calls apart. Placeholders are shared by
 // calls that have nothing in common.
 func links(text string) bool {
+	if len(text) > len("unavailable") {
+		return !isBlank(text)
+	}
 	switch strings.ToLower(text) {
 	case "anonymous", "private", "restricted", "unavailable", "unknown", "undefined", "null", "nil", "none":
 		return false

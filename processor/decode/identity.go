@@ -25,7 +25,8 @@ func (d *draft) keyed(at string, parts ...string) {
 	if at == "" {
 		at = "content " + strconv.FormatUint(d.content(d.event), 16)
 	}
-	d.identify(call.IDContent, append([]string{"content", at}, parts...)...)
+	var stack [8]string
+	d.identify(call.IDContent, append(append(stack[:0], "content", at), parts...)...)
 }
 
 func (d *draft) identify(kind call.IDKind, parts ...string) {
@@ -38,7 +39,8 @@ func (d *draft) identify(kind call.IDKind, parts ...string) {
 // provider last touched its own record of them, have equal content. It is
 // 64-bit FNV-1a over the binary form, so a change of that form changes it.
 func (d *draft) content(e *call.Event) uint64 {
-	c := *e
+	d.said = *e
+	c := &d.said
 	c.ID, c.IDKind, c.Content = call.EventID{}, 0, 0
 	c.IngestedAt, c.Source, c.SHA256 = 0, call.Source{}, [32]byte{}
 	for _, i := range []*call.Instant{&c.Time, &c.Started, &c.Ringing, &c.Answered, &c.Ended} {
@@ -47,9 +49,9 @@ func (d *draft) content(e *call.Event) uint64 {
 		}
 	}
 	if c.Snapshot != nil {
-		s := *c.Snapshot
-		s.Alive = call.Instant{}
-		c.Snapshot = &s
+		d.saidOfOther = *c.Snapshot
+		d.saidOfOther.Alive = call.Instant{}
+		c.Snapshot = &d.saidOfOther
 	}
 	d.codec.Write(d.scratch[:0])
 	c.Visit(&d.codec)

@@ -5,7 +5,17 @@ import "callstitch/processor/call"
 var opentact = provider{
 	fits:    looksLikeOpentact,
 	read:    (*draft).opentact,
+	fields:  opentactFields,
 	ignored: opentactFeeds,
+}
+
+// opentactFields are the members that are read, wherever they stand.
+var opentactFields = []string{
+	"account", "answer_on", "auto_answer", "call", "call_flow", "call_record", "children", "command",
+	"created_on", "destroy_on", "direction", "duration", "from", "hangup_on", "init_on", "logs", "modified_on",
+	"name", "parent", "path", "payload", "q850_cause", "q850_cause_string", "records", "ring_on",
+	"sip_control_app", "state", "stir_shaken_attest_level", "success", "tag", "timestamp", "to", "type", "url",
+	"uuid",
 }
 
 // opentactFeeds are the kinds of Opentact's feed that are ignored. Those that
@@ -138,7 +148,7 @@ func opentactDirection(leg value) call.Direction {
 // isNorthAmerican reports whether bare digits are a number of the North American
 // plan with its country code: Opentact writes those with and without a plus,
 // even in one message, and its own inventory (tn) only so.
-func isNorthAmerican(digits string) bool { return len(digits) == 11 && digits[0] == '1' }
+func isNorthAmerican(digits string, _ bool) bool { return len(digits) == 11 && digits[0] == '1' }
 
 // opentactParent reads the embedded copy of the call that created this one.
 func (d *draft) opentactParent(parent value) {
@@ -315,7 +325,7 @@ func (d *draft) opentactID(m opentactMessage) {
 		return
 	}
 	path := m.root.get("payload").get("command").get("path")
-	d.keyed(m.root.either("created_on", "timestamp").literal(), m.typ, d.event.ProviderState, path.literal())
+	d.keyed(d.literal(m.root.either("created_on", "timestamp")), m.typ, d.event.ProviderState, d.literal(path))
 }
 
 // tookVoicemail reports whether the steps that a call went through include a

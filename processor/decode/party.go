@@ -13,38 +13,36 @@ const (
 	maxDigits = 15
 )
 
+// certainty reports whether bare digits are a number in international form at this
+// provider; with a 0 in front they never are, since no country code begins so. They may
+// have been relayed by what took them for a quantity, and lost their plus to it.
+type certainty func(digits string, relayed bool) bool
+
 // address reads a caller or callee that is written as one string, or as a JSON
-// number, and tells what it is by its form. certain reports whether bare digits are a number in international
-// form at this provider; with a 0 in front they never are, since no country code
-// begins so.
-func (d *draft) address(v value, certain func(digits string) bool) call.Party {
-	b := v.bytes()
-	if v.kind() == '0' {
-		b = v.raw()
-	}
-	b = cut(b, maxID)
+// number, and tells what it is by its form.
+func (d *draft) address(v value, certain certainty) call.Party {
+	b, relayed := v.literal(), v.kind() == '0'
 	if len(b) == 0 {
 		return call.Party{}
 	}
-	if isNumber(string(b)) && b[0] != '0' && certain(string(b)) {
-		international := d.copyWith("+", b)
-		return call.Party{Raw: international[1:], E164: international, Kind: call.PartyPSTN}
-	}
-	if b[0] == ' ' && isE164("+"+string(b[1:])) { // a relay read the plus of a query as a space
-		return call.Party{Raw: d.copy(b), E164: d.copyWith("+", b[1:]), Kind: call.PartyPSTN}
-	}
-	if digits, quantity := rewritten(string(b)); quantity {
-		party := call.Party{Raw: d.copy(b)}
+	plus := d.copyWith("+", cut(b, maxID)) // with the plus that it may turn out to need
+	raw := plus[1:]
+	if digits, quantity := rewritten(raw); quantity {
+		party := call.Party{Raw: raw}
 		if isNumber(digits) {
 			party.Kind = call.PartyPSTN
-			if digits[0] != '0' && certain(digits) {
+			if digits[0] != '0' && certain(digits, true) {
 				party.E164 = d.copyWith("+", []byte(digits))
 			}
 		}
 		return party
 	}
-	raw := d.copy(b)
-	if isE164(raw) {
+	switch {
+	case isE164(plus) && certain(raw, relayed):
+		return call.Party{Raw: raw, E164: plus, Kind: call.PartyPSTN}
+	case raw[0] == ' ' && isNumber(raw[1:]) && raw[1] != '0': // a relay read the plus of a query as a space
+		return call.Party{Raw: raw, E164: d.copyWith("+", b[1:]), Kind: call.PartyPSTN}
+	case isE164(raw):
 		return call.Party{Raw: raw, E164: raw, Kind: call.PartyPSTN}
 	}
 	return call.Party{Raw: raw, Kind: kindOf(raw)}
@@ -127,12 +125,17 @@ func isNumber(s string) bool {
 }
 
 func allDigits(s string) bool {
-	return strings.Trim(s, "0123456789") == ""
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // always is for providers whose bare digits are numbers in international form.
-func always(string) bool { return true }
+func always(string, bool) bool { return true }
 
 // never is for providers whose bare digits may be national numbers or
 // extensions.
-func never(string) bool { return false }
+func never(string, bool) bool { return false }

@@ -9,7 +9,7 @@ import (
 func TestAddress(t *testing.T) {
 	for _, tt := range []struct {
 		json    string
-		certain func(string) bool
+		certain certainty
 		want    call.Party
 	}{
 		{`"+15550100123"`, never, call.Party{Raw: "+15550100123", E164: "+15550100123", Kind: call.PartyPSTN}},

@@ -10,6 +10,9 @@ type provider struct {
 	// read fills the draft in, or says as which of the ignored kinds the record
 	// is to be ignored.
 	read func(d *draft, root value) (ignored string)
+	// fields are the names of the members that fits and read look for, wherever they stand:
+	// all that is ever copied out of a record.
+	fields []string
 	// ignored are what else comes on the provider's feed: by the provider's word
 	// for it, the name under which it is counted.
 	ignored map[string]string

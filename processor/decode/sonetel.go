@@ -5,10 +5,17 @@ import "callstitch/processor/call"
 var sonetel = provider{
 	fits:    looksLikeSonetel,
 	read:    (*draft).sonetel,
+	fields:  sonetelFields,
 	ignored: sonetelFeeds,
 	// A transition that is told twice in other words is evidence of a transfer,
 	// even where the words that differ are not read.
 	onceContent: value.members,
+}
+
+// sonetelFields are the members that are read, wherever they stand.
+var sonetelFields = []string{
+	"callId", "calleeFlowId", "calleePhoneNumber", "calleeUser", "callerFlowId", "callerPhoneNumber",
+	"callerUser", "date", "duration", "messageType", "notification", "notificationType",
 }
 
 // sonetelFeeds are the frames of the socket that are ignored.

@@ -10,8 +10,17 @@ import (
 var stringee = provider{
 	fits:    looksLikeStringee,
 	read:    (*draft).stringee,
+	fields:  stringeeFields,
 	ignored: stringeeFeeds,
 	causes:  stringeeCauses,
+}
+
+// stringeeFields are the members that are read, wherever they stand.
+var stringeeFields = []string{
+	"account_sid", "action", "actor", "agent_status", "alias", "answerDuration", "callCreatedReason",
+	"callType", "call_id", "call_status", "calls", "clientCustomData", "dtmf", "duration", "endCallCause",
+	"end_time", "endedBy", "event_id", "from", "number", "project_id", "recording_url", "start_time", "time",
+	"timestamp_ms", "to", "type",
 }
 
 // stringeeFeeds are the posts to a Stringee event URL that are ignored.
@@ -122,7 +131,7 @@ func (d *draft) stringeeStatus(root value, status string) {
 		d.stringeeEnd(root)
 	}
 	at := root.either("timestamp_ms", "start_time")
-	d.stringeeID(root, at, status, root.get("actor").literal(), root.get("to").get("number").literal())
+	d.stringeeID(root, at, status, d.literal(root.get("actor")), d.literal(root.get("to").get("number")))
 }
 
 // stringeeEnd reads what only the end of a call tells.
@@ -254,12 +263,12 @@ func (d *draft) stringeeRecording(root value) {
 	}
 	e.Recording.ID = recordingID(e.Recording.URL)
 	if e.Recording.ID == "" {
-		e.Recording.ID = e.CallID + "/" + root.get("start_time").literal()
+		e.Recording.ID = e.CallID + "/" + d.literal(root.get("start_time"))
 	}
 	if start.Known() && end.Known() && end.At >= start.At {
 		e.Recording.DurationMS = call.Some(int64(end.At - start.At))
 	}
-	d.stringeeID(root, root.either("end_time", "start_time"), "recording", root.get("start_time").literal(), e.Recording.ID)
+	d.stringeeID(root, root.either("end_time", "start_time"), "recording", d.literal(root.get("start_time")), e.Recording.ID)
 }
 
 // recordingID is the last element of a URL's path, which names what it leads
@@ -304,5 +313,5 @@ func (d *draft) stringeeID(root, at value, parts ...string) {
 		d.named(id)
 		return
 	}
-	d.keyed(at.literal(), parts...)
+	d.keyed(d.literal(at), parts...)
 }

@@ -144,7 +144,7 @@ func (v value) epoch() (moment, bool) {
 // one was a float64 on its way, which holds these to the microsecond: 1773136805.1 may
 // have become 1773136805.0999999.
 func (v value) fractionalEpoch() (moment, bool) {
-	text := v.literal()
+	text := string(v.literal())
 	if strings.Trim(text, "0123456789.eE+-") != "" {
 		return moment{}, false
 	}
