@@ -144,7 +144,7 @@ func changelogIsCompacted(t *testing.T, c *calls) {
 	in := startChild(t, c.child("one"))
 	c.feed(6)
 	c.awaitWork()
-	alter(t, c.cfg, c.cfg.ChangelogTopic(), map[string]string{"segment.ms": "100", "min.cleanable.dirty.ratio": "0", "delete.retention.ms": "0", "min.compaction.lag.ms": "0"})
+	alter(t, c.cfg, c.cfg.ChangelogTopic(), map[string]string{"segment.ms": "100", "min.cleanable.dirty.ratio": "0.0", "delete.retention.ms": "0", "min.compaction.lag.ms": "0"})
 	for range 3 {
 		c.trickle(5, 2*time.Second)
 		signalTo(t, in, syscall.SIGKILL)

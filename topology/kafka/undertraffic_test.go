@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -319,13 +320,18 @@ func alter(t *testing.T, cfg Config, topic string, values map[string]string) {
 	if err != nil {
 		t.Fatalf("alter %s: %v", topic, err)
 	}
-	for name, want := range values { // brokers hear of it a moment later
-		for got := ""; got != want; time.Sleep(20 * time.Millisecond) {
-			all, err := topicConfigs(t.Context(), kadm.NewClient(cl), []string{topic})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = all[topic][name]
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // brokers hear of it a moment later
+		all, err := topicConfigs(t.Context(), kadm.NewClient(cl), []string{topic})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := maps.Clone(all[topic])
+		maps.DeleteFunc(now, func(name, got string) bool { want, ok := values[name]; return !ok || got != want })
+		if len(now) == len(values) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("alter %s to %v: it still has %v", topic, values, all[topic])
 		}
 	}
 }
