@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,4 +150,30 @@ func TestInternalTopicsGetPartitions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTwoApplicationsOfOneName runs two applications whose names of themselves make one
+// transactional id. They fence each other, and say which name it is; nothing is lost, and
+// the one that is left goes on.
+func TestTwoApplicationsOfOneName(t *testing.T) {
+	cfg := apache(t, 2)
+	records := onTopic(cfg, topologytest.Calls(74, 20, 5*time.Second).Shuffle(74, 2, time.Second, 0))
+	feed(t, cfg, records)
+	log := new(warnings)
+	one, two := cfg, cfg
+	one.InstanceID = "eu-1"
+	two.ApplicationID, two.InstanceID = cfg.ApplicationID+"-eu", "1"
+	two.Topics = named(cfg.Config, two.ApplicationID).Topics
+	two.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	startRun(t, one)
+	other := startRun(t, two)
+	name := "transactional id " + cfg.ApplicationID + "-eu-1-0"
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.text(), name); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not say %q:\n%s", name, log.text())
+		}
+	}
+	orderly(t, other)
+	awaitPublished(t, one, reference(t, records), 30*time.Second)
+	awaitBooks(t, one, len(records), 20*time.Second)
 }

@@ -15,17 +15,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"callstitch/deploy/localkafka"
+	"callstitch/schemas"
 	"callstitch/topology/topologytest"
 )
 
 // hasty are the properties of a broker that forgets within seconds what others forget
-// within a week, cuts connections that are idle for a second, and compacts at once.
+// within a week, cuts connections that are idle for two seconds, and compacts at once.
 var hasty = map[string]string{
 	"transactional.id.expiration.ms":                             "2000",
 	"transaction.remove.expired.transaction.cleanup.interval.ms": "500",
 	"producer.id.expiration.ms":                                  "2000",
 	"producer.id.expiration.check.interval.ms":                   "500",
-	"connections.max.idle.ms":                                    "1000",
+	"connections.max.idle.ms":                                    "2500",
 	"offsets.retention.minutes":                                  "1", // the least
 	"offsets.retention.check.interval.ms":                        "1000",
 	"log.retention.check.interval.ms":                            "300",
@@ -45,10 +46,12 @@ func TestHastyBroker(t *testing.T) {
 			"offsets are forgotten":                                forgottenOffsets,
 			"the exchange is deleted before it is read":            exchangeIsDeleted,
 			"the changelog is compacted":                           changelogIsCompacted,
+			"a source is compacted before it is read":              sourceIsCompacted,
 		} {
 			t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+				c := callsAt(t, cluster, 61, 60)
 				t.Parallel()
-				happens(t, callsAt(t, cluster, 61, 60))
+				happens(t, c)
 			})
 		}
 	})
@@ -144,7 +147,7 @@ func changelogIsCompacted(t *testing.T, c *calls) {
 	in := startChild(t, c.child("one"))
 	c.feed(6)
 	c.awaitWork()
-	alter(t, c.cfg, c.cfg.ChangelogTopic(), map[string]string{"segment.ms": "100", "min.cleanable.dirty.ratio": "0.0", "delete.retention.ms": "0", "min.compaction.lag.ms": "0"})
+	alter(t, c.cfg, c.cfg.ChangelogTopic(), compacting)
 	for range 3 {
 		c.trickle(5, 2*time.Second)
 		signalTo(t, in, syscall.SIGKILL)
@@ -153,6 +156,48 @@ func changelogIsCompacted(t *testing.T, c *calls) {
 		in = startChild(t, c.child("one"))
 	}
 	c.end()
+	stopsInOrder(t, in)
+}
+
+// compacting has a topic compacted as it is written, without any delay for tombstones.
+var compacting = map[string]string{
+	"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.0", "delete.retention.ms": "0", "min.compaction.lag.ms": "0",
+}
+
+// sourceIsCompacted freezes an instance that has found a source of dense offsets, and has
+// the source compacted. What was compacted away is nobody's to have: the rest is taken,
+// nothing of it is rejected, and the books tell how much was read.
+func sourceIsCompacted(t *testing.T, c *calls) {
+	for i := range c.records {
+		c.records[i].Key = []byte{byte(i % 20)}
+	}
+	in := startChild(t, c.child("one"))
+	c.feed(4)
+	c.awaitWork()
+	awaitBalance(t, c.cfg, c.fed, 20*time.Second)
+	before := c.fed
+	signalTo(t, in, syscall.SIGSTOP)
+	alter(t, c.cfg, c.cfg.Sources[0].Topic, compacting)
+	c.trickle(2, 3*time.Second) // a segment is closed when the next record comes
+	time.Sleep(2 * time.Second)
+	signalTo(t, in, syscall.SIGCONT)
+	feed(t, c.cfg, c.records[c.fed:])
+	time.Sleep(5 * time.Second)
+	read := 0.0
+	books := map[any]map[string]any{}
+	for _, b := range decoded(t, c.cfg, c.cfg.Topics.Audit, schemas.Audit) {
+		books[b["partition"]] = b
+	}
+	for _, b := range books {
+		read += b["read"].(float64)
+		if b["read"] != b["decoded"] || b["events"].(float64) != b["accepted"].(float64)+b["duplicate"].(float64)+b["late"].(float64) {
+			t.Errorf("a book does not balance: %v", b)
+		}
+	}
+	if read <= float64(before) || read >= float64(len(c.records)) {
+		t.Errorf("%v of %d records were read, %d before the compaction", read, len(c.records), before)
+	}
+	published(t, c.cfg) // in revisions that follow each other
 	stopsInOrder(t, in)
 }
 
