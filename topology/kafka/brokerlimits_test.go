@@ -3,6 +3,7 @@ package kafka
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -176,4 +178,23 @@ func TestTwoApplicationsOfOneName(t *testing.T) {
 	orderly(t, other)
 	awaitPublished(t, one, reference(t, records), 30*time.Second)
 	awaitBooks(t, one, len(records), 20*time.Second)
+}
+
+// TestMetadataIsSmall writes the longest metadata: brokers take 4,096 bytes by default, and
+// a commit with more would be refused for ever.
+func TestMetadataIsSmall(t *testing.T) {
+	cfg := testConfig(t, nil)
+	cfg.ApplicationID = strings.Repeat("a", 228) // a topic's name has 249 bytes at most
+	cfg.Stitch.Generation = math.MaxInt32
+	source, exchange := seeded(&cfg, topology.TopicPartition{Topic: cfg.Sources[0].Topic}, math.MaxInt64), seeded(&cfg, topology.TopicPartition{Topic: cfg.ExchangeTopic()}, math.MaxInt64)
+	for _, m := range []metadata{source, exchange} {
+		m.owner = identity{instance: strings.Repeat("i", 253)}.worker(cfg.ApplicationID, math.MaxInt16) // a pod's name
+		m.changelog = math.MaxInt64
+		if m.task != "" {
+			m.task = "1" + strings.Repeat(" 9223372036854775807", 7)
+		}
+		if n := len(m.String()); n > 1024 {
+			t.Errorf("%d bytes: %s", n, m)
+		}
+	}
 }
