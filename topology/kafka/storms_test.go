@@ -5,6 +5,7 @@
 package kafka
 
 import (
+	"net"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/deploy/localkafka"
 	"callstitch/schemas"
@@ -355,4 +357,27 @@ func moveLeaders(t *testing.T, adm *kadm.Client, by int) {
 	if _, err := adm.ElectLeaders(t.Context(), kadm.ElectPreferredReplica, nil); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestStartBehindSlowBrokers starts where each answer takes a second.
+func TestStartBehindSlowBrokers(t *testing.T) {
+	cfg := apache(t, 2)
+	awaitTopic(t, cfg, cfg.Sources[0].Topic)
+	cfg.StartupTimeout = 2 * time.Minute
+	slow := &meddler{dial: new(net.Dialer).DialContext, plan: func(_ kmsg.Key, answer bool) meddling {
+		if answer {
+			time.Sleep(time.Second)
+		}
+		return pass
+	}}
+	cfg.Client = append(cfg.Client, kgo.Dialer(slow.DialContext))
+	r := startRun(t, cfg)
+	begun := time.Now()
+	for !r.status.Snapshot().Ready() {
+		if time.Since(begun) > cfg.StartupTimeout {
+			t.Fatalf("not ready after %v", cfg.StartupTimeout)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Logf("ready after %v", time.Since(begun).Round(time.Second))
 }
