@@ -17,6 +17,8 @@ CONTROLS = $(shell cd topology && grep -l '^//go:build controls' *_test.go | xar
 # VIRTUAL are the tests of topology/kafka that run in virtual time: franz-go's locks
 # count as waiting there only with its own build tag, so they are built with it.
 VIRTUAL = $(shell cd topology/kafka && grep -l '^//go:build synctests' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
+# STORMS are the tests of topology/kafka that take brokers of their own, and minutes.
+STORMS = $(shell cd topology/kafka && grep -l '^//go:build storms' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
 # ARGS go to the program that a verb runs: make kafka ARGS=-brokers=3
 ARGS ?=
 
@@ -47,11 +49,15 @@ race: ## all tests under the race detector
 faults: ## instances killed, frozen, started and stopped under 5,000 calls on Apache Kafka
 	$(GO) test -count=1 -v -run '^TestFaults$$' -parallel 1 -timeout 30m ./cmd/callstitch/internal/faults -calls 5000 -kills 20 $(ARGS)
 
+.PHONY: storms
+storms: ## brokers that restart, forget, pause and take rights away, under traffic; six minutes
+	$(GO) test -count=1 -v -tags storms -run "$(STORMS)" -parallel 6 -timeout 30m $(TESTFLAGS) ./topology/kafka $(ARGS)
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
 	@unformatted=$$($(TOOL) gofumpt -l .); \
 	test -z "$$unformatted" || { echo "not formatted; type: make fmt"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags controls,synctests ./...
+	$(GO) vet -tags controls,synctests,storms ./...
 	$(TOOL) staticcheck ./...
 
 .PHONY: fmt

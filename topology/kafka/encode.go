@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +22,7 @@ type encoder struct {
 	cfg         *Config
 	ids         [topology.SinkCount]int
 	rejectLimit int          // largest record of the rejects topic; a session sets it
+	rejectsNow  bool         // rejects have the time of their writing: their topic has refused another
 	chunk       []byte       // what is left of the memory that values are cut from
 	records     []kgo.Record // what is left of those to be handed out
 }
@@ -130,22 +132,32 @@ const (
 // always fits, so it cannot stop the pipeline (K20).
 func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	rec := &kgo.Record{Topic: e.cfg.Topics.Rejects, Key: r.Key, Value: r.Value}
-	if r.Timestamp > 0 {
+	if r.Timestamp > 0 && !e.rejectsNow {
 		rec.Timestamp = time.UnixMilli(r.Timestamp)
 	}
 	rec.Headers = appendHeaders(nil, r.Headers)
-	own := appendHeaders(nil, topology.RejectHeaders(r))
+	own := e.rejectHeaders(r)
 	cut := fit(rec, e.rejectLimit-batchOverhead-cutRoom-headersSize(own))
 	if cut != nil && r.Cut != nil {
 		// It came cut: the value is the beginning of another.
 		cut.Length, cut.SHA256, cut.Dropped = r.Cut.Length, r.Cut.SHA256, slices.Concat(r.Cut.Dropped, cut.Dropped)
 	}
 	if cut != nil {
-		r = &call.Reject{Reason: r.Reason, Detail: r.Detail, Source: r.Source, Batch: r.Batch, Cut: cut}
-		own = appendHeaders(nil, topology.RejectHeaders(r))
+		r = &call.Reject{Reason: r.Reason, Detail: r.Detail, Timestamp: r.Timestamp, Source: r.Source, Batch: r.Batch, Cut: cut}
+		own = e.rejectHeaders(r)
 	}
 	rec.Headers = append(rec.Headers, own...)
 	return rec
+}
+
+// rejectHeaders are the headers of ours. They hold the record's time where the topic does
+// not take it for that of the reject (K48).
+func (e *encoder) rejectHeaders(r *call.Reject) []kgo.RecordHeader {
+	headers := appendHeaders(nil, topology.RejectHeaders(r))
+	if e.rejectsNow && r.Timestamp > 0 {
+		headers = append(headers, kgo.RecordHeader{Key: "callstitch.timestamp", Value: strconv.AppendInt(nil, r.Timestamp, 10)})
+	}
+	return headers
 }
 
 // fit cuts a record to room bytes, and tells what it was; nil where it fits. Headers

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"callstitch/processor/codec"
 )
 
@@ -33,7 +35,7 @@ var errBroken = errors.New("cannot go on")
 // final reports whether an error ends the run, with an exit code of its own or
 // because state or code is broken.
 func final(err error) bool {
-	for _, f := range []error{ErrFenced, ErrTopicMismatch, ErrLostOffsets, ErrNewerState, errBroken} {
+	for _, f := range []error{ErrFenced, ErrTopicMismatch, ErrLostOffsets, ErrNewerState, errBroken, kerr.InvalidTransactionTimeout, kerr.InvalidSessionTimeout} {
 		if errors.Is(err, f) {
 			return true
 		}
@@ -47,6 +49,9 @@ func advised(err error) error {
 	switch {
 	case errors.Is(err, ErrNewerState):
 		return fmt.Errorf("%w: run that program, or reset the application", err)
+	case errors.Is(err, kerr.InvalidTransactionTimeout), errors.Is(err, kerr.InvalidSessionTimeout):
+		// The brokers' limits do not change while they run, so trying again is of no use (K49).
+		return fmt.Errorf("%w: change that setting of the brokers: transactions need %v, sessions %v", err, defaultTransactionTimeout, defaultSessionTimeout)
 	case errors.Is(err, codec.ErrCorrupt):
 		return fmt.Errorf("%w: an internal topic is damaged; reset the application", err)
 	}

@@ -135,7 +135,8 @@ func (s *session) fenced(ctx context.Context, cause error) error {
 			}
 		}
 	}
-	return fmt.Errorf("the producer was fenced: %w", cause)
+	// An application of another id may make the same name (K51).
+	return fmt.Errorf("the producer was fenced: %w: if it is again and again, another application has the transactional id %s", cause, s.id)
 }
 
 func (s *session) namesake() error {

@@ -63,8 +63,22 @@ type tooLargeError struct {
 func (e *tooLargeError) Error() string { return "produce to " + e.topic + ": " + e.err.Error() }
 func (e *tooLargeError) Unwrap() error { return e.err }
 
+// untimelyError says that a record was refused for its time (K48).
+type untimelyError struct {
+	topic string
+	err   error
+}
+
+func (e *untimelyError) Error() string {
+	return "produce to " + e.topic + ": " + e.err.Error() + " Is this machine's clock right, and what do message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic allow?"
+}
+func (e *untimelyError) Unwrap() error { return e.err }
+
 // produceError is the failure of a record.
 func produceError(rec *kgo.Record, err error) error {
+	if errors.Is(err, kerr.InvalidTimestamp) {
+		return &untimelyError{rec.Topic, err}
+	}
 	if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
 		return &tooLargeError{rec.Topic, int32(size(rec) + batchOverhead), err}
 	}

@@ -153,6 +153,10 @@ func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64,
 	if end < r.of.last.changelog {
 		return 0, 0, r.truncated(end)
 	}
+	if start > 0 { // compaction leaves the beginning where it is, and nothing else may delete here (K47)
+		return 0, 0, fmt.Errorf("%w: %s-%d begins at %d: state was deleted; reset the application, and leave the topic's cleanup.policy at compact",
+			ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.Partition, start)
+	}
 	r.position.Store(start)
 	r.end.Store(end)
 	return start, end, nil

@@ -72,7 +72,8 @@ type process struct {
 // start waits for everything a run needs: brokers, topics, schemas, offsets. A
 // mismatch ends it at once, whatever is absent only after StartupTimeout.
 func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
-	cl, err := kgo.NewClient(append(cfg.clientOptions(cfg.ApplicationID+"-start"), kgo.WithContext(ctx))...)
+	brokers := new(patience)
+	cl, err := kgo.NewClient(append(cfg.clientOptions(cfg.ApplicationID+"-start"), kgo.WithContext(ctx), kgo.WithHooks(brokers))...)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
@@ -85,7 +86,7 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 	}
 	deadline := time.Now().Add(cfg.StartupTimeout)
 	for {
-		p, err := prepare(ctx, cfg, cl, func() (*encoder, error) {
+		p, err := prepare(ctx, cfg, cl, brokers, func() (*encoder, error) {
 			ctx, cancel := context.WithDeadline(ctx, deadline)
 			defer cancel()
 			return awaitSchemas(ctx, cfg, registry, status)
@@ -107,9 +108,13 @@ func start(ctx context.Context, cfg *Config, status *Status) (*process, error) {
 
 // prepare is one try of the start. Each of its looks at the cluster has a limit, which
 // the registry does not share: that one bounds its requests itself.
-func prepare(whole context.Context, cfg *Config, cl *kgo.Client, schemas func() (*encoder, error)) (*process, error) {
-	found, err := survey(whole, cfg, cl)
-	if err != nil {
+func prepare(ctx context.Context, cfg *Config, cl *kgo.Client, brokers *patience, schemas func() (*encoder, error)) (*process, error) {
+	var found topics
+	look := func(ctx context.Context) (err error) {
+		found, err = survey(ctx, cfg, cl)
+		return err
+	}
+	if err := brokers.try(ctx, look); err != nil {
 		return nil, err
 	}
 	begun := time.Now()
@@ -118,16 +123,15 @@ func prepare(whole context.Context, cfg *Config, cl *kgo.Client, schemas func() 
 		return nil, err
 	}
 	if time.Since(begun) > attemptLimit { // what was seen of the cluster is old by now
-		if found, err = survey(whole, cfg, cl); err != nil {
+		if err := brokers.try(ctx, look); err != nil {
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(whole, attemptLimit)
-	defer cancel()
-	if err := prepareOffsets(ctx, cfg, kadm.NewClient(cl), found); err != nil {
+	err = brokers.try(ctx, func(ctx context.Context) error { return prepareOffsets(ctx, cfg, kadm.NewClient(cl), found) })
+	if err != nil {
 		return nil, err
 	}
-	if err := checkGone(whole, cfg, cl, found); err != nil {
+	if err := checkGone(ctx, cfg, cl, found); err != nil {
 		return nil, err
 	}
 	return &process{cfg: cfg, topics: found, encoder: encoder}, nil
@@ -135,8 +139,6 @@ func prepare(whole context.Context, cfg *Config, cl *kgo.Client, schemas func() 
 
 // survey looks at brokers, group and topics, and makes the topics that are missing.
 func survey(ctx context.Context, cfg *Config, cl *kgo.Client) (found topics, err error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
 	if err := cl.Ping(ctx); err != nil {
 		return found, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
 	}

@@ -45,6 +45,10 @@ func (w *worker) run(ctx, hard context.Context) error {
 		if e, ok := errors.AsType[*tooLargeError](err); ok {
 			err = errors.Join(err, w.learn(hard, e))
 		}
+		if e, ok := errors.AsType[*untimelyError](err); ok && e.topic == w.cfg.Topics.Rejects && !w.encoder.rejectsNow {
+			w.encoder.rejectsNow = true
+			w.log.Warn("rejects get the time of their writing, since the topic does not take that of their records", "topic", e.topic)
+		}
 		switch {
 		case err == nil, final(err):
 			return err
