@@ -80,7 +80,7 @@ func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 	if err := s.member.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
-	tx := newTransaction(s.patience, s.cfg, s.aheadFrom())
+	tx := newTransaction(s.finishing, s.cfg, s.aheadFrom())
 	defer tx.fail(nil)
 	if err := s.gather(ctx, hard, tx, first); err != nil {
 		return errors.Join(err, s.abort(hard))
@@ -262,7 +262,7 @@ func (s *session) end(hard context.Context, tx *transaction) (outcome, error) {
 		return aborted, errors.Join(fmt.Errorf("%w: %w", errBroken, tx.encodeErr), s.abort(hard))
 	}
 	if err := context.Cause(tx.intact); err != nil {
-		if s.patience.Err() != nil {
+		if s.finishing.Err() != nil {
 			err = fmt.Errorf("no acknowledgements%s: %w", tx.awaited.from(), err)
 		}
 		return aborted, errors.Join(err, s.abort(hard))
@@ -274,8 +274,8 @@ func (s *session) end(hard context.Context, tx *transaction) (outcome, error) {
 	// Crash while the end is under way: the coordinator finishes what it wrote
 	// down. The successor's fetch waits for that, and sees all or nothing.
 	var done atomic.Bool
-	err := within(s.patience, func() error {
-		committed, err := s.member.End(kgo.PreTxnCommitFnContext(s.patience, s.offsets), kgo.TryCommit)
+	err := within(s.finishing, func() error {
+		committed, err := s.member.End(kgo.PreTxnCommitFnContext(s.finishing, s.offsets), kgo.TryCommit)
 		done.Store(committed)
 		return err
 	})
@@ -287,7 +287,7 @@ func (s *session) end(hard context.Context, tx *transaction) (outcome, error) {
 		return committed, nil
 	default:
 		s.pulse.goesTo(atResolve)
-		return s.verify(s.patience)
+		return s.verify(s.finishing)
 	}
 }
 

@@ -23,9 +23,9 @@ type worker struct {
 	status  *Status
 	limits  *limits
 	pulse   *pulse
-	// patience ends a while after the run was told to stop, and with it what still waits
+	// finishing ends a while after the run was told to stop, and with it what still waits
 	// for the end of a transaction.
-	patience context.Context
+	finishing context.Context
 	purged   time.Time // when the exchange was; a session that ends early must not put it off
 }
 
@@ -37,7 +37,7 @@ func (w *worker) run(ctx, hard context.Context) error {
 	const firstBackoff, lastBackoff = 200 * time.Millisecond, 10 * time.Second
 	backoff := firstBackoff
 	var stop context.CancelFunc
-	w.patience, stop = outlive(ctx, func() time.Duration { return w.commitLimit(ctx) })
+	w.finishing, stop = outlive(ctx, func() time.Duration { return w.commitLimit(ctx) })
 	defer stop()
 	for {
 		begun := time.Now()
