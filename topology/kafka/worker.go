@@ -26,7 +26,7 @@ type worker struct {
 	// finishing ends a while after the run was told to stop, and with it what still waits
 	// for the end of a transaction.
 	finishing context.Context
-	purged   time.Time // when the exchange was; a session that ends early must not put it off
+	purged    time.Time // when the exchange was; a session that ends early must not put it off
 }
 
 // run keeps a session going until ctx ends or something fails for good. Whatever
