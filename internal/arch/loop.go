@@ -10,7 +10,7 @@ import (
 var runtimes = []string{"topology/kafka", "topology/memory", "topology/topologytest"}
 
 // ownLoop are what a runtime would call that kept an order of its own.
-var ownLoop = []string{"Sent", "Tick", "Answers", "Envelope"}
+var ownLoop = []string{"Sent", "Tick", "Answers", "EnvelopeFor"}
 
 // checkOneLoop finds a runtime that does what is the Worker's to do.
 func checkOneLoop(f *file) []finding {
