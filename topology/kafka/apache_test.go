@@ -55,7 +55,11 @@ func TestHandOver(t *testing.T) {
 	other := cfg
 	other.InstanceID, other.Registerer = "other", nil
 	second := startRun(t, other)
-	feed(t, cfg, part(1)) // while tasks move
+	feed(t, cfg, part(1)[:len(part(1))/2]) // while tasks move
+	for !second.status.Snapshot().Ready() {
+		time.Sleep(20 * time.Millisecond)
+	}
+	feed(t, cfg, part(1)[len(part(1))/2:])
 	awaitBalance(t, cfg, len(part(0))+len(part(1)), 30*time.Second)
 	if n := handed(t, registry); n["exchange"] == 0 {
 		t.Errorf("of two workers one handed over %v events: none for the other", n)
