@@ -5,6 +5,7 @@ import "callstitch/processor/call"
 var halloo = provider{
 	fits:    func(v value) bool { return v.get("halloo").isString() },
 	read:    (*draft).halloo,
+	fields:  []string{"at", "callee", "caller", "dialled_from", "halloo", "id", "way", "why"},
 	ignored: map[string]string{"heartbeat": "halloo/heartbeat"},
 	causes:  hallooCauses,
 }
@@ -65,7 +66,7 @@ func (d *draft) halloo(root value) (ignored string) {
 	if known {
 		d.once(kind)
 	} else {
-		d.keyed(root.get("at").literal(), kind)
+		d.keyed(d.literal(root.get("at")), kind)
 	}
 	return ""
 }
