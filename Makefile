@@ -50,7 +50,7 @@ faults: ## instances killed, frozen, started and stopped under 5,000 calls on Ap
 	$(GO) test -count=1 -v -run '^TestFaults$$' -parallel 1 -timeout 30m ./cmd/callstitch/internal/faults -calls 5000 -kills 20 $(ARGS)
 
 .PHONY: storms
-storms: ## brokers that restart, forget, pause and take rights away, under traffic; six minutes
+storms: ## brokers that restart, forget, pause and take rights away, under traffic; seven minutes
 	$(GO) test -count=1 -v -tags storms -run "$(STORMS)" -parallel 6 -timeout 30m $(TESTFLAGS) ./topology/kafka $(ARGS)
 
 .PHONY: lint

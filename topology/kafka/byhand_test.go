@@ -265,41 +265,6 @@ func TestBatchesThatTheBrokerCannotRead(t *testing.T) {
 	}
 }
 
-// A batch that only the leader has damaged is read from another replica, whatever is
-// wrong with it: nothing is rejected.
-func TestDamagedLeader(t *testing.T) {
-	cluster := localkafka.ForTest(t, localkafka.Options{Brokers: 3})
-	cfg := testConfig(t, cluster.Brokers())
-	cfg.Output.ReplicationFactor = 3
-	createSource(t, cfg, 2)
-	records := topologytest.Calls(35, 60, 20*time.Second).Shuffle(35, 2, 2*time.Second, 0.2)
-	for part := range slices.Chunk(records, 20) {
-		feed(t, cfg, part)
-	}
-	cl := client(t, cfg)
-	defer cl.Close()
-	logs := logReader{cl: cl}
-	for p, change := range []func([]byte){
-		func(b []byte) { b[len(b)-3] ^= 4 },
-		func(b []byte) { b[8] = 0x40 }, // the broker itself cannot get past it
-	} {
-		at, err := logs.replicas(t.Context(), topology.TopicPartition{Topic: topologytest.Topic, Partition: int32(p)})
-		if err != nil || len(at.inSync) != 3 {
-			t.Fatalf("replicas %+v: %v", at, err)
-		}
-		damageAt(t, cluster, at.leader, topologytest.Topic, int32(p), 60, func(b []byte) bool { change(b); return false })
-	}
-	r := startRun(t, cfg)
-	awaitPublished(t, cfg, inMemory(t, records).Canonical(), 40*time.Second)
-	awaitBooks(t, cfg, len(records), 20*time.Second)
-	if rejects := readRecords(t, cfg, cfg.Topics.Rejects); len(rejects) > 0 {
-		t.Errorf("%d records were rejected", len(rejects))
-	}
-	if err := r.stop(t); err != nil {
-		t.Error(err)
-	}
-}
-
 // State must not be gone over: a damaged batch of an internal topic ends the run.
 func TestDamagedInternalTopics(t *testing.T) {
 	for name, damaged := range map[string]func(t *testing.T, cfg Config){

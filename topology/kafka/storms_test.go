@@ -6,6 +6,7 @@ package kafka
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"callstitch/deploy/localkafka"
 	"callstitch/schemas"
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -380,4 +382,63 @@ func TestStartBehindSlowBrokers(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	t.Logf("ready after %v", time.Since(begun).Round(time.Second))
+}
+
+// A batch that only the leader has damaged is read from another replica, whatever is
+// wrong with it: nothing is rejected.
+func TestDamagedLeader(t *testing.T) {
+	cluster := localkafka.ForTest(t, localkafka.Options{Brokers: 3})
+	cfg := testConfig(t, cluster.Brokers())
+	cfg.Output.ReplicationFactor = 3
+	createSource(t, cfg, 2)
+	records := topologytest.Calls(35, 60, 20*time.Second).Shuffle(35, 2, 2*time.Second, 0.2)
+	for part := range slices.Chunk(records, 20) {
+		feed(t, cfg, part)
+	}
+	cl := client(t, cfg)
+	defer cl.Close()
+	logs := logReader{cl: cl}
+	for p, change := range []func([]byte){
+		func(b []byte) { b[len(b)-3] ^= 4 },
+		func(b []byte) { b[8] = 0x40 }, // the broker itself cannot get past it
+	} {
+		at, err := logs.replicas(t.Context(), topology.TopicPartition{Topic: topologytest.Topic, Partition: int32(p)})
+		if err != nil || len(at.inSync) != 3 {
+			t.Fatalf("replicas %+v: %v", at, err)
+		}
+		damageAt(t, cluster, at.leader, topologytest.Topic, int32(p), 60, func(b []byte) bool { change(b); return false })
+	}
+	r := startRun(t, cfg)
+	awaitPublished(t, cfg, inMemory(t, records).Canonical(), 40*time.Second)
+	awaitBooks(t, cfg, len(records), 20*time.Second)
+	if rejects := readRecords(t, cfg, cfg.Topics.Rejects); len(rejects) > 0 {
+		t.Errorf("%d records were rejected", len(rejects))
+	}
+	if err := r.stop(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBrokerGoesAway kills one of three brokers where not all topics survive that: some
+// partitions have no leader, others too few replicas in sync.
+func TestBrokerGoesAway(t *testing.T) {
+	cluster := localkafka.ForTest(t, localkafka.Options{Brokers: 3})
+	cfg := testConfig(t, cluster.Brokers())
+	cfg.Output.ReplicationFactor = 3
+	cfg.Output.PerTopic = map[string]TopicSettings{
+		cfg.Topics.Events: {ReplicationFactor: 1},
+		cfg.Topics.Audit:  {ReplicationFactor: 2, MinISR: 2},
+	}
+	createSource(t, cfg, 2)
+	s := stand(t, cfg)
+	s.works()
+	if err := cluster.Kill(2); err != nil {
+		t.Fatal(err)
+	}
+	s.begins()
+	s.stalls("acknowledgements from", cfg.Topics.Events+"-", " without a leader", cfg.Topics.Audit+"-", "fewer in-sync replicas than the 2 of min.insync.replicas")
+	if err := cluster.Restart(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	s.done()
 }
