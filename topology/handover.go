@@ -149,8 +149,8 @@ func (w *Worker) send(from *owned, to int32, node call.NodeID, d Decoded) {
 	w.ways.Exchange++
 }
 
-// tell tells every stitch task how far the source partitions have come: those to which
-// the way is open in memory. The rest is in told, by exchange partition.
+// tell tells the stitch tasks how far the source partitions have come, those to which the
+// way is open. The rest is what is to go through the exchange, by its partition.
 func (w *Worker) tell(progress []Progress) (rest [][]Progress) {
 	rest = make([][]Progress, w.cfg.ExchangePartitions)
 	for j := range rest {

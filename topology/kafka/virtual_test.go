@@ -724,7 +724,7 @@ func TestPurge(t *testing.T) {
 // TestSourcesWaitForTheExchange holds the exchange back until its lag is large:
 // the sources pause, and go on when it was worked off.
 func TestSourcesWaitForTheExchange(t *testing.T) {
-	s := &session{worker: &worker{cfg: &Config{}}, parts: map[topology.TopicPartition]*partition{}}
+	s := &session{worker: &worker{cfg: &Config{}}, parts: map[topology.TopicPartition]*partition{}, tasks: topology.NewWorker(&topology.Config{})}
 	cl, err := kgo.NewClient()
 	if err != nil {
 		t.Fatal(err)
