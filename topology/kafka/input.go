@@ -49,14 +49,19 @@ func (s *session) wants(p *partition) bool {
 }
 
 // holdSources holds back the sources whose events cannot be handed over to every stitch
-// task of the worker: what is under way in the exchange arrives meanwhile.
+// task of the worker: what is under way in the exchange arrives meanwhile, and tasks that
+// were just assigned are restored.
 func (s *session) holdSources(now time.Time) {
 	if now.After(s.holdNext) {
 		s.holdUntil, s.holdNext = now.Add(holdShort), now.Add(holdAgain)
 	}
+	restoring := false
+	for _, p := range s.parts {
+		restoring = restoring || !p.source && !p.active
+	}
 	for tp, p := range s.parts {
 		if p.source && p.active {
-			p.held = now.Before(s.holdUntil) && s.tasks.Closed(tp)
+			p.held = now.Before(s.holdUntil) && (restoring || s.tasks.Closed(tp))
 			s.tasks.Hold(tp, p.held)
 		}
 	}

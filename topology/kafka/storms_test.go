@@ -437,6 +437,7 @@ func TestBrokerGoesAway(t *testing.T) {
 	}
 	s.begins()
 	s.stalls("acknowledgements from", cfg.Topics.Events+"-", " without a leader", cfg.Topics.Audit+"-", "fewer in-sync replicas than the 2 of min.insync.replicas")
+	s.lags()
 	if err := cluster.Restart(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
