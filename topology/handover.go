@@ -11,7 +11,11 @@ import (
 // both are tasks of one worker, and so in the same transactions, an event is handed over
 // in memory, and so is how far the partition has come. To any other task both go through
 // the exchange. What a stitch task sees of a source partition stays first in first out:
-// the way opens only when nothing of the partition is under way in the exchange. See
+// the way opens only when nothing of the partition is under way in the exchange.
+//
+// A crash loses nothing: what an event did in the task that it was handed to commits with
+// the offset of the record that it was decoded from, or not at all, and the record is read
+// again. A new owner of either partition begins with the way closed. See
 // "Hand-over inside a worker" in docs/protocol.md.
 
 // receiver is a task that can be handed events: a StitchTask.

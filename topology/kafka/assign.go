@@ -158,6 +158,9 @@ func (s *session) receive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(all) > 0 {
+		s.assigned = time.Now()
+	}
 	for _, a := range all {
 		if a.Topic == s.cfg.ExchangeTopic() && a.Partition >= s.cfg.ExchangePartitions { // somebody added it (K50)
 			return mismatch(a.Topic, "has got more than the %d partitions of exchange_partitions: reset the application, and have nobody change its internal topics", s.cfg.ExchangePartitions)

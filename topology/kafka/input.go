@@ -8,9 +8,10 @@ const (
 	exchangeLagMax = 50_000
 	exchangeLagLow = exchangeLagMax / 2
 
-	// holdLimit is how long sources are held after an assignment, at most. To open the
-	// way of their events takes one or two commits of others; a task that stands still
-	// for longer must not keep the rest waiting.
+	// holdLimit is how long sources are held at most: after an assignment, for tasks that
+	// are restored, and after each of these has come, for what it has still to read. That
+	// takes one or two commits of others; a task that stands still for longer must not
+	// keep the rest waiting.
 	holdLimit = 5 * time.Second
 	// holdAgain is how often it is tried again where a way stayed closed, and holdShort
 	// for how long: else one long backlog would send all events through the exchange
@@ -25,13 +26,14 @@ func (s *session) balanceInput() {
 	s.holdSources(time.Now())
 	pause, resume := make(map[string][]int32), make(map[string][]int32)
 	for tp, p := range s.parts {
-		switch wanted := s.wants(p); {
+		wanted := s.wants(p)
+		switch {
 		case p.fetched && !wanted:
 			pause[tp.Topic] = append(pause[tp.Topic], tp.Partition)
 		case !p.fetched && wanted:
 			resume[tp.Topic] = append(resume[tp.Topic], tp.Partition)
 		}
-		p.fetched = s.wants(p)
+		p.fetched = wanted
 	}
 	if len(pause) > 0 {
 		s.cl.PauseFetchPartitions(pause)
@@ -50,18 +52,18 @@ func (s *session) wants(p *partition) bool {
 
 // holdSources holds back the sources whose events cannot be handed over to every stitch
 // task of the worker: what is under way in the exchange arrives meanwhile, and tasks that
-// were just assigned are restored.
+// were just assigned are restored. A long restore is not waited for.
 func (s *session) holdSources(now time.Time) {
 	if now.After(s.holdNext) {
 		s.holdUntil, s.holdNext = now.Add(holdShort), now.Add(holdAgain)
 	}
 	restoring := false
 	for _, p := range s.parts {
-		restoring = restoring || !p.source && !p.active
+		restoring = restoring || !p.source && !p.active && now.Before(s.assigned.Add(holdLimit))
 	}
 	for tp, p := range s.parts {
 		if p.source && p.active {
-			p.held = now.Before(s.holdUntil) && (restoring || s.tasks.Closed(tp))
+			p.held = restoring || now.Before(s.holdUntil) && s.tasks.Closed(tp)
 			s.tasks.Hold(tp, p.held)
 		}
 	}

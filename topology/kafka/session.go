@@ -41,6 +41,7 @@ type session struct {
 	heard    observation                 // of the brokers' clock, the last
 	throttle bool                        // raw partitions are paused
 
+	assigned            time.Time // when the group last assigned something
 	holdUntil, holdNext time.Time // sources are held until, and may be again from
 
 	told atomic.Bool // shared with callbacks: the group has said what is the worker's own
