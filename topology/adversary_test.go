@@ -1,12 +1,15 @@
 package topology_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"callstitch/processor/stitch"
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -42,6 +45,38 @@ const pace = 30
 func paced(s topologytest.Scenario) topologytest.Scenario {
 	s.Stitch, s.Pace = topologytest.Minutes, pace
 	return s
+}
+
+// A worker may run its tasks at once or in any order: what it does is the same to the
+// last record, and in the same order.
+func TestLoopsAreAlike(t *testing.T) {
+	atOnce := func(n int, do func(i int)) {
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() { do(i) })
+		}
+		all.Wait()
+	}
+	backwards := func(n int, do func(i int)) {
+		for i := range n {
+			do(n - 1 - i)
+		}
+	}
+	for seed := range topologytest.Seeds(10) {
+		play := func(loop topology.Loop) *topologytest.Result {
+			records := topologytest.Calls(seed, 12, 6*time.Second).Noise(seed, 8).Shuffle(seed, 4, disorder, 0.3)
+			return topologytest.Run(t, topologytest.Scenario{
+				Seed: seed, Partitions: 7, Workers: 2, Sources: 4, Records: records,
+				Faults: topologytest.Hostile, HandOver: true, Hold: 0.5, Loop: loop,
+			})
+		}
+		want := play(topology.InOrder)
+		for name, loop := range map[string]topology.Loop{"at once": atOnce, "backwards": backwards} {
+			if d := cmp.Diff(want, play(loop), cmpopts.IgnoreUnexported(topologytest.Result{})); d != "" {
+				t.Fatalf("seed %d, tasks %s (-in order +%s):\n%s", seed, name, name, d)
+			}
+		}
+	}
 }
 
 // The same, where one record in a few is dated minutes ahead: no clock follows it.

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"fmt"
 	"slices"
 
 	"callstitch/processor/call"
@@ -122,35 +121,31 @@ func (w *Worker) near(from *owned, to int32) bool {
 }
 
 // dispatch sends the events of a decode task on their way.
-func (w *Worker) dispatch(from *owned) error {
-	for _, d := range w.fx.Decoded {
+func (w *Worker) dispatch(from *owned) {
+	for _, d := range from.fx.Decoded {
 		node := call.LegNode(d.Event.Leg)
 		to := Partition(node[:], w.cfg.ExchangePartitions)
-		if !w.near(from, to) {
-			w.send(from, to, node, d)
-			continue
+		if w.near(from, to) {
+			from.given[to] = append(from.given[to], d)
+			from.ways.Memory++
+		} else {
+			from.send(to, node, d)
 		}
-		st := w.stitch[to]
-		w.touch(st)
-		if err := st.Task.(receiver).TakeEvent(d); err != nil {
-			return fmt.Errorf("hand over an event of %s offset %d: %w", from.at, d.Event.Source.Offset, err)
-		}
-		w.ways.Memory++
 	}
-	w.fx.Decoded = w.fx.Decoded[:0]
-	return nil
+	clear(from.fx.Decoded)
+	from.fx.Decoded = from.fx.Decoded[:0]
 }
 
 // send sends an event through the exchange.
-func (w *Worker) send(from *owned, to int32, node call.NodeID, d Decoded) {
-	w.fx.Exchange = append(w.fx.Exchange, Envelope{
+func (o *owned) send(to int32, node call.NodeID, d Decoded) {
+	o.fx.Exchange = append(o.fx.Exchange, Envelope{
 		Partition: to,
-		Key:       w.arena.keep(append(w.arena.room(), node[:]...)),
-		Value:     w.arena.keep(appendEvent(w.arena.room(), d.Event, d.Arrival)),
+		Key:       o.arena.keep(append(o.arena.room(), node[:]...)),
+		Value:     o.arena.keep(appendEvent(o.arena.room(), d.Event, d.Arrival)),
 		From:      -1,
 	})
-	from.route.wrote(to)
-	w.ways.Exchange++
+	o.route.wrote(to)
+	o.ways.Exchange++
 }
 
 // tell tells the stitch tasks how far the source partitions have come, those to which the

@@ -37,7 +37,7 @@ func inherit(r *topologytest.Recording) (*heir, error) {
 			Retention: 24 * time.Hour, StubRetention: 72 * time.Hour, Partial: true, Legs: true,
 		},
 	}}
-	h.worker = topology.NewWorker(&h.cfg)
+	h.worker = topology.NewWorker(&h.cfg, topology.InOrder)
 	for p, of := range r.Sources {
 		task := topology.NewDecodeTask(&h.cfg, h.cfg.Sources[0], int32(p))
 		if err := task.Restore(of.Metadata); err != nil {

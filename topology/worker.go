@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -62,11 +63,15 @@ type Report struct {
 //
 //	Add, Remove           between two transactions
 //	Process, Pass         the transaction: what was read
+//	Work                  tasks take it, now and then
 //	Finish                once: timers, changelog, and a tick behind all events
 //	Commit or Abort       what became of it
 //
 // The runtime makes Effects and Offsets durable together between Finish and Commit;
 // it may begin with the effects before. A call that is out of its turn panics.
+//
+// Tasks of one kind have nothing to do with each other, so the runtime's Loop may run
+// them at once. Effects come in the order of the tasks all the same.
 //
 // A transaction touches the tasks that it has records for, those whose timers are
 // due, and with a tick all of them. Each one's offset is committed with it, moved or
@@ -74,12 +79,12 @@ type Report struct {
 // nobody writes the state of what is not his.
 type Worker struct {
 	cfg    *Config
+	loop   Loop
 	tasks  []*owned // by partition
 	stitch []*owned // those that can be handed events, by exchange partition; nil where it has none
 	last   *owned   // the one found last: records come in runs of one partition
 
 	fx       Effects
-	arena    arena    // of events for the exchange
 	touched  []*owned // by the open transaction
 	ways     Ways     // of its events
 	finished bool     // the open transaction only waits for its end
@@ -95,12 +100,21 @@ type owned struct {
 	stable   int64 // the same, as of the last Commit
 	touched  bool  // by the open transaction
 	more     bool  // its timers are due still
-	route    *route
+
+	inbox []Record // to be worked on
+	fx    Effects  // of the work at hand
+	err   error    // with which it failed
+
+	// Of a source partition:
+	route *route
+	given [][]Decoded // to be handed over, by exchange partition
+	ways  Ways        // of the work at hand
+	arena arena       // of events for the exchange
 }
 
 // NewWorker is a worker without tasks.
-func NewWorker(cfg *Config) *Worker {
-	return &Worker{cfg: cfg, stitch: make([]*owned, cfg.ExchangePartitions)}
+func NewWorker(cfg *Config, loop Loop) *Worker {
+	return &Worker{cfg: cfg, loop: loop, stitch: make([]*owned, cfg.ExchangePartitions)}
 }
 
 // Add takes a task in, whose partition was read up to position.
@@ -110,7 +124,7 @@ func (w *Worker) Add(t Task, position int64) {
 	if found {
 		panic(fmt.Sprintf("topology: two tasks of %s in one worker", t.Reads()))
 	}
-	o := &owned{Task: t, at: t.Reads(), position: position, stable: position}
+	o := &owned{Task: t, at: t.Reads(), position: position, stable: position, given: make([][]Decoded, w.cfg.ExchangePartitions)}
 	w.tasks = slices.Insert(w.tasks, i, o)
 	if _, ok := t.(receiver); ok {
 		w.stitch[o.at.Partition] = o
@@ -129,17 +143,15 @@ func (w *Worker) Remove(p TopicPartition) {
 	}
 }
 
-// Process takes a record. That of a partition which has no task here is an error of
-// the runtime; any other is that of Task.Process.
+// Process takes a record, to be worked on by the next Work. That of a partition which
+// has no task here is an error of the runtime.
 func (w *Worker) Process(r Record) error {
 	o, err := w.reading(TopicPartition{r.Topic, r.Partition}, r.Offset)
 	if err != nil {
 		return err
 	}
-	if err := o.Process(r, &w.fx); err != nil {
-		return err
-	}
-	return w.dispatch(o)
+	o.inbox = append(o.inbox, r)
+	return nil
 }
 
 // Pass goes over an offset at which there is no record for the task, such as the
@@ -159,57 +171,6 @@ func (w *Worker) reading(p TopicPartition, offset int64) (*owned, error) {
 	w.touch(o)
 	o.position = offset + 1
 	return o, nil
-}
-
-// Seen tells what a runtime has seen of a source partition, as DecodeTask.Progress
-// takes it.
-type Seen func(TopicPartition) (idle bool, heard call.Arrival)
-
-// Finish ends the transaction's work. A tick, where seen is not nil, speaks for all
-// tasks. What it says of source partitions follows their events, on whichever way they
-// go: it vouches for what is before it.
-func (w *Worker) Finish(seen Seen) error {
-	w.turn("Finish", !w.finished)
-	w.finished = true
-	var k Tick
-	if err := w.finish(DecodeNode, seen, &k); err != nil {
-		return err
-	}
-	var rest [][]Progress
-	if seen != nil {
-		rest = w.tell(k.Progress)
-	}
-	if err := w.finish(StitchNode, seen, &k); err != nil {
-		return err
-	}
-	for j, progress := range rest {
-		k.Progress = progress
-		w.fx.Exchange = append(w.fx.Exchange, k.EnvelopeFor(w.cfg, int32(j)))
-	}
-	return nil
-}
-
-// finish finishes the tasks of a node that have to do with the transaction. With a tick
-// all have, and each adds its word to it.
-func (w *Worker) finish(node string, seen Seen, k *Tick) error {
-	for _, o := range w.tasks {
-		if w.node(o) != node || !o.touched && !o.more && seen == nil {
-			continue
-		}
-		w.touch(o)
-		var err error
-		if o.more, err = o.Finish(&w.fx); err != nil {
-			return err
-		}
-		if err := w.dispatch(o); err != nil {
-			return err
-		}
-		if seen != nil {
-			idle, heard := seen(o.at)
-			o.Tick(k, idle && !o.held(), heard)
-		}
-	}
-	return nil
 }
 
 // node is the node of the topology that a task belongs to.
@@ -254,26 +215,30 @@ func (w *Worker) Commit(sent func(i int) int64) {
 			w.of(TopicPartition{exchange, e.From}).Sent(e, at)
 		}
 	}
-	for _, o := range w.touched {
+	w.each(w.touched, func(o *owned) {
 		o.stable = o.position
 		o.route.committed(ends)
 		o.Commit(o.position)
-	}
+	})
 	w.end()
 }
 
 // Abort drops the open transaction: nothing of it is durable. What was due before is
 // due again.
 func (w *Worker) Abort() error {
-	for _, o := range w.touched {
+	w.each(w.touched, func(o *owned) {
 		o.position, o.more = o.stable, true
+		o.inbox = o.inbox[:0]
+		o.settle()
 		o.route.aborted()
-		if err := o.Abort(); err != nil {
-			return err
-		}
+		o.err = o.Abort()
+	})
+	var errs []error
+	for _, o := range w.touched {
+		errs = append(errs, o.err)
 	}
 	w.end()
-	return nil
+	return errors.Join(errs...)
 }
 
 // More reports whether timers are due: the next transaction should not wait for
@@ -304,6 +269,12 @@ func (w *Worker) Position(p TopicPartition) (next int64, ok bool) {
 	return o.position, true
 }
 
+// settle forgets the effects that the worker has taken, and keeps their memory.
+func (o *owned) settle() {
+	o.fx.Reset()
+	o.ways = Ways{}
+}
+
 func (w *Worker) touch(o *owned) {
 	if !o.touched {
 		o.touched = true
@@ -314,7 +285,7 @@ func (w *Worker) touch(o *owned) {
 // end is the end of a transaction, whichever.
 func (w *Worker) end() {
 	for _, o := range w.touched {
-		o.touched = false
+		o.touched, o.err = false, nil
 	}
 	w.touched, w.finished, w.ways = w.touched[:0], false, Ways{}
 	w.fx.Reset()

@@ -63,7 +63,7 @@ var errScript = errors.New("as the script says")
 // scripted is a worker of one source partition and two of the exchange, read up to 4.
 func scripted() (w *Worker, calls *[]string, tasks []*script) {
 	calls = new([]string)
-	w = NewWorker(&Config{ApplicationID: "app", ExchangePartitions: 2})
+	w = NewWorker(&Config{ApplicationID: "app", ExchangePartitions: 2}, InOrder)
 	for _, at := range []TopicPartition{{"raw", 0}, {"app-exchange-repartition", 1}, {"app-exchange-repartition", 0}} {
 		tasks = append(tasks, &script{at: at, calls: calls})
 		w.Add(tasks[len(tasks)-1], 4)
@@ -97,8 +97,8 @@ func TestWorkerOrder(t *testing.T) {
 	expectCalls(t, calls,
 		"raw-0 process 4",
 		"raw-0 finish", "raw-0 tick true 9", // then in memory to the tasks that can be told so, before they finish
-		"app-exchange-repartition-0 finish", "app-exchange-repartition-0 tick false 9",
-		"app-exchange-repartition-1 finish", "app-exchange-repartition-1 tick false 9",
+		"app-exchange-repartition-0 finish", "app-exchange-repartition-1 finish",
+		"app-exchange-repartition-0 tick false 9", "app-exchange-repartition-1 tick false 9",
 	)
 	if n := len(w.Effects().Exchange); n != 4 || w.Effects().Exchange[3].Value[0] != tickKind || w.Effects().Exchange[1].Value != nil {
 		t.Errorf("%d envelopes: want two of a task, then a tick for each partition", n)
@@ -167,7 +167,7 @@ func TestWorkerAborts(t *testing.T) {
 // What fails in a task fails the call, whichever it was.
 func TestWorkerFails(t *testing.T) {
 	for name, step := range map[string]func(w *Worker) error{
-		"process": func(w *Worker) error { return w.Process(Record{Topic: "raw"}) },
+		"process": func(w *Worker) error { return errors.Join(w.Process(Record{Topic: "raw"}), w.Work()) },
 		"finish": func(w *Worker) error {
 			return w.Finish(func(TopicPartition) (bool, call.Arrival) { return false, call.Unheard })
 		},

@@ -17,7 +17,7 @@ var (
 	brokersFlag    = keyFlag{"brokers", "kafka.brokers", "`HOST:PORT,…` of Kafka brokers"}
 	registryFlag   = keyFlag{"registry", "schema_registry.url", "`URL` of the schema registry"}
 	startFlag      = keyFlag{"start", "start", "`WHERE` to begin without offsets: earliest, latest, or an RFC 3339 instant"}
-	workersFlag    = keyFlag{"workers", "workers", "`N` group members in this process; 0 is one a core"}
+	workersFlag    = keyFlag{"workers", "workers", "work on tasks with `N` threads; 0 is one a core"}
 	generationFlag = keyFlag{"generation", "generation", "`N` of a reprocess; its records replace those of a lower one"}
 	graceFlag      = keyFlag{"grace", "grace", "`TIME` that a session waits after its last leg has ended"}
 	exchangeFlag   = keyFlag{"exchange-partitions", "exchange_partitions", "`N` stitch tasks"}

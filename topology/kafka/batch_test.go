@@ -30,7 +30,7 @@ func (r *reader) Pending() int { return r.pending }
 // reading is a session without a broker, whose tasks only note what they read.
 func reading(pending int, topics ...string) (s *session, read *[]string) {
 	cfg := Config{Config: topology.Config{ApplicationID: "app", ExchangePartitions: 1}}.withDefaults()
-	s = &session{worker: &worker{cfg: &cfg}, parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&cfg.Config)}
+	s = &session{worker: &worker{cfg: &cfg}, parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&cfg.Config, topology.InOrder)}
 	read = new([]string)
 	for _, topic := range topics {
 		tp := topology.TopicPartition{Topic: topic, Partition: 0}

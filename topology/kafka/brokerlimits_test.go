@@ -188,7 +188,7 @@ func TestMetadataIsSmall(t *testing.T) {
 	cfg.Stitch.Generation = math.MaxInt32
 	source, exchange := seeded(&cfg, topology.TopicPartition{Topic: cfg.Sources[0].Topic}, math.MaxInt64), seeded(&cfg, topology.TopicPartition{Topic: cfg.ExchangeTopic()}, math.MaxInt64)
 	for _, m := range []metadata{source, exchange} {
-		m.owner = identity{instance: strings.Repeat("i", 253)}.worker(cfg.ApplicationID, math.MaxInt16) // a pod's name
+		m.owner = identity{instance: strings.Repeat("i", 253)}.worker(cfg.ApplicationID) // a pod's name
 		m.changelog = math.MaxInt64
 		if m.task != "" {
 			m.task = "1" + strings.Repeat(" 9223372036854775807", 7)

@@ -30,8 +30,8 @@ type Config struct {
 	// Start is where the sources are read from when the group has neither
 	// offsets nor state: "earliest" (default), "latest", or an RFC 3339 instant.
 	Start string
-	// Workers is the number of group members in this process; 0 is one for each
-	// core.
+	// Workers is the number of threads that tasks are worked on with; 0 is one for
+	// each core.
 	Workers int
 
 	CommitInterval     time.Duration // longest age of a transaction that has work; 100 ms
@@ -46,12 +46,12 @@ type Config struct {
 
 	Log        *slog.Logger          // nil discards
 	Registerer prometheus.Registerer // nil registers nowhere
-	// OnCommit gets the outputs of each transaction that committed, from any
+	// OnCommit gets the outputs of each transaction that committed, from the
 	// worker's goroutine. It must neither block nor keep the slice. Nil: nobody
 	// listens.
 	OnCommit func([]topology.Output)
 
-	self    string         // how the names of this instance's workers begin, once it is known
+	self    string         // how the names of this instance in the group begin, once it is known
 	said    *said          // lines of the clients of this process
 	schemas schemaRegistry // nil is the one at Registry.URL; tests bring their own
 }

@@ -110,7 +110,7 @@ func purgeAndFence(t *testing.T, cfg Config) {
 		t.Errorf("fence another instance: %v", err)
 	}
 	members, err := liveMembers(t.Context(), cl, testApp)
-	if err != nil || len(members) != cfg.Workers {
+	if err != nil || len(members) != 1 {
 		t.Errorf("members of the group: %v, %v", members, err)
 	}
 }

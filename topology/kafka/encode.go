@@ -17,21 +17,26 @@ import (
 )
 
 // encoder turns outputs into records. Schema ids are fetched once, at the start:
-// a registry that is down later changes nothing. Each worker has its own.
+// a registry that is down later changes nothing. Each thread has its own.
 type encoder struct {
-	cfg         *Config
-	ids         [topology.SinkCount]int
-	rejectLimit int          // largest record of the rejects topic; a session sets it
-	rejectsNow  bool         // rejects have the time of their writing: their topic has refused another
-	chunk       []byte       // what is left of the memory that values are cut from
-	records     []kgo.Record // what is left of those to be handed out
+	cfg     *Config
+	ids     [topology.SinkCount]int
+	rejects *rejectRules // shared by all threads
+	chunk   []byte       // what is left of the memory that values are cut from
+	records []kgo.Record // what is left of those to be handed out
+}
+
+// rejectRules are what the rejects topic takes.
+type rejectRules struct {
+	limit int  // of a record, bytes; a session sets it
+	now   bool // rejects have the time of their writing: the topic has refused another
 }
 
 // newEncoder fetches the schema ids of all output topics, all at once: a registry
 // that is slow is slow once. What it learns before it fails the registry's
 // client knows when it is called again (K45).
 func newEncoder(ctx context.Context, cfg *Config, registry schemaRegistry) (*encoder, error) {
-	e := &encoder{cfg: cfg}
+	e := &encoder{cfg: cfg, rejects: new(rejectRules)}
 	fetch := registry.Lookup
 	if cfg.Registry.AutoRegister {
 		fetch = registry.Register
@@ -64,9 +69,12 @@ func (c RegistryConfig) open() (schemaRegistry, error) {
 	})
 }
 
-// fork is an encoder for another worker.
-func (e *encoder) fork() *encoder {
-	return &encoder{cfg: e.cfg, ids: e.ids}
+// forks are encoders for n threads.
+func (e *encoder) forks(n int) (all []*encoder) {
+	for range n {
+		all = append(all, &encoder{cfg: e.cfg, ids: e.ids, rejects: e.rejects})
+	}
+	return all
 }
 
 // record is the Kafka record of an output.
@@ -132,12 +140,12 @@ const (
 // always fits, so it cannot stop the pipeline (K20).
 func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	rec := &kgo.Record{Topic: e.cfg.Topics.Rejects, Key: r.Key, Value: r.Value}
-	if r.Timestamp > 0 && !e.rejectsNow {
+	if r.Timestamp > 0 && !e.rejects.now {
 		rec.Timestamp = time.UnixMilli(r.Timestamp)
 	}
 	rec.Headers = appendHeaders(nil, r.Headers)
 	own := e.rejectHeaders(r)
-	cut := fit(rec, e.rejectLimit-batchOverhead-cutRoom-headersSize(own))
+	cut := fit(rec, e.rejects.limit-batchOverhead-cutRoom-headersSize(own))
 	if cut != nil && r.Cut != nil {
 		// It came cut: the value is the beginning of another.
 		cut.Length, cut.SHA256, cut.Dropped = r.Cut.Length, r.Cut.SHA256, slices.Concat(r.Cut.Dropped, cut.Dropped)
@@ -154,7 +162,7 @@ func (e *encoder) reject(r *call.Reject) *kgo.Record {
 // not take it for that of the reject (K48).
 func (e *encoder) rejectHeaders(r *call.Reject) []kgo.RecordHeader {
 	headers := appendHeaders(nil, topology.RejectHeaders(r))
-	if e.rejectsNow && r.Timestamp > 0 {
+	if e.rejects.now && r.Timestamp > 0 {
 		headers = append(headers, kgo.RecordHeader{Key: "callstitch.timestamp", Value: strconv.AppendInt(nil, r.Timestamp, 10)})
 	}
 	return headers

@@ -16,7 +16,7 @@ import (
 func rejectEncoder(limit int) *encoder {
 	cfg := &Config{}
 	cfg.Topics.Rejects = "call.rejects"
-	return &encoder{cfg: cfg, rejectLimit: limit}
+	return &encoder{cfg: cfg, rejects: &rejectRules{limit: limit}}
 }
 
 func headersOf(rec *kgo.Record) map[string]string {

@@ -8,11 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
-// identity is the name of an instance. Kafka knows each worker of it as
+// identity is the name of an instance. Kafka knows its worker by it, as
 // transactional.id and group.instance.id, so no two live instances may share
 // one (K12).
 type identity struct {
@@ -33,9 +32,10 @@ func newIdentity(cfg *Config) (identity, error) {
 	return keptIdentity(filepath.Join(cfg.StateDir, cfg.ApplicationID))
 }
 
-// worker is the name of the n-th worker.
-func (id identity) worker(application string, n int) string {
-	return application + "-" + id.instance + "-" + strconv.Itoa(n)
+// worker is the name of the instance's worker. It ends in a number since an instance
+// could have several: whoever upgrades from there comes back as its first.
+func (id identity) worker(application string) string {
+	return application + "-" + id.instance + "-0"
 }
 
 func (id identity) Close() error {

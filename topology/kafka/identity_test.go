@@ -26,8 +26,8 @@ func TestIdentityIsKept(t *testing.T) {
 	if second.instance != first.instance || second.random {
 		t.Errorf("the name changed from %s to %s", first.instance, second.instance)
 	}
-	if want := "app-" + first.instance + "-3"; second.worker("app", 3) != want {
-		t.Errorf("worker name %s, want %s", second.worker("app", 3), want)
+	if want := "app-" + first.instance + "-0"; second.worker("app") != want {
+		t.Errorf("worker name %s, want %s", second.worker("app"), want)
 	}
 }
 

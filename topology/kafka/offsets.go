@@ -22,7 +22,9 @@ import (
 // while state is there would replay or skip records, so they stop the run (K15).
 func prepareOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, found topics) error {
 	err := takeUpOffsets(ctx, cfg, adm, found)
-	if errors.Is(err, errFaster) { // it has joined with the offsets that it seeded
+	if errors.Is(err, errFaster) || errors.Is(err, ErrLostOffsets) {
+		// Another instance may have begun, or gone on, between two looks of ours: it joins
+		// with the offsets that it seeded. What is lost is so at a second try, too.
 		err = takeUpOffsets(ctx, cfg, adm, found)
 	}
 	return err

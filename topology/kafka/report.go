@@ -12,11 +12,11 @@ func (s *session) report() {
 		return
 	}
 	s.reported = time.Now()
-	now := workerStatus{joined: s.joined() && !s.pulse.lacksOffsets(), lag: s.lag}
+	now := work{joined: s.joined() && !s.pulse.lacksOffsets(), lag: s.lag}
 	for _, p := range s.parts {
 		now.tasks = append(now.tasks, s.task(p))
 	}
-	s.status.update(s.id, now)
+	s.status.update(now)
 }
 
 // joined reports whether the group has told the worker what is its own, which may
@@ -28,7 +28,7 @@ func (s *session) joined() bool {
 
 func (s *session) task(p *partition) Task {
 	t := Task{
-		Worker: s.id, Topic: p.Topic, Partition: p.Partition,
+		Topic: p.Topic, Partition: p.Partition,
 		Position: p.stable.offset, End: p.end, Newest: p.newest, Restoring: !p.active,
 		Throttled: p.source && s.throttle, Lead: p.lead.clock, RecordLead: p.lead.record,
 	}

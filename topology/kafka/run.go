@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -58,7 +57,7 @@ func Run(ctx context.Context, cfg Config, status *Status) error {
 	return advised(looked(ctx, &cfg, p.run(ctx)))
 }
 
-// process is what the workers of a process share.
+// process is a run after its start: the worker, and the watch beside it.
 type process struct {
 	cfg     *Config
 	topics  topics
@@ -66,7 +65,7 @@ type process struct {
 	status  *Status
 	id      identity
 	metrics *metrics
-	workers []*worker
+	worker  *worker
 }
 
 // start waits for everything a run needs: brokers, topics, schemas, offsets. A
@@ -178,31 +177,24 @@ func (p *process) run(ctx context.Context) error {
 	p.status.set(Running, "")
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	workers, ctx := errgroup.WithContext(ctx) // a worker that fails for good stops the others
 	hard, stop := outlive(ctx, func() time.Duration { return stopLimit })
 	defer stop()
 	defer context.AfterFunc(ctx, func() { p.status.set(PendingShutdown, "") })()
-	slots := make(chan struct{}, concurrentRestores)
-	for n := range p.cfg.Workers {
-		id := p.id.worker(p.cfg.ApplicationID, n)
-		w := &worker{
-			cfg: p.cfg, id: id, topics: p.topics, encoder: p.encoder.fork(), slots: slots,
-			log: p.cfg.Log.With("worker", id), metrics: p.metrics, status: p.status, limits: newLimits(p.cfg, p.topics.maxBytes),
-			pulse: newPulse(),
-		}
-		p.workers = append(p.workers, w)
-		p.status.expect(id)
+	id := p.id.worker(p.cfg.ApplicationID)
+	p.worker = &worker{
+		cfg: p.cfg, id: id, topics: p.topics, encoders: p.encoder.forks(p.cfg.Workers), slots: make(chan struct{}, concurrentRestores),
+		log: p.cfg.Log.With("worker", id), metrics: p.metrics, status: p.status, limits: newLimits(p.cfg, p.topics.maxBytes),
+		pulse: newPulse(),
 	}
-	for _, w := range p.workers {
-		workers.Go(func() error { return w.run(ctx, hard) })
-	}
+	p.status.leave()
 	watched := make(chan error)
 	go func() {
 		err := p.watch(ctx)
-		end(err) // what the watch finds ends the workers as a signal does
+		end(err) // what the watch finds ends the worker as a signal does
 		watched <- err
 	}()
-	err := workers.Wait()
+	err := p.worker.run(ctx, hard)
+	end(err)
 	return errors.Join(<-watched, err)
 }
 
@@ -215,7 +207,7 @@ func outlive(ctx context.Context, limit func() time.Duration) (context.Context, 
 	return hard, cancel
 }
 
-// watch looks from outside at what the workers, which just wait, cannot tell: a broker
+// watch looks from outside at what the worker, which just waits, cannot tell: a broker
 // that cannot be reached, commits that do not come, somebody else in the group, a topic
 // that is another one than it was. It returns when ctx ends, or when it finds what ends
 // the run.

@@ -50,7 +50,7 @@ type session struct {
 // newSession makes the client. It joins the group at once, and its calls come
 // from other goroutines.
 func newSession(hard context.Context, w *worker) (*session, error) {
-	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config)}
+	s := &session{worker: w, mailbox: new(mailbox), parts: make(map[topology.TopicPartition]*partition), tasks: topology.NewWorker(&w.cfg.Config, threads(w.cfg.Workers))}
 	ready := make(chan struct{}) // the callbacks use s.cl
 	hard, s.cut = context.WithCancel(hard)
 	member, err := kgo.NewGroupTransactSession(append(w.cfg.workerOptions(w.id, w.limits.of),
@@ -68,7 +68,7 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 		return nil, fmt.Errorf("%w: make a client: %w", errBroken, err)
 	}
 	s.member, s.cl = member, member.Client()
-	s.encoder.rejectLimit = int(w.limits.of(w.cfg.Topics.Rejects))
+	s.encoders[0].rejects.limit = int(w.limits.of(w.cfg.Topics.Rejects))
 	close(ready)
 	return s, nil
 }
@@ -192,7 +192,7 @@ func (s *session) poll(ctx context.Context, wait time.Duration) (kgo.Fetches, er
 }
 
 func (s *session) close() {
-	s.tasks = topology.NewWorker(&s.cfg.Config) // whatever was open in the old one is lost with it
+	s.tasks = topology.NewWorker(&s.cfg.Config, threads(s.cfg.Workers)) // whatever was open in the old one is lost with it
 	for _, p := range s.parts {
 		s.drop(p)
 		if p.restore != nil {
@@ -202,7 +202,7 @@ func (s *session) close() {
 	defer time.AfterFunc(closeLimit, s.cut).Stop()
 	s.member.Close()
 	s.cut()
-	s.status.expect(s.id)
+	s.status.leave()
 }
 
 // closeLimit bounds the end of a client, which may wait for a broker that hangs.

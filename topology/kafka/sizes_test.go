@@ -34,7 +34,7 @@ func newHostileRun(t *testing.T) *hostileRun {
 		ApplicationID: "a", Sources: []topology.Source{{Topic: "call.raw", LinkByTag: false}}, ExchangePartitions: 4,
 		Stitch: stitch.Config{Grace: time.Second, UnansweredTimeout: time.Hour, AnsweredTimeout: time.Hour, Retention: time.Hour, StubRetention: time.Hour, Partial: true, Legs: true},
 	}
-	r := &hostileRun{t: t, cfg: cfg, worker: topology.NewWorker(cfg), queues: make([][]topology.Record, 4), next: make([]int64, 4), sizes: sizes{}, now: 1_764_000_000_000}
+	r := &hostileRun{t: t, cfg: cfg, worker: topology.NewWorker(cfg, topology.InOrder), queues: make([][]topology.Record, 4), next: make([]int64, 4), sizes: sizes{}, now: 1_764_000_000_000}
 	for p := range cfg.ExchangePartitions {
 		r.worker.Add(topology.NewStitchTask(cfg, p, map[string]int32{"call.raw": 1}), 0)
 	}

@@ -28,31 +28,20 @@ const (
 	toldPartitions = 3
 )
 
-// stalls is what a process knows of its workers that stand still.
+// stalls is what a process knows of its worker that stands still.
 type stalls struct {
 	begun, said, asked time.Time
 	reasons            []string             // what the brokers said when they were last asked
 	missing            map[string]time.Time // internal topics, since when
 }
 
-// feel feels the workers' pulses. A stall makes the instance not ready, and is said with
+// feel feels the worker's pulse. A stall makes the instance not ready, and is said with
 // what is waited for and what the brokers say is away; it ends by itself, or, where the
 // state is gone for good, the run.
 func (p *process) feel(ctx context.Context, cl *kgo.Client, s *stalls) error {
 	now := time.Now()
-	var worst stall
-	var ill []*worker
-	for _, w := range p.workers {
-		found, ok := w.pulse.feel(now)
-		if !ok {
-			continue
-		}
-		ill = append(ill, w)
-		if worst.since.IsZero() || found.since.Before(worst.since) {
-			worst = found
-		}
-	}
-	if len(ill) == 0 {
+	found, ill := p.worker.pulse.feel(now)
+	if !ill {
 		if !s.begun.IsZero() {
 			p.cfg.Log.Info("work goes on", "after", now.Sub(s.begun).Round(time.Second))
 		}
@@ -67,16 +56,16 @@ func (p *process) feel(ctx context.Context, cl *kgo.Client, s *stalls) error {
 		}
 	}
 	if len(s.reasons) > 0 {
-		worst.why += ": " + strings.Join(s.reasons, "; ")
+		found.why += ": " + strings.Join(s.reasons, "; ")
 	}
-	p.status.setStall(worst)
+	p.status.setStall(found)
 	if s.begun.IsZero() {
-		s.begun = worst.since
+		s.begun = found.since
 		p.metrics.stalls.Inc()
 	}
 	if now.Sub(s.said) >= stallReminder {
 		s.said = now
-		p.cfg.Log.Warn("work stands still", "for", now.Sub(worst.since).Round(time.Second), "workers", len(ill), "waits_for", worst.why)
+		p.cfg.Log.Warn("work stands still", "for", now.Sub(found.since).Round(time.Second), "waits_for", found.why)
 	}
 	return nil
 }
@@ -175,11 +164,7 @@ func (p *process) coordinators(ctx context.Context, adm *kadm.Client) (reasons [
 			reasons = append(reasons, "the coordinator of group "+g.Name+": "+g.Err.Error())
 		}
 	}
-	ids := make([]string, len(p.workers))
-	for i, w := range p.workers {
-		ids[i] = w.id
-	}
-	for _, t := range adm.FindTxnCoordinators(ctx, ids...) {
+	for _, t := range adm.FindTxnCoordinators(ctx, p.worker.id) {
 		if t.Err != nil {
 			reasons = append(reasons, "the coordinator of transactional id "+t.Name+": "+t.Err.Error())
 		}
@@ -188,12 +173,11 @@ func (p *process) coordinators(ctx context.Context, adm *kadm.Client) (reasons [
 	return reasons
 }
 
-// heldOffsets names the partitions whose offsets an open transaction holds, where a
+// heldOffsets names the partitions whose offsets an open transaction holds, where the
 // worker waits for such. It may be one whose markers were dropped (KAFKA-20734): nobody
 // but an operator ends that.
 func (p *process) heldOffsets(ctx context.Context, cl *kgo.Client) []string {
-	wait := slices.DeleteFunc(slices.Clone(p.workers), func(w *worker) bool { return !w.pulse.lacksOffsets() })
-	if len(wait) == 0 {
+	if !p.worker.pulse.lacksOffsets() {
 		return nil
 	}
 	const onlyStable = true
@@ -208,17 +192,15 @@ func (p *process) heldOffsets(ctx context.Context, cl *kgo.Client) []string {
 		}
 	}
 	if len(held) == 0 { // they come, or the group has given those partitions to others meanwhile
-		for _, w := range wait {
-			w.pulse.taken()
-		}
+		p.worker.pulse.taken()
 		return nil
 	}
 	slices.Sort(held)
 	return []string{"an open transaction holds those of " + some(held) + ": see kafka-transactions.sh find-hanging"}
 }
 
-// measureLag has the status know what waits to be read: the workers, which tell it
-// otherwise, stand.
+// measureLag has the status know what waits to be read: the worker, which tells it
+// otherwise, stands.
 func (p *process) measureLag(ctx context.Context, cl *kgo.Client) {
 	var all []topology.TopicPartition
 	for _, t := range p.status.Snapshot().Tasks {

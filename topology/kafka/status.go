@@ -30,7 +30,6 @@ func (s State) String() string { return stateNames[s] }
 // Task is one task of this instance.
 type Task struct {
 	topology.Report
-	Worker    string // transactional id
 	Topic     string // that it reads
 	Partition int32
 	Restoring bool
@@ -75,7 +74,7 @@ type Snapshot struct {
 
 	Commits    int64
 	LastCommit time.Time // zero before the first
-	// Stalled is how long a worker has not got on; 0 unless that is longer than it may be.
+	// Stalled is how long the worker has not got on; 0 unless that is longer than it may be.
 	Stalled time.Duration
 	Outputs [topology.SinkCount]int64
 	Ways    topology.Ways // of events to stitch tasks
@@ -97,7 +96,7 @@ func taskState(restoring bool) string {
 	return "running"
 }
 
-// Ready reports whether every worker is in the group and every task restored.
+// Ready reports whether the worker is in the group and every task restored.
 func (s Snapshot) Ready() bool { return s.State == Running && s.Waiting == "" }
 
 // Status is the state of a run for probes, metrics and the console. Its methods
@@ -110,7 +109,7 @@ type Status struct {
 	waiting  string // of the start
 	outage   string
 	stall    stall
-	workers  map[string]workerStatus
+	work     work
 
 	commits    int64
 	lastCommit time.Time
@@ -118,15 +117,16 @@ type Status struct {
 	ways       topology.Ways
 }
 
-// stall is that a worker stands still.
+// stall is that the worker stands still.
 type stall struct {
 	since time.Time // zero: none
 	why   string    // what it waits for
 }
 
-type workerStatus struct {
-	joined bool
-	lag    int64
+// work is what the worker is at.
+type work struct {
+	joined bool  // it is in the group
+	lag    int64 // of the exchange
 	tasks  []Task
 }
 
@@ -137,10 +137,7 @@ func (s *Status) Snapshot() Snapshot {
 	snap := Snapshot{
 		State: s.state, Instance: s.instance, Waiting: s.waiting,
 		Commits: s.commits, LastCommit: s.lastCommit, Outputs: s.outputs, Ways: s.ways,
-	}
-	for _, w := range s.workers {
-		snap.Tasks = append(snap.Tasks, w.tasks...)
-		snap.ExchangeLag = max(snap.ExchangeLag, w.lag)
+		Tasks: slices.Clone(s.work.tasks), ExchangeLag: s.work.lag,
 	}
 	slices.SortFunc(snap.Tasks, func(a, b Task) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
@@ -164,11 +161,8 @@ func (s *Status) running(snap Snapshot) (State, string) {
 		return Running, "stands still for " + snap.Stalled.Round(time.Second).String() + ", waits for " + s.stall.why
 	case remaining != "":
 		return Rebalancing, remaining
-	}
-	for _, w := range s.workers {
-		if !w.joined {
-			return Rebalancing, "waits for partitions"
-		}
+	case !s.work.joined:
+		return Rebalancing, "waits for partitions"
 	}
 	return Running, ""
 }
@@ -236,30 +230,20 @@ func (s *Status) setStall(now stall) {
 func (s *Status) setEnds(end func(topology.TopicPartition) (int64, bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.workers {
-		for i := range w.tasks {
-			if at, ok := end(topology.TopicPartition{Topic: w.tasks[i].Topic, Partition: w.tasks[i].Partition}); ok {
-				w.tasks[i].End = at
-			}
+	for i := range s.work.tasks {
+		t := &s.work.tasks[i]
+		if at, ok := end(topology.TopicPartition{Topic: t.Topic, Partition: t.Partition}); ok {
+			t.End = at
 		}
 	}
 }
 
-// expect notes that a worker is not in the group yet, or no longer. What its tasks were
+// leave notes that the worker is not in the group yet, or no longer. What its tasks were
 // at stays known until it is, so that lag does not vanish while sessions fail.
-func (s *Status) expect(worker string) {
+func (s *Status) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.workers == nil {
-		s.workers = make(map[string]workerStatus)
-	}
-	var left []Task
-	for _, t := range s.workers[worker].tasks {
-		if !t.Restoring {
-			left = append(left, t)
-		}
-	}
-	s.workers[worker] = workerStatus{tasks: left}
+	s.work = work{tasks: slices.DeleteFunc(s.work.tasks, func(t Task) bool { return t.Restoring })}
 }
 
 // committed notes a transaction that committed.
@@ -275,10 +259,10 @@ func (s *Status) committed(outputs []topology.Output, ways topology.Ways) {
 	s.ways.Exchange += ways.Exchange
 }
 
-func (s *Status) update(worker string, now workerStatus) {
+func (s *Status) update(now work) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.workers[worker] = now
+	s.work = now
 }
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }

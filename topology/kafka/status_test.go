@@ -21,11 +21,11 @@ func TestStatusOfOneInstance(t *testing.T) {
 		t.Error("what is waited for is not told")
 	}
 	s.set(Running, "one")
-	s.expect("w")
+	s.leave()
 	if got := s.Snapshot(); got.State != Rebalancing || got.Ready() {
 		t.Errorf("without partitions: %v %q", got.State, got.Waiting)
 	}
-	s.update("w", workerStatus{joined: true, tasks: []Task{
+	s.update(work{joined: true, tasks: []Task{
 		{Report: topology.Report{Node: topology.StitchNode}, Topic: "x", Restoring: true, Remaining: 7},
 		{Topic: "x", Partition: 1, Report: topology.Report{Node: topology.StitchNode, LegClock: 50, SessionClock: 40, HeldBy: topology.TopicPartition{Topic: "call.raw", Partition: 2}}},
 		{Topic: "x", Partition: 2, Report: topology.Report{Node: topology.StitchNode, LegClock: 60, SessionClock: 30, HeldBy: topology.TopicPartition{Topic: "call.raw", Partition: 3}}},
@@ -37,7 +37,7 @@ func TestStatusOfOneInstance(t *testing.T) {
 	if got.LegClock != 50 || got.SessionClock != 30 || got.HeldBy.Partition != 2 {
 		t.Errorf("clocks %d %d held by %v", got.LegClock, got.SessionClock, got.HeldBy)
 	}
-	s.update("w", workerStatus{joined: true, tasks: got.Tasks[1:]})
+	s.update(work{joined: true, tasks: got.Tasks[1:]})
 	if !s.Snapshot().Ready() {
 		t.Errorf("not ready: %+v", s.Snapshot())
 	}

@@ -120,7 +120,7 @@ const (
 // the run is to stop, it takes no further ones.
 func (s *session) gather(ctx, hard context.Context, tx *transaction, fetches kgo.Fetches) error {
 	for {
-		if err := errors.Join(s.process(tx, fetches), s.processByHand(tx)); err != nil {
+		if err := errors.Join(s.process(tx, fetches), s.processByHand(tx), s.work()); err != nil {
 			return err
 		}
 		s.produce(hard, tx)
@@ -193,6 +193,14 @@ func (s *session) take(tx *transaction, p *partition, rec topology.Record) error
 	return nil
 }
 
+// work has the tasks take what was handed to them.
+func (s *session) work() error {
+	if err := s.tasks.Work(); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return nil
+}
+
 // pass goes over an offset at which there is no record for a task.
 func (s *session) pass(tx *transaction, p *partition, offset int64) error {
 	tx.records++
@@ -211,24 +219,38 @@ func (s *session) full(tx *transaction) bool {
 func (s *session) produce(ctx context.Context, tx *transaction) {
 	exchange, changelog, fx := s.cfg.ExchangeTopic(), s.cfg.ChangelogTopic(), s.tasks.Effects()
 	for _, e := range fx.Exchange[tx.exchange:] {
-		rec := s.encoder.next(exchange, e.Partition, e.Key, e.Value)
+		rec := s.encoders[0].next(exchange, e.Partition, e.Key, e.Value)
 		tx.sent = append(tx.sent, rec)
 		s.send(ctx, tx, toExchange, rec)
 	}
 	for _, c := range fx.Changelog[tx.change:] {
-		rec := s.encoder.next(changelog, c.Partition, c.Key, c.Value)
+		rec := s.encoders[0].next(changelog, c.Partition, c.Key, c.Value)
 		tx.changelog[c.Partition] = rec
 		s.send(ctx, tx, toChangelog, rec)
 	}
-	for _, o := range fx.Outputs[tx.outputs:] {
-		rec, err := s.encoder.record(o)
-		if err != nil {
-			tx.encodeErr = errors.Join(tx.encodeErr, err)
-			continue
+	records, err := s.encode(fx.Outputs[tx.outputs:])
+	tx.encodeErr = errors.Join(tx.encodeErr, err)
+	for i, o := range fx.Outputs[tx.outputs:] {
+		if records[i] != nil {
+			s.send(ctx, tx, toOutputs+int(o.Sink()), records[i])
 		}
-		s.send(ctx, tx, toOutputs+int(o.Sink()), rec)
 	}
 	tx.exchange, tx.change, tx.outputs = len(fx.Exchange), len(fx.Changelog), len(fx.Outputs)
+}
+
+// encode makes records of outputs, on all threads.
+func (s *session) encode(outputs []topology.Output) ([]*kgo.Record, error) {
+	records, errs := make([]*kgo.Record, len(outputs)), make([]error, len(s.encoders))
+	share := (len(outputs) + len(s.encoders) - 1) / len(s.encoders)
+	threads(len(s.encoders))(len(s.encoders), func(n int) {
+		for i := n * share; i < min((n+1)*share, len(outputs)); i++ {
+			var err error
+			if records[i], err = s.encoders[n].record(outputs[i]); err != nil {
+				errs[n] = errors.Join(errs[n], err)
+			}
+		}
+	})
+	return records, errors.Join(errs...)
 }
 
 func (s *session) send(ctx context.Context, tx *transaction, to int, rec *kgo.Record) {

@@ -336,25 +336,23 @@ func alter(t *testing.T, cfg Config, topic string, values map[string]string) {
 	}
 }
 
-// clientsAreThrottled gives the workers quotas that they exceed. The broker then does not
+// clientsAreThrottled gives the worker quotas that it exceeds. The broker then does not
 // answer for up to a second, and mutes the connection.
 func clientsAreThrottled(t *testing.T) {
 	c := callsFor(t, 4, 49, 60)
 	quota := func(remove bool) {
 		cl := client(t, c.cfg)
 		defer cl.Close()
-		for n := range c.cfg.Workers {
-			worker := identity{instance: c.cfg.InstanceID}.worker(c.cfg.ApplicationID, n)
-			_, err := kadm.NewClient(cl).AlterClientQuotas(t.Context(), []kadm.AlterClientQuotaEntry{{
-				Entity: kadm.ClientQuotaEntity{{Type: "client-id", Name: &worker}},
-				Ops: []kadm.AlterClientQuotaOp{
-					{Key: "producer_byte_rate", Value: 20_000, Remove: remove},
-					{Key: "consumer_byte_rate", Value: 20_000, Remove: remove},
-				},
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
+		worker := identity{instance: c.cfg.InstanceID}.worker(c.cfg.ApplicationID)
+		_, err := kadm.NewClient(cl).AlterClientQuotas(t.Context(), []kadm.AlterClientQuotaEntry{{
+			Entity: kadm.ClientQuotaEntity{{Type: "client-id", Name: &worker}},
+			Ops: []kadm.AlterClientQuotaOp{
+				{Key: "producer_byte_rate", Value: 20_000, Remove: remove},
+				{Key: "consumer_byte_rate", Value: 20_000, Remove: remove},
+			},
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	r := startRun(t, c.cfg)

@@ -68,12 +68,14 @@ func TestBrokerErrors(t *testing.T) {
 }
 
 func brokerErrors(t *testing.T, cluster *kfake.Cluster, cfg Config, key kmsg.Key, errs []*kerr.Error) {
-	cfg.Workers = 2
 	records := topologytest.Calls(6, 60, 20*time.Second).Shuffle(6, 4, 2*time.Second, 0.2)
 	want := inMemory(t, records).Canonical()
 	got := newCollector()
 	cfg.OnCommit = got.take
 	r := startRun(t, cfg)
+	other := cfg
+	other.InstanceID, other.Workers = "two", 2
+	s := startRun(t, other)
 	share := len(records)/(2*len(errs)) + 1
 	for i := range 2 * len(errs) {
 		feed(t, cfg, records[min(i*share, len(records)):min((i+1)*share, len(records))])
@@ -84,6 +86,9 @@ func brokerErrors(t *testing.T, cluster *kfake.Cluster, cfg Config, key kmsg.Key
 		case err := <-r.done:
 			r.done <- err
 			t.Fatalf("the run ended after %s: %v", errs[i/2].Message, err)
+		case err := <-s.done:
+			s.done <- err
+			t.Fatalf("the second run ended after %s: %v", errs[i/2].Message, err)
 		default:
 		}
 	}
@@ -523,7 +528,7 @@ func memberWith(t *testing.T, cfg Config, committed metadata) (*session, *partit
 	}
 	s := &session{
 		worker: &worker{cfg: &cfg, id: committed.owner}, member: member, cl: member.Client(),
-		tasks: topology.NewWorker(&cfg.Config), parts: map[topology.TopicPartition]*partition{},
+		tasks: topology.NewWorker(&cfg.Config, topology.InOrder), parts: map[topology.TopicPartition]*partition{},
 	}
 	p := &partition{
 		TopicPartition: topology.TopicPartition{Topic: topologytest.Topic, Partition: 0}, epoch: -1, stable: stable{0, committed.String()},
@@ -724,7 +729,7 @@ func TestPurge(t *testing.T) {
 // TestSourcesWaitForTheExchange holds the exchange back until its lag is large:
 // the sources pause, and go on when it was worked off.
 func TestSourcesWaitForTheExchange(t *testing.T) {
-	s := &session{worker: &worker{cfg: &Config{}}, parts: map[topology.TopicPartition]*partition{}, tasks: topology.NewWorker(&topology.Config{})}
+	s := &session{worker: &worker{cfg: &Config{}}, parts: map[topology.TopicPartition]*partition{}, tasks: topology.NewWorker(&topology.Config{}, topology.InOrder)}
 	cl, err := kgo.NewClient()
 	if err != nil {
 		t.Fatal(err)

@@ -13,16 +13,16 @@ import (
 // worker is one goroutine, which works through one session after the other under
 // one name. Its fields are what outlives a session.
 type worker struct {
-	cfg     *Config
-	id      string // transactional id, group instance id and client id
-	topics  topics
-	encoder *encoder
-	slots   chan struct{} // restores of the process
-	log     *slog.Logger
-	metrics *metrics
-	status  *Status
-	limits  *limits
-	pulse   *pulse
+	cfg      *Config
+	id       string // transactional id, group instance id and client id
+	topics   topics
+	encoders []*encoder    // one for each thread
+	slots    chan struct{} // restores of the process
+	log      *slog.Logger
+	metrics  *metrics
+	status   *Status
+	limits   *limits
+	pulse    *pulse
 	// finishing ends a while after the run was told to stop, and with it what still waits
 	// for the end of a transaction.
 	finishing context.Context
@@ -45,8 +45,8 @@ func (w *worker) run(ctx, hard context.Context) error {
 		if e, ok := errors.AsType[*tooLargeError](err); ok {
 			err = errors.Join(err, w.learn(hard, e))
 		}
-		if e, ok := errors.AsType[*untimelyError](err); ok && e.topic == w.cfg.Topics.Rejects && !w.encoder.rejectsNow {
-			w.encoder.rejectsNow = true
+		if e, ok := errors.AsType[*untimelyError](err); ok && e.topic == w.cfg.Topics.Rejects && !w.encoders[0].rejects.now {
+			w.encoders[0].rejects.now = true
 			w.log.Warn("rejects get the time of their writing, since the topic does not take that of their records", "topic", e.topic)
 		}
 		switch {

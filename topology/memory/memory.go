@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -67,7 +68,7 @@ func New(cfg Config, emit func(topology.Output)) *Runtime {
 		books:  map[topology.TopicPartition]*call.Audit{},
 		end:    call.Unheard,
 	}
-	r.worker = topology.NewWorker(&r.cfg.Config)
+	r.worker = topology.NewWorker(&r.cfg.Config, topology.InOrder)
 	for p := range cfg.ExchangePartitions {
 		t := topology.NewStitchTask(&r.cfg.Config, p, r.topics)
 		t.Trace(cfg.Trace)
@@ -88,7 +89,7 @@ func (r *Runtime) Process(rec topology.Record) error {
 		return err
 	}
 	outputs := len(r.worker.Effects().Outputs)
-	if err := r.worker.Process(rec); err != nil {
+	if err := errors.Join(r.worker.Process(rec), r.worker.Work()); err != nil {
 		return err
 	}
 	for _, o := range r.worker.Effects().Outputs[outputs:] {

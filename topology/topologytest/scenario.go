@@ -93,6 +93,8 @@ type Scenario struct {
 	OnStitch func(*topology.StitchTask)
 	OnDecode func(*topology.DecodeTask)
 	OnWorker func(*topology.Worker)
+	// Loop is how a worker runs its tasks; nil: one after the other.
+	Loop topology.Loop
 	// ShortWay, where it is set, delivers messages between the tasks of one
 	// worker instead of the exchange.
 	ShortWay func(from, to *topology.StitchTask, e topology.Envelope)
@@ -168,6 +170,9 @@ func newGame(s Scenario) *game {
 		s.Stitch = Short
 	}
 	s.Pace = max(s.Pace, 1)
+	if s.Loop == nil {
+		s.Loop = topology.InOrder
+	}
 	g := &game{
 		Scenario: s,
 		rng:      rand.New(rand.NewPCG(s.Seed, 1)),

@@ -29,7 +29,7 @@ type worker struct {
 
 // newWorker is a worker without tasks.
 func newWorker(g *game) worker {
-	w := worker{game: g, heard: call.Unheard, tasks: topology.NewWorker(&g.cfg), machines: map[int32]*topology.StitchTask{}}
+	w := worker{game: g, heard: call.Unheard, tasks: topology.NewWorker(&g.cfg, g.Loop), machines: map[int32]*topology.StitchTask{}}
 	if g.OnWorker != nil {
 		g.OnWorker(w.tasks)
 	}

@@ -26,7 +26,7 @@ type Config struct {
 	// Start is where a source is read from when the group has neither offsets
 	// nor state: earliest, latest, or an RFC 3339 instant.
 	Start string `yaml:"start"`
-	// Workers is the number of group members in this process; 0 is one a core.
+	// Workers is the number of threads that tasks are worked on with; 0 is one a core.
 	Workers int `yaml:"workers"`
 	// ExchangePartitions is the number of stitch tasks, and so the most that
 	// stitching can be spread. Fixed once the internal topics exist.

@@ -20,7 +20,7 @@ type problem struct {
 
 // Limits of a configuration, each a guard against a slip of the hand.
 const (
-	maxWorkers            = 256             // each is a group member with a producer of its own
+	maxWorkers            = 256             // threads: more than machines have cores
 	maxPartitions         = 10_000          // of one topic; a broker carries about 4,000 in all
 	maxReplicas           = 100             // more than any cluster keeps of one partition
 	maxExchangePartitions = 1_024           // every tick is written to each of them
