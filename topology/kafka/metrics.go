@@ -157,6 +157,7 @@ var (
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
 	descLead      = gauge("source_clock_lead_seconds", "How far the clock of a source partition is ahead of the brokers'; 0 where it is not.", "topic", "partition")
 	descStalled   = gauge("stalled_seconds", "How long a worker stands still; 0 where that is less than 5 s.")
+	descInterval  = gauge("commit_interval_seconds", "How long transactions last that have work: commit_interval, or longer while sources are behind.")
 	descThrottled = gauge("source_throttled", "1 while sources wait for the exchange to be worked off.")
 )
 
@@ -168,7 +169,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descState, descTasks, descLag, descLagTime, descRemaining, descEntries, descBytes, descOpen,
-		descLegClock, descSession, descHeldBy, descLead, descThrottled, descStalled,
+		descLegClock, descSession, descHeldBy, descLead, descThrottled, descStalled, descInterval,
 	} {
 		ch <- d
 	}
@@ -195,6 +196,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	set(descThrottled, truth(throttled))
 	set(descStalled, s.Stalled.Seconds())
+	set(descInterval, s.Interval.Seconds())
 	if s.HeldBy != (topology.TopicPartition{}) {
 		set(descHeldBy, 1, s.HeldBy.Topic, itoa(s.HeldBy.Partition))
 	}

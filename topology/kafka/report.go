@@ -12,7 +12,7 @@ func (s *session) report() {
 		return
 	}
 	s.reported = time.Now()
-	now := work{joined: s.joined() && !s.pulse.lacksOffsets(), lag: s.lag}
+	now := work{joined: s.joined() && !s.pulse.lacksOffsets(), lag: s.lag, interval: s.interval()}
 	for _, p := range s.parts {
 		now.tasks = append(now.tasks, s.task(p))
 	}

@@ -40,6 +40,7 @@ type session struct {
 	lag      int64                       // of the exchange, as last observed
 	heard    observation                 // of the brokers' clock, the last
 	throttle bool                        // raw partitions are paused
+	backlog  backlog                     // of the sources
 
 	assigned            time.Time // when the group last assigned something
 	holdUntil, holdNext time.Time // sources are held until, and may be again from

@@ -75,9 +75,10 @@ type Snapshot struct {
 	Commits    int64
 	LastCommit time.Time // zero before the first
 	// Stalled is how long the worker has not got on; 0 unless that is longer than it may be.
-	Stalled time.Duration
-	Outputs [topology.SinkCount]int64
-	Ways    topology.Ways // of events to stitch tasks
+	Stalled  time.Duration
+	Interval time.Duration // of transactions that have work; 0 before the first
+	Outputs  [topology.SinkCount]int64
+	Ways     topology.Ways // of events to stitch tasks
 }
 
 func (s Snapshot) count(node string, restoring bool) (n int) {
@@ -128,6 +129,8 @@ type work struct {
 	joined bool  // it is in the group
 	lag    int64 // of the exchange
 	tasks  []Task
+	// interval is how long its transactions last.
+	interval time.Duration
 }
 
 // Snapshot is the status now.
@@ -137,7 +140,7 @@ func (s *Status) Snapshot() Snapshot {
 	snap := Snapshot{
 		State: s.state, Instance: s.instance, Waiting: s.waiting,
 		Commits: s.commits, LastCommit: s.lastCommit, Outputs: s.outputs, Ways: s.ways,
-		Tasks: slices.Clone(s.work.tasks), ExchangeLag: s.work.lag,
+		Tasks: slices.Clone(s.work.tasks), ExchangeLag: s.work.lag, Interval: s.work.interval,
 	}
 	slices.SortFunc(snap.Tasks, func(a, b Task) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))

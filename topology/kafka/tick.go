@@ -24,6 +24,7 @@ func (s *session) seen() topology.Seen {
 	if o != nil {
 		s.lag = o.exchangeLag
 		s.measure(o)
+		s.backlog.tick(s.left(o))
 	}
 	return func(tp topology.TopicPartition) (idle bool, heard call.Arrival) {
 		p := s.parts[tp]

@@ -18,7 +18,7 @@ import (
 const (
 	// A transaction ends early at these bounds: what it wrote is held in memory,
 	// and is done again if it aborts (K16).
-	maxTransactionRecords = 20_000
+	maxTransactionRecords = 50_000
 	maxTransactionBytes   = 32 << 20
 )
 
@@ -74,8 +74,8 @@ var outcomeNames = [...]string{"committed", "aborted", "unknown"}
 
 func (o outcome) String() string { return outcomeNames[o] }
 
-// transact is one transaction: it gathers records for up to the commit interval,
-// starting with those that were polled already.
+// transact is one transaction: it gathers records for a while, starting with those that
+// were polled already.
 func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
 	if err := s.member.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
@@ -124,7 +124,7 @@ func (s *session) gather(ctx, hard context.Context, tx *transaction, fetches kgo
 			return err
 		}
 		s.produce(hard, tx)
-		wait := time.Until(tx.begun.Add(s.cfg.CommitInterval))
+		wait := time.Until(tx.begun.Add(s.interval()))
 		if wait <= 0 || s.full(tx) || ctx.Err() != nil || s.tasks.More() || s.tickDue() {
 			return nil
 		}
@@ -183,10 +183,13 @@ func (s *session) take(tx *transaction, p *partition, rec topology.Record) error
 	tx.records++
 	tx.bytes += len(rec.Key) + len(rec.Value)
 	p.newest = rec.Timestamp
-	if p.source && rec.Timestamp > tx.ahead {
-		p.lead.datedAhead(rec.Timestamp)
-	}
 	p.records++
+	if p.source {
+		s.backlog.read++
+		if rec.Timestamp > tx.ahead {
+			p.lead.datedAhead(rec.Timestamp)
+		}
+	}
 	if err := s.tasks.Process(rec); err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -722,6 +723,49 @@ func TestPurge(t *testing.T) {
 			if i.LogStartOffset == 0 || i.HighWatermark-i.LogStartOffset > 500 {
 				t.Errorf("partition %d holds offsets from %d to %d", p, i.LogStartOffset, i.HighWatermark)
 			}
+		}
+	})
+}
+
+// TestBacklogInLargeTransactions has an instance find many records, which a slow broker
+// hands out: it works them off in few transactions, and what comes later in many.
+func TestBacklogInLargeTransactions(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		cfg.CommitInterval = 50 * time.Millisecond
+		var records []*kgo.Record
+		rng := rand.New(rand.NewPCG(1, 2))
+		for i := range 8 * backlogLeast {
+			value := make([]byte, 450) // that are not JSON; some 2,300 fill a fetch of a partition
+			for j := range value {
+				value[j] = byte(rng.Uint32())
+			}
+			records = append(records, &kgo.Record{Topic: cfg.Sources[0].Topic, Partition: int32(i % 4), Value: value})
+		}
+		produce(t, cfg, records)
+		cluster.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			cluster.SleepControl(func() { time.Sleep(300 * time.Millisecond) })
+			return nil, nil, false
+		})
+		r := startRun(t, cfg)
+		awaitInterval := func(want time.Duration) Snapshot {
+			t.Helper()
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+				s := r.status.Snapshot()
+				if s.Interval == want {
+					return s
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("transactions never last %v, but %v", want, s.Interval)
+				}
+			}
+		}
+		awaitInterval(backlogInterval)
+		began, first := time.Now(), r.status.Snapshot().Commits
+		last := awaitInterval(cfg.CommitInterval)
+		took, n := time.Since(began), last.Commits-first
+		if most := int64(took/backlogInterval) + 2; took < time.Second || n > most {
+			t.Errorf("%d transactions in %v of backlog, at most %d are due", n, took, most)
 		}
 	})
 }
