@@ -111,10 +111,8 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 		t.refuse(r, fx)
 		return nil
 	}
-	res := t.decoder.Decode(decode.Input{
-		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
-		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
-	})
+	t.Prepare(&r)
+	res := &r.decoded
 	t.now.position = r.Offset + 1
 	arrival := t.arrive(r.Timestamp, res.Events)
 	totals := &t.now.totals
@@ -132,6 +130,19 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 		t.send(res.Events, arrival, fx)
 	}
 	return nil
+}
+
+// Prepare decodes a record, unless that is done. Nothing but the record and the
+// source's settings decides what comes of it.
+func (t *DecodeTask) Prepare(r *Record) {
+	if r.prepared || r.Refused != nil {
+		return
+	}
+	r.decoded = t.decoder.Decode(decode.Input{
+		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
+		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
+	})
+	r.prepared = true
 }
 
 // refuse rejects a record that the runtime could not hand over. It is read like any

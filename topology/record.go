@@ -1,6 +1,9 @@
 package topology
 
-import "callstitch/processor/call"
+import (
+	"callstitch/processor/call"
+	"callstitch/processor/decode"
+)
 
 // Record is one record of a raw or exchange topic. Timestamp is the Kafka
 // timestamp in epoch milliseconds; 0 means that there is none, as in raw files. It becomes
@@ -17,6 +20,9 @@ type Record struct {
 	// Refused says why the runtime cannot hand over the record as it is in the
 	// topic. It is nil for all others.
 	Refused *Refusal
+
+	prepared bool // decoded is what comes of it
+	decoded  decode.Result
 }
 
 // Refusal is why a record is not processed: it is rejected with what there is of it.

@@ -22,6 +22,29 @@ func InOrder(n int, do func(i int)) {
 // takes it.
 type Seen func(TopicPartition) (idle bool, heard call.Arrival)
 
+// preparer is a task that can do part of Process before the record's turn: a DecodeTask.
+type preparer interface {
+	Prepare(r *Record)
+}
+
+// Prepare does what processing some records needs no state for: to decode them. Each
+// slice is of one partition, and no two of the same. It may be called at any time that a
+// runtime has for it, while a transaction is being committed too; Process takes the
+// records in their turn, or they are dropped.
+func (w *Worker) Prepare(all [][]Record) {
+	w.loop(len(all), func(i int) {
+		j, found := w.search(TopicPartition{all[i][0].Topic, all[i][0].Partition})
+		if !found {
+			return
+		}
+		if t, ok := w.tasks[j].Task.(preparer); ok {
+			for k := range all[i] {
+				t.Prepare(&all[i][k])
+			}
+		}
+	})
+}
+
 // Work has the tasks take what was read since the last Work: what is further on its way
 // goes before what is new. An error is that of Task.Process, of the first task that has
 // one.

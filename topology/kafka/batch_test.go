@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -34,13 +35,13 @@ func reading(pending int, topics ...string) (s *session, read *[]string) {
 	read = new([]string)
 	for _, topic := range topics {
 		tp := topology.TopicPartition{Topic: topic, Partition: 0}
-		s.parts[tp] = &partition{TopicPartition: tp, active: true}
+		s.parts[tp] = &partition{TopicPartition: tp, active: true, source: topic == "call.raw"}
 		s.tasks.Add(&reader{at: topology.TopicPartition{Topic: topic}, read: read, pending: pending}, 0)
 	}
 	return s, read
 }
 
-func fetched(topic string, values ...string) kgo.FetchTopic {
+func fetchOf(topic string, values ...string) kgo.FetchTopic {
 	p := kgo.FetchPartition{}
 	for i, v := range values {
 		p.Records = append(p.Records, &kgo.Record{Topic: topic, Offset: int64(i), Value: []byte(v)})
@@ -51,12 +52,30 @@ func fetched(topic string, values ...string) kgo.FetchTopic {
 // Of one fetch the exchange goes before the sources: what is further on its way first.
 func TestExchangeIsReadFirst(t *testing.T) {
 	s, read := reading(0, "call.raw", "app-exchange-repartition")
-	fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{fetched("call.raw", "a", "b"), fetched("app-exchange-repartition", "c")}}}
-	if err := s.process(&transaction{}, fetches); err != nil {
+	fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{fetchOf("call.raw", "a", "b"), fetchOf("app-exchange-repartition", "c")}}}
+	all, err := s.sorted(fetches)
+	if err := errors.Join(err, s.process(&transaction{}, all), s.work()); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"app-exchange-repartition c", "call.raw a", "call.raw b"}; !slices.Equal(*read, want) {
 		t.Errorf("read %q, want %q", *read, want)
+	}
+}
+
+// What was read ahead of a partition that was lost since belongs to its new owner.
+func TestLostPartitionIsNotProcessed(t *testing.T) {
+	s, read := reading(0, "call.raw")
+	all, err := s.sorted(kgo.Fetches{{Topics: []kgo.FetchTopic{fetchOf("call.raw", "a")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := topology.TopicPartition{Topic: "call.raw"}
+	s.parts[tp] = &partition{TopicPartition: tp, active: true, source: true} // lost and assigned again
+	if err := errors.Join(s.process(&transaction{}, all), s.work()); err != nil {
+		t.Fatal(err)
+	}
+	if len(*read) > 0 {
+		t.Errorf("read %q", *read)
 	}
 }
 

@@ -175,7 +175,7 @@ func (p *partition) stands(position int64, now time.Time) bool {
 func (s *session) examine(ctx context.Context) error {
 	now := time.Now()
 	for _, p := range s.parts {
-		if !p.active || p.source && s.throttle {
+		if !p.active || p.ahead || p.source && s.throttle { // what was read ahead comes first
 			continue
 		}
 		position, _ := s.tasks.Position(p.TopicPartition)

@@ -29,6 +29,9 @@ type session struct {
 	parts   map[topology.TopicPartition]*partition
 	tasks   *topology.Worker // of the partitions that are active
 
+	ahead    []fetched // read ahead of the next transaction
+	aheadErr error     // that ended the reading ahead
+
 	aborts   int // in a row
 	nextTick time.Time
 	reported time.Time // when the status was
@@ -124,11 +127,11 @@ func (s *session) turn(ctx, hard context.Context) error {
 	if err := s.examine(ctx); err != nil {
 		return err
 	}
-	first, err := s.poll(ctx, s.idleWait())
+	first, err := s.next(ctx, s.idleWait())
 	if err != nil {
 		return err
 	}
-	if first.NumRecords() == 0 && !s.tasks.More() && !s.tickDue() && !s.readsByHand() {
+	if len(first) == 0 && !s.tasks.More() && !s.tickDue() && !s.readsByHand() {
 		return nil
 	}
 	return s.transact(ctx, hard, first)
@@ -171,26 +174,6 @@ func (s *session) idleWait() time.Duration {
 }
 
 func (s *session) tickDue() bool { return !time.Now().Before(s.nextTick) && !s.tasks.Empty() }
-
-// poll fetches what is there, waiting at most so long for a first record.
-func (s *session) poll(ctx context.Context, wait time.Duration) (kgo.Fetches, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
-	defer cancel()
-	fetches := s.cl.PollRecords(ctx, pollRecords)
-	if fetches.IsClientClosed() {
-		return nil, errors.New("the client was closed")
-	}
-	for _, e := range fetches.Errors() {
-		if p := s.parts[topology.TopicPartition{Topic: e.Topic, Partition: e.Partition}]; p != nil && p.active && unreadable(e.Err) {
-			s.takeInHand(p, e.Err)
-			continue
-		}
-		if err := failure(e); err != nil {
-			return fetches, err
-		}
-	}
-	return fetches, nil
-}
 
 func (s *session) close() {
 	s.tasks = topology.NewWorker(&s.cfg.Config, threads(s.cfg.Workers)) // whatever was open in the old one is lost with it

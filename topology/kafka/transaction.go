@@ -76,7 +76,7 @@ func (o outcome) String() string { return outcomeNames[o] }
 
 // transact is one transaction: it gathers records for a while, starting with those that
 // were polled already.
-func (s *session) transact(ctx, hard context.Context, first kgo.Fetches) error {
+func (s *session) transact(ctx, hard context.Context, first []fetched) error {
 	if err := s.member.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
@@ -118,9 +118,9 @@ const (
 
 // gather processes records until the transaction is old or large enough. Once
 // the run is to stop, it takes no further ones.
-func (s *session) gather(ctx, hard context.Context, tx *transaction, fetches kgo.Fetches) error {
+func (s *session) gather(ctx, hard context.Context, tx *transaction, more []fetched) error {
 	for {
-		if err := errors.Join(s.process(tx, fetches), s.processByHand(tx), s.work()); err != nil {
+		if err := errors.Join(s.process(tx, more), s.processByHand(tx), s.work()); err != nil {
 			return err
 		}
 		s.produce(hard, tx)
@@ -130,87 +130,10 @@ func (s *session) gather(ctx, hard context.Context, tx *transaction, fetches kgo
 		}
 		wait = min(wait, max(time.Until(s.nextTick), 0))
 		var err error
-		if fetches, err = s.poll(ctx, wait); err != nil {
+		if more, err = s.poll(ctx, wait); err != nil {
 			return err
 		}
 	}
-}
-
-// process hands records to their tasks, those of the exchange first: what is
-// further on its way goes before what is new.
-func (s *session) process(tx *transaction, fetches kgo.Fetches) error {
-	var failed error
-	topic := s.cfg.ExchangeTopic()
-	for _, exchange := range []bool{true, false} {
-		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-			if failed == nil && len(f.Records) > 0 && (f.Topic == topic) == exchange {
-				failed = s.processPartition(tx, f)
-			}
-		})
-	}
-	return failed
-}
-
-func (s *session) processPartition(tx *transaction, f kgo.FetchTopicPartition) error {
-	tp := topology.TopicPartition{Topic: f.Topic, Partition: f.Partition}
-	p := s.parts[tp]
-	position, ok := s.tasks.Position(tp)
-	if !ok || f.Records[0].Offset < position {
-		return fmt.Errorf("fetched %s at %d, for which there is no task here", tp, f.Records[0].Offset)
-	}
-	for _, rec := range f.Records {
-		if rec.Offset > position && s.dense(p) { // franz-go goes over records that it cannot parse (K37)
-			s.takeInHand(p, errGap)
-			return nil
-		}
-		position = rec.Offset + 1
-		p.epoch = rec.LeaderEpoch
-		var err error
-		if rec.Attrs.IsControl() { // positions count them, so they can reach the end of a partition (K8)
-			err = s.pass(tx, p, rec.Offset)
-		} else {
-			err = s.take(tx, p, fromKafka(rec))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// take hands a record to its task.
-func (s *session) take(tx *transaction, p *partition, rec topology.Record) error {
-	tx.records++
-	tx.bytes += len(rec.Key) + len(rec.Value)
-	p.newest = rec.Timestamp
-	p.records++
-	if p.source {
-		s.backlog.read++
-		if rec.Timestamp > tx.ahead {
-			p.lead.datedAhead(rec.Timestamp)
-		}
-	}
-	if err := s.tasks.Process(rec); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
-	}
-	return nil
-}
-
-// work has the tasks take what was handed to them.
-func (s *session) work() error {
-	if err := s.tasks.Work(); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
-	}
-	return nil
-}
-
-// pass goes over an offset at which there is no record for a task.
-func (s *session) pass(tx *transaction, p *partition, offset int64) error {
-	tx.records++
-	if err := s.tasks.Pass(p.TopicPartition, offset); err != nil {
-		return fmt.Errorf("%w: %w", errBroken, err)
-	}
-	return nil
 }
 
 func (s *session) full(tx *transaction) bool {
@@ -282,7 +205,13 @@ func (s *session) end(hard context.Context, tx *transaction) (outcome, error) {
 	// Once a record has failed, the rest is not waited for: where the producer was
 	// fenced, franz-go can forget records of a topic that it has just come to know.
 	s.pulse.flushes(tx.awaited)
-	_ = s.cl.Flush(tx.intact) // its error is that intact is over
+	flushed := make(chan struct{})
+	go func() {
+		_ = s.cl.Flush(tx.intact) // its error is that intact is over
+		close(flushed)
+	}()
+	s.lookAhead(hard, flushed)
+	<-flushed
 	if tx.encodeErr != nil {
 		return aborted, errors.Join(fmt.Errorf("%w: %w", errBroken, tx.encodeErr), s.abort(hard))
 	}
@@ -431,8 +360,8 @@ func (s *session) commit(ctx context.Context, tx *transaction) {
 	}
 }
 
-// rollback drops all of the transaction. Aborts are part of every rebalance
-// (K22); franz-go has gone back to the committed offsets, and so do the tasks.
+// rollback drops all of the transaction, and what was read ahead. Aborts are part of every
+// rebalance (K22); franz-go has gone back to the committed offsets, and so do the tasks.
 func (s *session) rollback() error {
 	for p := range s.touched() {
 		p.records, p.lead.records = 0, 0
@@ -440,5 +369,6 @@ func (s *session) rollback() error {
 	if err := s.tasks.Abort(); err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
+	s.dropAhead()
 	return nil
 }

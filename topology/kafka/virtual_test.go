@@ -582,7 +582,7 @@ func TestAddedPartition(t *testing.T) {
 			t.Fatal(err)
 		}
 		feed(t, cfg, records)
-		newCollector().awaitCommitted(t, cfg, want, 10*time.Minute)
+		newCollector().awaitCommitted(t, cfg, want, 3*time.Minute)
 	})
 }
 
@@ -767,6 +767,42 @@ func TestBacklogInLargeTransactions(t *testing.T) {
 		if most := int64(took/backlogInterval) + 2; took < time.Second || n > most {
 			t.Errorf("%d transactions in %v of backlog, at most %d are due", n, took, most)
 		}
+	})
+}
+
+// TestReadAhead has an instance read ahead while brokers are slow to take what it writes,
+// and then abort every third transaction, and share its partitions with another instance:
+// what was read ahead is neither lost nor taken twice.
+func TestReadAhead(t *testing.T) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+		rng := rand.New(rand.NewPCG(3, 4))
+		records := topologytest.Calls(23, 150, 20*time.Second).Shuffle(23, 4, 2*time.Second, 0.2)
+		for i := range records { // some fifty fill a fetch of a partition
+			pad := make([]byte, 10<<10)
+			for j := range pad {
+				pad[j] = byte(rng.Uint32())
+			}
+			records[i].Value = fmt.Appendf(nil, `{"pad":"%x",%s`, pad, records[i].Value[1:])
+		}
+		want := inMemory(t, records).Canonical()
+		feed(t, cfg, records)
+		cluster.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			cluster.SleepControl(func() { time.Sleep(200 * time.Millisecond) })
+			return nil, nil, false
+		})
+		commits, last := 0, kmsg.Request(nil)
+		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.RebalanceInProgress, Count: -1, When: func(req kmsg.Request) bool {
+			if req != last { // it is asked for each partition
+				commits, last = commits+1, req
+			}
+			return commits%3 == 0
+		}})
+		startRun(t, cfg)
+		time.Sleep(3 * time.Second)
+		startRun(t, instanceOf(cfg, "two"))
+		newCollector().awaitCommitted(t, cfg, want, 3*time.Minute)
+		awaitBooks(t, cfg, len(records), time.Minute)
 	})
 }
 
