@@ -21,6 +21,9 @@ import (
 type receiver interface {
 	TakeEvent(d Decoded) error
 	TakeProgress(all []Progress)
+	// Emit gives what has come of the events so far: a runtime can write it while it
+	// gathers more.
+	Emit(fx *Effects)
 }
 
 // Ways counts events by the way that they took to their stitch task.

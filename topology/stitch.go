@@ -406,6 +406,9 @@ func (t *StitchTask) deliver(fx *Effects) error {
 	}
 }
 
+// Emit gives what the task's nodes send and publish so far. The rest follows with Finish.
+func (t *StitchTask) Emit(fx *Effects) { t.emit(t.machine.Take(), fx) }
+
 func (t *StitchTask) emit(of stitch.Effects, fx *Effects) {
 	for _, m := range of.Messages {
 		t.send(m, fx)

@@ -102,6 +102,10 @@ func (w *Worker) takeInbox(o *owned) {
 	}
 	clear(o.inbox)
 	o.inbox = o.inbox[:0]
+	if to, ok := o.Task.(receiver); ok {
+		to.Emit(&o.fx)
+		return
+	}
 	w.dispatch(o)
 }
 
@@ -181,4 +185,5 @@ func (w *Worker) takeHanded(o *owned) {
 			}
 		}
 	}
+	to.Emit(&o.fx)
 }
