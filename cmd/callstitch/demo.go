@@ -111,7 +111,6 @@ func demoConfig(brokers []string, registry string) config.Config {
 	c.Sources = []config.Source{{Topic: rawTopic}}
 	c.Topics.Partitions = demoPartitions
 	c.ExchangePartitions = demoPartitions
-	c.Workers = 1
 	c.InstanceID = "demo"
 	c.Grace = demoGrace
 	return c

@@ -108,8 +108,9 @@ func (m *metrics) committed(touched []*partition, outputs []topology.Output, way
 	}
 	m.handed.WithLabelValues("memory").Add(float64(ways.Memory))
 	m.handed.WithLabelValues("exchange").Add(float64(ways.Exchange))
+	var written [topology.SinkCount]int
 	for _, o := range outputs {
-		m.outputs.WithLabelValues(o.Sink().String()).Inc()
+		written[o.Sink()]++
 		switch v := o.Value.(type) {
 		case *call.EventRecord:
 			if v.IngestedAt > 0 {
@@ -121,6 +122,11 @@ func (m *metrics) committed(touched []*partition, outputs []topology.Output, way
 			if v.State == call.StateFinal && !v.Amended {
 				m.closed.WithLabelValues(v.CloseReason.String()).Inc()
 			}
+		}
+	}
+	for sink, n := range written {
+		if n > 0 {
+			m.outputs.WithLabelValues(topology.Sink(sink).String()).Add(float64(n))
 		}
 	}
 }
