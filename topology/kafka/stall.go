@@ -35,24 +35,24 @@ type stalls struct {
 	missing            map[string]time.Time // internal topics, since when
 }
 
-// feel feels the workers' pulses. A stall makes the instance not ready, and is said with
-// what is waited for and what the brokers say is away; it ends by itself, or, where the
-// state is gone for good, the run.
+// feel feels the workers' pulses, and whether each partition is somebody's. A stall makes
+// the instance not ready, and is said with what is waited for and what the brokers say is
+// away; it ends by itself, or, where the state is gone for good, the run.
 func (p *process) feel(ctx context.Context, cl *kgo.Client, s *stalls) error {
 	now := time.Now()
-	var worst stall
-	var ill []*worker
+	worst := p.orphans.feel()
+	ill := 0
 	for _, w := range p.workers {
 		found, ok := w.pulse.feel(now)
 		if !ok {
 			continue
 		}
-		ill = append(ill, w)
+		ill++
 		if worst.since.IsZero() || found.since.Before(worst.since) {
 			worst = found
 		}
 	}
-	if len(ill) == 0 {
+	if worst.since.IsZero() {
 		if !s.begun.IsZero() {
 			p.cfg.Log.Info("work goes on", "after", now.Sub(s.begun).Round(time.Second))
 		}
@@ -76,7 +76,7 @@ func (p *process) feel(ctx context.Context, cl *kgo.Client, s *stalls) error {
 	}
 	if now.Sub(s.said) >= stallReminder {
 		s.said = now
-		p.cfg.Log.Warn("work stands still", "for", now.Sub(worst.since).Round(time.Second), "workers", len(ill), "waits_for", worst.why)
+		p.cfg.Log.Warn("work stands still", "for", now.Sub(worst.since).Round(time.Second), "workers", ill, "waits_for", worst.why)
 	}
 	return nil
 }
@@ -94,8 +94,12 @@ func (p *process) diagnose(ctx context.Context, cl *kgo.Client, s *stalls, now t
 	for _, sink := range p.cfg.Sinks() {
 		names = append(names, p.cfg.Topics.Topic(sink))
 	}
-	details, err := adm.ListTopics(ctx, names...)
-	if err != nil {
+	var details kadm.TopicDetails
+	err := within(ctx, func() (err error) {
+		details, err = adm.ListTopics(ctx, names...)
+		return err
+	})
+	if err != nil { // details may still be written
 		s.reasons = append(s.reasons, "brokers do not describe topics: "+err.Error())
 		return nil
 	}
