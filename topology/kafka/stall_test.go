@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -276,8 +277,15 @@ func TestCommitsThatStandStill(t *testing.T) {
 }
 
 // TestBrokerThatFreezes has the only broker stop answering, and a right be taken away.
+//
+// The broker stays the leader of its partitions meanwhile. After the 9 s that are the
+// default it would have none until it was taken up again, and the markers of a transaction
+// that ended just before would be dropped (KAFKA-20734), as those of a lone broker are that
+// goes away: nobody gets past them, and the restore says so for ever.
 func TestBrokerThatFreezes(t *testing.T) {
-	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
+	props := maps.Clone(guarded)
+	props["broker.session.timeout.ms"] = "60000"
+	cluster := localkafka.ForTest(t, localkafka.Options{Props: props})
 	cfg := testConfig(t, cluster.Brokers(), as("admin"))
 	createSource(t, cfg, 2)
 	grant(t, cfg)
