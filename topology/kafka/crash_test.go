@@ -239,7 +239,7 @@ func TestElderExits(t *testing.T) {
 	c := childConfig{Brokers: localkafka.Shared(t).Brokers(), Name: t.Name(), Instance: "one", Workers: 2}
 	elder := startChild(t, c)
 	feed(t, cfg, records[:len(records)/2])
-	time.Sleep(3 * time.Second)
+	awaitGroup(t, cfg, func(members []groupMember) bool { return len(members) == c.Workers && atRest(members) }) // or nobody can tell which is the elder
 	startChild(t, c)
 	elder.ends(20 * time.Second)
 	if log := elder.log.String(); !strings.Contains(log, ErrFenced.Error()) {
