@@ -259,6 +259,8 @@ type sameTopics struct {
 	cfg  *Config
 	ids  topicIDs
 	gone map[string]int // looks in a row that did not find a source
+
+	partitions map[string]int32 // of what the group shares out, as of the last look
 }
 
 // look is one look. Missing names a source that is not there, and may still be a broker's
@@ -270,6 +272,12 @@ func (s *sameTopics) look(ctx context.Context, adm *kadm.Client) (missing string
 	}
 	if err := checkIDs(s.cfg, s.ids, idsOf(details)); err != nil {
 		return "", err
+	}
+	s.partitions = make(map[string]int32)
+	for _, topic := range append(s.cfg.rawTopics(), s.cfg.ExchangeTopic()) {
+		if d, ok := details[topic]; ok && d.Err == nil {
+			s.partitions[topic] = int32(len(d.Partitions))
+		}
 	}
 	for _, topic := range s.cfg.rawTopics() {
 		if d, ok := details[topic]; !ok || !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {

@@ -67,7 +67,7 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 		kgo.Balancers(balancer{exchange: c.ExchangeTopic(), outputs: c.outputs()}),
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.HeartbeatInterval(c.SessionTimeout/5),
-		kgo.RebalanceTimeout(2*c.SessionTimeout),
+		kgo.RebalanceTimeout(c.rebalanceTimeout()),
 		kgo.ConsumeTopics(append(c.rawTopics(), c.ExchangeTopic())...),
 		kgo.MetadataMaxAge(partitionsAge),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), // of a source partition that was added later: all of it
@@ -83,6 +83,9 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 		kgo.ProducerBatchMaxBytesFn(batchBytes),
 	)
 }
+
+// rebalanceTimeout is how long the group waits for a member to join in a rebalance.
+func (c *Config) rebalanceTimeout() time.Duration { return 2 * c.SessionTimeout }
 
 // partitioner leaves the partitions of internal topics as their tasks computed
 // them, and hashes the keys of the others as every Kafka client does (K26).

@@ -110,7 +110,8 @@ func (s *session) classify(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application", ErrLostOffsets, err)
 	case errors.Is(err, kerr.UnknownTopicID):
 		return s.recreated(ctx, err)
-	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch):
+	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch),
+		errors.Is(err, kerr.InvalidTxnState): // the answer to a commit of what somebody else has aborted: its epoch is only one too old (KIP-890)
 		return s.fenced(ctx, err)
 	case errors.As(err, &group):
 		return fmt.Errorf("group %s: %w", s.cfg.ApplicationID, err)

@@ -130,7 +130,7 @@ func (s *session) takeAhead() ([]fetched, error) {
 }
 
 // dropAhead drops what was read ahead, and has the client bring it again. It must be told:
-// where it has committed, it takes all that it had brought for committed (K53).
+// where it has committed, it takes all that it had brought for committed (K54).
 func (s *session) dropAhead() {
 	_, _ = s.takeAhead() // an error comes again
 	offsets := make(map[string]map[int32]kgo.EpochOffset)

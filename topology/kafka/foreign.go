@@ -128,20 +128,21 @@ func checkCommitted(cfg *Config, committed kadm.OffsetResponses) error {
 	return errors.Join(others...)
 }
 
-// checkGroup looks for somebody else in the group, and for what he left.
-func checkGroup(ctx context.Context, cfg *Config, cl *kgo.Client) error {
+// checkGroup looks for somebody else in the group, and for what he left. It returns who
+// is in it.
+func checkGroup(ctx context.Context, cfg *Config, cl *kgo.Client) ([]groupMember, error) {
 	members, err := groupMembers(ctx, cl, cfg.ApplicationID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := checkMembers(cfg, members); err != nil {
-		return err
+		return nil, err
 	}
 	committed, err := committedOffsets(ctx, cfg, kadm.NewClient(cl))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return checkCommitted(cfg, committed)
+	return members, checkCommitted(cfg, committed)
 }
 
 // checkMembers holds that every member is an instance of callstitch.
@@ -163,8 +164,9 @@ func checkMembers(cfg *Config, members []groupMember) error {
 // groupMember is a member of a group, as the brokers describe it.
 type groupMember struct {
 	id, instance, client, host string
-	topics                     []string // that it reads; nil where the brokers did not say
-	outputs                    string   // hash of the topics that it publishes to; empty where it did not say
+	topics                     []string           // that it reads; nil where the brokers did not say
+	owns                       map[string][]int32 // what the group gave it, where the brokers say
+	outputs                    string             // hash of the topics that it publishes to; empty where it did not say
 }
 
 // ours reports whether a member is an instance of callstitch: the name of a worker is
@@ -202,6 +204,9 @@ func classicMembers(ctx context.Context, cl *kgo.Client, group string) (members 
 			var meta kmsg.ConsumerMemberMetadata
 			if len(m.ProtocolMetadata) > 0 && meta.ReadFrom(m.ProtocolMetadata) == nil {
 				member.topics, member.outputs = meta.Topics, heard(meta.UserData)
+			}
+			if owns, err := kgo.ParseConsumerSyncAssignment(m.MemberAssignment); err == nil {
+				member.owns = owns
 			}
 			members = append(members, member)
 		}

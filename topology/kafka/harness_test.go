@@ -142,11 +142,65 @@ func startRun(t testing.TB, cfg Config) *run {
 		r.done <- err
 	}()
 	t.Cleanup(func() {
+		if t.Failed() && r.status.Snapshot().State != Stopped {
+			t.Log(circumstances(cfg, r.status))
+		}
 		cancel()
 		<-r.done
 		close(r.done)
 	})
 	return r
+}
+
+// circumstances are what an instance says of itself, and brokers of its group, when what a
+// test waits for does not come.
+func circumstances(cfg Config, status *Status) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	var b strings.Builder
+	snap := status.Snapshot()
+	fmt.Fprintf(&b, "at %s the instance is %v, waits for %q, stands still for %v, last committed %s\n",
+		time.Now().UTC().Format(time.TimeOnly), snap.State, snap.Waiting, snap.Stalled, snap.LastCommit.UTC().Format(time.TimeOnly))
+	fmt.Fprintf(&b, "  clocks %v and %v, held by %v, exchange lag %d\n", snap.LegClock, snap.SessionClock, snap.HeldBy, snap.ExchangeLag)
+	for _, task := range snap.Tasks {
+		fmt.Fprintf(&b, "  %s %s-%d: at %d of %d, restoring %v, throttled %v\n", task.Node, task.Topic, task.Partition, task.Position, task.End, task.Restoring, task.Throttled)
+	}
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(cfg.Brokers...)}, cfg.Client...)...)
+	if err != nil {
+		return b.String()
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	groups, err := adm.DescribeGroups(ctx, cfg.ApplicationID)
+	fmt.Fprintf(&b, "the group, error %v:\n", err)
+	var workers []string
+	for _, g := range groups {
+		fmt.Fprintf(&b, "  %s, error %v\n", g.State, g.Err)
+		for _, m := range g.Members {
+			workers = append(workers, m.ClientID)
+			owns, _ := m.Assigned.AsConsumer()
+			fmt.Fprintf(&b, "  %s owns %+v\n", m.MemberID, owns)
+		}
+	}
+	transactions, err := adm.DescribeTransactions(ctx, workers...)
+	fmt.Fprintf(&b, "transactions, error %v:\n", err)
+	for _, tx := range transactions.Sorted() {
+		fmt.Fprintf(&b, "  %s: producer %d/%d %s since %v, holds %v, error %v\n", tx.TxnID, tx.ProducerID, tx.ProducerEpoch, tx.State, time.UnixMilli(tx.StartTimestamp).UTC().Format(time.TimeOnly), tx.Topics, tx.Err)
+	}
+	topics := append(cfg.rawTopics(), cfg.ExchangeTopic(), cfg.ChangelogTopic(), cfg.Topics.Sessions)
+	ends, err := adm.ListEndOffsets(ctx, topics...)
+	fmt.Fprintf(&b, "offsets, error %v:\n", err)
+	stable, _ := adm.ListCommittedOffsets(ctx, topics...)
+	committed, _ := adm.FetchOffsets(ctx, cfg.ApplicationID)
+	for _, end := range ends.Offsets().Sorted() {
+		last, _ := stable.Lookup(end.Topic, end.Partition)
+		fmt.Fprintf(&b, "  %s-%d ends at %d, stable to %d", end.Topic, end.Partition, end.At, last.Offset)
+		if read, ok := committed.Lookup(end.Topic, end.Partition); ok {
+			fmt.Fprintf(&b, ", read to %d", read.At)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }
 
 // stop asks the instance to stop, and returns what Run returned.
@@ -167,9 +221,15 @@ func readRecords(t testing.TB, cfg Config, topic string) []*kgo.Record {
 	t.Helper()
 	adm := client(t, cfg)
 	defer adm.Close()
-	ends, err := kadm.NewClient(adm).ListCommittedOffsets(context.Background(), topic)
-	if err != nil {
-		t.Fatal(err)
+	var ends kadm.ListedOffsets
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		var err error
+		if ends, err = kadm.NewClient(adm).ListCommittedOffsets(context.Background(), topic); err == nil {
+			break
+		}
+		if time.Now().After(deadline) { // a broker that was just frozen has no leaders for a moment
+			t.Fatal(err)
+		}
 	}
 	cl := client(t, cfg, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())

@@ -66,6 +66,7 @@ type process struct {
 	id      identity
 	metrics *metrics
 	worker  *worker
+	orphans orphans // of the watch only
 }
 
 // start waits for everything a run needs: brokers, topics, schemas, offsets. A
@@ -208,9 +209,9 @@ func outlive(ctx context.Context, limit func() time.Duration) (context.Context, 
 }
 
 // watch looks from outside at what the worker, which just waits, cannot tell: a broker
-// that cannot be reached, commits that do not come, somebody else in the group, a topic
-// that is another one than it was. It returns when ctx ends, or when it finds what ends
-// the run.
+// that cannot be reached, commits that do not come, somebody else in the group, partitions
+// that are nobody's, a topic that is another one than it was. It returns when ctx ends, or
+// when it finds what ends the run.
 func (p *process) watch(ctx context.Context) error {
 	cl, err := kgo.NewClient(append(p.cfg.clientOptions(p.cfg.ApplicationID+"-watch"), kgo.WithContext(ctx))...)
 	if err != nil {
@@ -240,7 +241,7 @@ func (p *process) watch(ctx context.Context) error {
 func (p *process) look(ctx context.Context, cl *kgo.Client, same *sameTopics) error {
 	ctx, cancel := context.WithTimeout(ctx, retryInterval)
 	defer cancel()
-	if err := cl.Ping(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := within(ctx, func() error { return cl.Ping(ctx) }); err != nil && !errors.Is(err, context.Canceled) {
 		p.cfg.Log.Warn("no broker answers, waiting", "brokers", strings.Join(p.cfg.Brokers, ","), "error", err)
 		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
 		return nil
@@ -254,8 +255,12 @@ func (p *process) look(ctx context.Context, cl *kgo.Client, same *sameTopics) er
 		missing = "waits for source topic " + missing
 	}
 	p.status.setOutage(missing)
-	if err := checkGroup(ctx, p.cfg, cl); final(err) {
+	members, err := checkGroup(ctx, p.cfg, cl)
+	if final(err) {
 		return err
+	}
+	if err == nil {
+		p.adopt(members, same.partitions)
 	}
 	return nil
 }

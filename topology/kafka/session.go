@@ -72,6 +72,7 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 		return nil, fmt.Errorf("%w: make a client: %w", errBroken, err)
 	}
 	s.member, s.cl = member, member.Client()
+	w.client.Store(s.cl)
 	s.encoders[0].rejects.limit = int(w.limits.of(w.cfg.Topics.Rejects))
 	close(ready)
 	return s, nil

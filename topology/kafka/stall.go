@@ -35,13 +35,16 @@ type stalls struct {
 	missing            map[string]time.Time // internal topics, since when
 }
 
-// feel feels the worker's pulse. A stall makes the instance not ready, and is said with
-// what is waited for and what the brokers say is away; it ends by itself, or, where the
-// state is gone for good, the run.
+// feel feels the worker's pulse, and whether each partition is somebody's. A stall makes
+// the instance not ready, and is said with what is waited for and what the brokers say is
+// away; it ends by itself, or, where the state is gone for good, the run.
 func (p *process) feel(ctx context.Context, cl *kgo.Client, s *stalls) error {
 	now := time.Now()
-	found, ill := p.worker.pulse.feel(now)
-	if !ill {
+	found := p.orphans.feel()
+	if ill, ok := p.worker.pulse.feel(now); ok && (found.since.IsZero() || ill.since.Before(found.since)) {
+		found = ill
+	}
+	if found.since.IsZero() {
 		if !s.begun.IsZero() {
 			p.cfg.Log.Info("work goes on", "after", now.Sub(s.begun).Round(time.Second))
 		}
@@ -83,8 +86,12 @@ func (p *process) diagnose(ctx context.Context, cl *kgo.Client, s *stalls, now t
 	for _, sink := range p.cfg.Sinks() {
 		names = append(names, p.cfg.Topics.Topic(sink))
 	}
-	details, err := adm.ListTopics(ctx, names...)
-	if err != nil {
+	var details kadm.TopicDetails
+	err := within(ctx, func() (err error) {
+		details, err = adm.ListTopics(ctx, names...)
+		return err
+	})
+	if err != nil { // details may still be written
 		s.reasons = append(s.reasons, "brokers do not describe topics: "+err.Error())
 		return nil
 	}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -90,12 +91,14 @@ func (s *standing) lags() {
 	}, "lag")
 }
 
-// until waits for a status.
+// until waits for a status. A stall for which sessions fail one after the other may take
+// half of that on an idle machine: each commits a tick before it fails, so that it begins
+// when the wait between two has grown to more than stallLimit, and that is the sixth.
 func (s *standing) until(is func(Snapshot) bool, what ...string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !is(s.r.status.Snapshot()); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !is(s.r.status.Snapshot()); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("after 15 s, and not %q: %+v", what, s.r.status.Snapshot())
+			s.t.Fatalf("after 30 s, and not %q: %+v", what, s.r.status.Snapshot())
 		}
 	}
 }
@@ -122,7 +125,7 @@ func (s *standing) done(lost ...string) {
 	if slices.Contains(lost, s.cfg.Topics.Sessions) {
 		kept = s.kept
 	}
-	deadline := time.Now().Add(60 * time.Second)
+	begun, half := time.Now(), false
 	for {
 		got := slices.Concat(kept, canonicalOf(published(s.t, s.cfg)))
 		slices.Sort(got)
@@ -130,7 +133,12 @@ func (s *standing) done(lost ...string) {
 		if slices.Equal(got, want) {
 			break
 		}
-		if time.Now().After(deadline) {
+		took := time.Since(begun)
+		if !half && took > 30*time.Second { // what has not moved until the end of the test stands still
+			half = true
+			s.t.Logf("after %v: %d of %d sessions; %s", took, len(got), len(want), circumstances(s.own, s.r.status))
+		}
+		if took > time.Minute {
 			s.t.Fatalf("after a minute: %s", difference(got, want))
 		}
 		time.Sleep(300 * time.Millisecond)
@@ -145,7 +153,9 @@ func (s *standing) done(lost ...string) {
 	}
 }
 
-// stopsAtOnce expects an end in order although nothing can be committed.
+// stopsAtOnce expects an end in order although nothing can be committed: within what a
+// worker may take where brokers answer nothing, and only one of several stands still by
+// then. The rest is for the machine.
 func (s *standing) stopsAtOnce() {
 	s.t.Helper()
 	begun := time.Now()
@@ -154,8 +164,8 @@ func (s *standing) stopsAtOnce() {
 	}
 	took := time.Since(begun)
 	s.t.Logf("stopped after %v", took.Round(100*time.Millisecond))
-	if took > 7*time.Second {
-		s.t.Errorf("it took %v to stop", took)
+	if limit := stopLimit + closeLimit + time.Second; took > limit {
+		s.t.Errorf("it took %v to stop, more than %v", took, limit)
 	}
 }
 
@@ -267,8 +277,15 @@ func TestCommitsThatStandStill(t *testing.T) {
 }
 
 // TestBrokerThatFreezes has the only broker stop answering, and a right be taken away.
+//
+// The broker stays the leader of its partitions meanwhile. After the 9 s that are the
+// default it would have none until it was taken up again, and the markers of a transaction
+// that ended just before would be dropped (KAFKA-20734), as those of a lone broker are that
+// goes away: nobody gets past them, and the restore says so for ever.
 func TestBrokerThatFreezes(t *testing.T) {
-	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
+	props := maps.Clone(guarded)
+	props["broker.session.timeout.ms"] = "60000"
+	cluster := localkafka.ForTest(t, localkafka.Options{Props: props})
 	cfg := testConfig(t, cluster.Brokers(), as("admin"))
 	createSource(t, cfg, 2)
 	grant(t, cfg)
@@ -319,7 +336,6 @@ func TestHeldOffsets(t *testing.T) {
 	release := hold(t, cfg, topology.TopicPartition{Topic: cfg.Sources[0].Topic, Partition: 1})
 	s.r = startRun(t, s.own)
 	s.stalls("the offsets of its partitions: an open transaction holds those of "+cfg.Sources[0].Topic+"-1", "find-hanging")
-	s.lags()
 	s.stopsAtOnce()
 	s.r = startRun(t, s.own)
 	release()

@@ -165,14 +165,37 @@ func TestRebalances(t *testing.T) {
 }
 
 // TestElderIsFenced starts a second process under the name of the first: the
-// elder ends with ErrFenced, and the younger goes on.
+// elder ends with ErrFenced, and the younger goes on. So it does where the elder
+// hears of it from a commit: its transaction was aborted for the younger.
 func TestElderIsFenced(t *testing.T) {
-	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+	for name, happens := range map[string]func(*kfake.Cluster){
+		"epoch": func(*kfake.Cluster) {},
+		"state": func(cluster *kfake.Cluster) {
+			var once atomic.Bool
+			cluster.ControlKey(kmsg.EndTxn.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				if once.Swap(true) {
+					return nil, nil, false
+				}
+				cluster.SleepControl(func() { time.Sleep(2 * tickInterval) }) // the younger begins and joins meanwhile
+				resp := req.ResponseKind().(*kmsg.EndTxnResponse)
+				resp.ErrorCode = kerr.InvalidTxnState.Code
+				return resp, nil, true
+			})
+			time.Sleep(tickInterval) // the elder is about to commit
+		},
+	} {
+		t.Run(name, func(t *testing.T) { elderIsFenced(t, happens) })
+	}
+}
+
+func elderIsFenced(t *testing.T, happens func(*kfake.Cluster)) {
+	virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
 		records := topologytest.Calls(8, 20, 20*time.Second).Shuffle(8, 4, 2*time.Second, 0.2)
 		want := inMemory(t, records).Canonical()
 		elder := startRun(t, cfg)
 		time.Sleep(3 * time.Second)
 		feed(t, cfg, records[:len(records)/2])
+		happens(cluster)
 		younger := startRun(t, cfg)
 		select {
 		case err := <-elder.done:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -23,6 +24,7 @@ type worker struct {
 	status   *Status
 	limits   *limits
 	pulse    *pulse
+	client   atomic.Pointer[kgo.Client] // of the last session, for those who look from outside
 	// finishing ends a while after the run was told to stop, and with it what still waits
 	// for the end of a transaction.
 	finishing context.Context
