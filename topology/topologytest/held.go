@@ -2,6 +2,7 @@ package topologytest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"iter"
 	"slices"
@@ -33,18 +34,24 @@ func NewHeld(cfg topology.Config) (*Held, error) {
 			return nil, err
 		}
 	}
-	// All time-outs are over, and no retention is.
-	until := p.last.Add(max(cfg.Stitch.Grace, cfg.Stitch.UnansweredTimeout, cfg.Stitch.AnsweredTimeout)) + 1
+	// All time-outs are over, those of transfers too, and no retention is.
+	until := p.last.Add(2 * max(cfg.Stitch.Grace, cfg.Stitch.UnansweredTimeout, cfg.Stitch.AnsweredTimeout))
 	for range 3 { // time, what the task makes of it, and what of that it tells itself
 		if err := p.transact(func(topology.TopicPartition) (bool, call.Arrival) { return true, until }); err != nil {
 			return nil, err
 		}
 	}
 	h := &Held{Until: time.UnixMilli(int64(until))}
-	for _, key := range p.order {
-		if value := p.state[key]; value != nil && key[0] >= 'a' { // the others are the task's own
-			h.keys, h.values = append(h.keys, []byte(key)), append(h.values, value)
+	for key, value := range p.state { // order: sorted below
+		if value != nil && key[0] >= 'a' { // the others are the task's own
+			h.keys = append(h.keys, []byte(key))
 		}
+	}
+	slices.SortFunc(h.keys, func(a, b []byte) int { // by the id of the node, which comes behind its parts
+		return cmp.Or(bytes.Compare(a[2:18], b[2:18]), cmp.Compare(a[0], b[0]), bytes.Compare(a, b))
+	})
+	for _, key := range h.keys {
+		h.values = append(h.values, p.state[string(key)])
 	}
 	return h, nil
 }
@@ -81,7 +88,6 @@ type holding struct {
 	next    int64 // in the exchange
 	last    call.Arrival
 	state   map[string][]byte
-	order   []string
 	waiting []topology.Record // in the exchange
 }
 
@@ -118,9 +124,6 @@ func (p *holding) transact(seen topology.Seen) error {
 		seen = nil
 		fx := p.worker.Effects()
 		for _, c := range fx.Changelog {
-			if _, known := p.state[string(c.Key)]; !known {
-				p.order = append(p.order, string(c.Key))
-			}
 			p.state[string(c.Key)] = bytes.Clone(c.Value)
 		}
 		sent := p.next
