@@ -77,7 +77,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 .PHONY: bench
 bench: ## benchmarks into bench/new.txt, compared with bench/old.txt if there is one
 	@mkdir -p bench
-	$(GO) test -run '^$$' -bench . -skip '^BenchmarkKafka$$' -benchmem -count 6 ./... | tee bench/new.txt
+	$(GO) test -run '^$$' -bench . -skip '^Benchmark(Kafka|Curve)$$' -benchmem -count 6 ./... | tee bench/new.txt
 	@if [ -f bench/old.txt ]; then $(TOOL) benchstat bench/old.txt bench/new.txt; fi
 
 .PHONY: demo
@@ -91,3 +91,12 @@ kafka: ## Apache Kafka and a schema registry on this machine, until Ctrl-C
 .PHONY: bench-kafka
 bench-kafka: ## callstitch beside a two-hop pass-through on one Apache Kafka; prints Markdown
 	$(GO) test -run '^$$' -bench '^BenchmarkKafka$$' -benchtime 1x -timeout 60m ./topology/kafka $(ARGS)
+
+.PHONY: bench-curve
+bench-curve: ## how the cost of an event grows, in memory, with ten million legs held at last; prints Markdown
+	$(GO) test -run '^$$' -bench '^BenchmarkCurve$$' -benchtime 1x -timeout 60m ./topology/memory $(ARGS)
+
+.PHONY: bench-restore
+bench-restore: ## restores of a million legs, and of ten million
+	$(GO) test -run '^$$' -bench '^BenchmarkRestore$$' -benchtime 3x -timeout 60m ./topology/kafka
+	$(GO) test -run '^$$' -bench '^BenchmarkRestore$$' -benchtime 1x -timeout 60m ./topology/kafka -legs 10000000

@@ -5,11 +5,10 @@ import "iter"
 // Store is a task's state: the committed keys and, over them, the writes of
 // the transaction that is open. Reads see both. It has one owner at a time.
 type Store struct {
-	base    map[string][]byte
+	base    slots
 	index   map[string]int // key → its place in writes
 	writes  []write        // in the order of each key's first write
 	pending int            // bytes of keys and values in writes
-	size    int            // bytes of keys and values in base
 }
 
 type write struct {
@@ -20,16 +19,16 @@ type write struct {
 
 // NewStore is an empty store.
 func NewStore() *Store {
-	return &Store{base: map[string][]byte{}, index: map[string]int{}}
+	return &Store{base: newSlots(), index: map[string]int{}}
 }
 
 // Get is the value of a key, nil where there is none. The caller does not
-// change it.
+// change it, and it is gone with the next Commit or Load.
 func (s *Store) Get(key []byte) []byte {
 	if i, ok := s.index[string(key)]; ok {
 		return s.writes[i].value
 	}
-	return s.base[string(key)]
+	return s.base.get(key)
 }
 
 // Put writes a value in the open transaction; nil deletes. The store keeps
@@ -47,32 +46,14 @@ func (s *Store) Put(key, value []byte) {
 	s.pending += len(k) + len(value)
 }
 
-// Load puts a committed value: one changelog record of a restore. It copies
-// both, because a fetched record is a part of a much larger buffer.
-func (s *Store) Load(key, value []byte) {
-	if value == nil {
-		s.set(string(key), nil)
-		return
-	}
-	s.set(string(key), append(make([]byte, 0, len(value)), value...))
-}
-
-func (s *Store) set(key string, value []byte) {
-	if old, ok := s.base[key]; ok {
-		s.size -= len(key) + len(old)
-	}
-	if value == nil {
-		delete(s.base, key)
-		return
-	}
-	s.base[key] = value
-	s.size += len(key) + len(value)
-}
+// Load puts a committed value: one changelog record of a restore. It copies key and
+// value; nil deletes.
+func (s *Store) Load(key, value []byte) { s.base.set(key, value) }
 
 // Commit makes the open transaction's writes the committed state.
 func (s *Store) Commit() {
 	for _, w := range s.writes {
-		s.set(w.key, w.value)
+		s.base.set([]byte(w.key), w.value)
 	}
 	s.Abort()
 }
@@ -98,23 +79,15 @@ func (s *Store) appendChanges(changes []Change, partition int32) []Change {
 	return changes
 }
 
-// All visits every committed key, in no particular order. The open
-// transaction's writes are not part of it.
-func (s *Store) All() iter.Seq2[[]byte, []byte] {
-	return func(yield func(key, value []byte) bool) {
-		for key, value := range s.base { // order: callers are told that there is none
-			if !yield([]byte(key), value) {
-				return
-			}
-		}
-	}
-}
+// All visits every committed key, in no particular order, each for the time of its
+// visit. The open transaction's writes are not part of it.
+func (s *Store) All() iter.Seq2[[]byte, []byte] { return s.base.each() }
 
 // Len is the number of committed keys.
-func (s *Store) Len() int { return len(s.base) }
+func (s *Store) Len() int { return s.base.len() }
 
 // Size is the number of bytes of committed keys and values.
-func (s *Store) Size() int { return s.size }
+func (s *Store) Size() int { return s.base.bytes }
 
 // Pending is the number of bytes that the open transaction has written. A
 // runtime ends a transaction early where it grows large.

@@ -1,6 +1,12 @@
 package stitch
 
-import "callstitch/processor/call"
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"callstitch/processor/call"
+)
 
 // timer is when a node is looked at next: on the leg clock or the session clock.
 type timer struct {
@@ -22,20 +28,30 @@ type index struct {
 	legClock, sessionClock entries
 }
 
-type entry struct {
-	at call.Arrival
-	id call.NodeID
+// entry is when, and then who, as bytes in the order of both: ties are broken by id, so
+// that the order never depends on history. There are one or two for each node held, so
+// nothing in them is wasted.
+type entry [8 + len(call.NodeID{})]byte
+
+func newEntry(id call.NodeID, at call.Arrival) (e entry) {
+	binary.BigEndian.PutUint64(e[:8], uint64(at)^1<<63)
+	copy(e[8:], id[:])
+	return e
 }
 
-// less breaks ties by id, so that the order never depends on history.
+func (e *entry) at() call.Arrival { return call.Arrival(binary.BigEndian.Uint64(e[:8]) ^ 1<<63) }
+
+func (e *entry) id() call.NodeID { return call.NodeID(e[8:]) }
+
 func (e *entry) less(o *entry) bool {
-	if e.at != o.at {
-		return e.at < o.at
+	if a, b := e.at(), o.at(); a != b {
+		return a < b
 	}
-	return e.id.Less(o.id)
+	return bytes.Compare(e[8:], o[8:]) < 0
 }
 
-// entries is a binary heap: container/heap would allocate for each entry.
+// entries is a binary heap: container/heap would allocate for each entry. It takes less
+// memory again when most of its entries are gone.
 type entries []entry
 
 func (e *entries) push(x entry) {
@@ -57,6 +73,9 @@ func (e *entries) pop() entry {
 	first, last := h[0], len(h)-1
 	h[0] = h[last]
 	h = h[:last]
+	if last < cap(h)/4 {
+		h = slices.Clone(h)
+	}
 	*e = h
 	for i := 0; ; {
 		least := i
@@ -75,9 +94,9 @@ func (e *entries) pop() entry {
 
 func (x *index) push(id call.NodeID, t timer) {
 	if t.leg {
-		x.legClock.push(entry{t.at, id})
+		x.legClock.push(newEntry(id, t.at))
 	} else {
-		x.sessionClock.push(entry{t.at, id})
+		x.sessionClock.push(newEntry(id, t.at))
 	}
 }
 
@@ -90,18 +109,18 @@ func (x *index) pop(now Clocks) (id call.NodeID, ok bool) {
 }
 
 func popDue(e *entries, now call.Arrival) (id call.NodeID, ok bool) {
-	if len(*e) == 0 || (*e)[0].at > now {
+	if len(*e) == 0 || (*e)[0].at() > now {
 		return id, false
 	}
 	due := e.pop()
 	for len(*e) > 0 && (*e)[0] == due {
 		e.pop()
 	}
-	return due.id, true
+	return due.id(), true
 }
 
 // due reports whether any node is due by now.
 func (x *index) due(now Clocks) bool {
-	return len(x.sessionClock) > 0 && x.sessionClock[0].at <= now.Session ||
-		len(x.legClock) > 0 && x.legClock[0].at <= now.Leg
+	return len(x.sessionClock) > 0 && x.sessionClock[0].at() <= now.Session ||
+		len(x.legClock) > 0 && x.legClock[0].at() <= now.Leg
 }
