@@ -93,7 +93,7 @@ type holding struct {
 
 func newHolding(cfg *topology.Config) *holding {
 	topic := cfg.Sources[0].Topic
-	p := &holding{cfg: cfg, worker: topology.NewWorker(cfg), state: map[string][]byte{}}
+	p := &holding{cfg: cfg, worker: topology.NewWorker(cfg, topology.InOrder), state: map[string][]byte{}}
 	p.worker.Add(topology.NewStitchTask(cfg, 0, map[string]int32{topic: 1}), 0)
 	p.worker.Add(topology.NewDecodeTask(cfg, cfg.SourceOf(topic), 0), 0)
 	return p
