@@ -126,10 +126,9 @@ type cost struct {
 	heap  int64         // of what was held before the first
 }
 
-// garbage is how much comes together before the collector runs. By Go's rule it would be
-// the more, the more lives; then cycles were rare where they are dear, and memory twice
-// of what is held.
-const garbage = 256 << 20
+// leastGarbage is what comes together at least before the collector runs; else it is a
+// quarter of what lives. By Go's rule it would be as much as lives.
+const leastGarbage = 256 << 20
 
 func (p point) run(b *testing.B, held *topologytest.Held) (c cost) {
 	cfg := curveConfig(p.partitions)
@@ -149,7 +148,7 @@ func (p point) run(b *testing.B, held *topologytest.Held) (c cost) {
 	}
 	now := live()
 	c.heap = now - before
-	debug.SetGCPercent(int(max(garbage*100/now, 1)))
+	debug.SetGCPercent(int(max(leastGarbage*100/now, 25)))
 	begun := cpuTime(b)
 	for _, rec := range records {
 		if err := r.Process(rec); err != nil {
