@@ -28,7 +28,7 @@ func legEvent(callID string, n int, links ...call.Link) *call.Event {
 func TestLongCall(t *testing.T) {
 	for _, batch := range []int{1, 7, 1000} {
 		state := mapState{}
-		m := New(testConfig, state)
+		m := New(testConfig, state, testKeep)
 		outcome := func(n int) Outcome {
 			_, o, _ := m.Event(legEvent("c", n), 1_700_000_000_000, 1_700_000_000_000)
 			if n%batch == 0 {
@@ -159,7 +159,7 @@ func TestCrowdIsHandedOver(t *testing.T) {
 // arrival alone: trig also tells how far the clock was, which a replay does not
 // repeat.
 func TestLateIsByArrival(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start, ahead = 1_700_000_000_000, 2 * 60 * 60 * 1000
 	m.Event(legEvent("c", 0), start, start)
 	e := legEvent("c", 1)
@@ -180,7 +180,7 @@ func TestLateIsByArrival(t *testing.T) {
 // and changes no session; and that after the stub is gone it is a new session.
 func TestLate(t *testing.T) {
 	state := mapState{}
-	m := New(testConfig, state)
+	m := New(testConfig, state, testKeep)
 	const start = 1_700_000_000_000
 	const day = 24 * 60 * 60 * 1000
 	settle := func(at call.Arrival) Effects {

@@ -19,6 +19,10 @@ var testConfig = Config{
 	Retention: 24 * time.Hour, StubRetention: 72 * time.Hour, Partial: true,
 }
 
+// testKeep is how many legs a machine keeps decoded in tests: few enough that it drops
+// some all the time.
+const testKeep = 5
+
 // mapState is a task's store without transactions.
 type mapState map[string][]byte
 
@@ -60,7 +64,7 @@ func newNetwork(t *testing.T, cfg Config, seed uint64, machines int) *network {
 	for range machines {
 		s := mapState{}
 		w.states = append(w.states, s)
-		w.machines = append(w.machines, New(cfg, s))
+		w.machines = append(w.machines, New(cfg, s, testKeep))
 		w.inFlight = append(w.inFlight, nil)
 	}
 	return w
@@ -283,7 +287,7 @@ func TestFirstPartials(t *testing.T) {
 // TestTimerThatChangesNothing holds that a node whose timer fired in vain still
 // wakes for what comes later.
 func TestTimerThatChangesNothing(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start = 1_700_000_000_000
 	flow := call.Link{Kind: call.LinkFlow, Value: "f"}
 	event := func(n int, at call.Arrival) {
@@ -339,7 +343,7 @@ func settled(m *Machine, leg, session call.Arrival) Effects {
 // TestFinalWaitsForMessages holds that a session whose time is over by the leg
 // clock is not FINAL while a message may be in flight that changes it.
 func TestFinalWaitsForMessages(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start = 1_700_000_000_000
 	closes := call.Arrival(start).Add(testConfig.UnansweredTimeout)
 	m.Event(legEvent("c", 0), start, start)
@@ -358,7 +362,7 @@ func TestFinalWaitsForMessages(t *testing.T) {
 // session with links is published like any other change, once no message that
 // was caused before it is in flight.
 func TestConflictWaitsForMessages(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start = 1_700_000_000_000
 	event := func(content uint64) *call.Event {
 		e := legEvent("c", 0, call.Link{Kind: call.LinkFlow, Value: "f"})
@@ -384,7 +388,7 @@ func TestConflictWaitsForMessages(t *testing.T) {
 // hears only then that it was published as a session, ends that session although
 // nothing else changes.
 func TestAbsorbedAfterItsMember(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start = 1_700_000_000_000
 	root, other := legEvent("a", 0), legEvent("b", 0)
 	if bytes.Compare(root.Leg[:], other.Leg[:]) > 0 {
@@ -419,7 +423,7 @@ func TestAbsorbedAfterItsMember(t *testing.T) {
 // TestSlowMessageFindsItsLeg holds that a leg past its retention is still there
 // for an hour: what was sent to it in time may be slow.
 func TestSlowMessageFindsItsLeg(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start = 1_700_000_000_000
 	e := legEvent("c", 0)
 	m.Event(e, start, start)

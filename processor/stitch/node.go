@@ -20,8 +20,8 @@ const (
 )
 
 // node is one vertex of the call graph as its task holds it: a leg or a link,
-// a root or a child. Only nodes touched in the current transaction exist in
-// this form; between transactions they are bytes in the state.
+// a root or a child. Between transactions nodes are bytes in the state, and those in
+// the cache are this as well.
 type node struct {
 	id   call.NodeID
 	stub bool         // an expired leg of which only the id is remembered
@@ -53,7 +53,12 @@ type node struct {
 	spent   bool  // its entry in the index was taken out
 	changed bool  // differs from its stored form
 	queued  bool  // waits in the machine's list of nodes to evaluate
+	touched bool  // in the machine's list of nodes to store
 	gone    bool  // deleted in this transaction
+
+	// Its place in the cache, between those that were worked on before and after it.
+	rests        bool
+	older, newer *node
 }
 
 // publication is what a root remembers of a session id that it has published.
