@@ -388,7 +388,7 @@ func (t *StitchTask) Finish(fx *Effects) (more bool, err error) {
 	}
 	t.machine.Flush()
 	t.record()
-	fx.Changelog = t.store.appendChanges(fx.Changelog, t.partition)
+	fx.Changelog = t.store.appendChanges(fx.Changelog, t.partition, &t.arena)
 	return more, nil
 }
 

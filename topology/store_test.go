@@ -27,9 +27,9 @@ func TestStore(t *testing.T) {
 				s.Put([]byte(k), nil)
 				delete(now, k)
 			},
-			"flush": func(t *rapid.T) { changes = s.appendChanges(changes, 3) },
+			"flush": func(t *rapid.T) { changes = s.appendChanges(changes, 3, new(arena)) },
 			"commit": func(t *rapid.T) {
-				for _, c := range s.appendChanges(changes, 3) {
+				for _, c := range s.appendChanges(changes, 3, new(arena)) {
 					if c.Value == nil {
 						delete(changelog, string(c.Key))
 					} else {

@@ -38,12 +38,15 @@ type Machine struct {
 
 	unreadable error // the first form that could not be read
 
-	effects Effects
-	legs    []*leg.Leg  // scratch of evaluate
-	codec   codec.Codec // scratch of read and write
-	written []byte      // scratch of write
-	key     []byte      // scratch of nodeKey and chunkKey
-	control Control
+	effects  Effects
+	legs     []*leg.Leg  // scratch of evaluate
+	received body        // scratch of Receive
+	sent     body        // scratch of send
+	self     [1]member   // scratch of grown
+	codec    codec.Codec // scratch of read and write
+	written  []byte      // scratch of write
+	key      []byte      // scratch of nodeKey and chunkKey
+	control  Control
 }
 
 // New makes a machine over an empty or restored state; call Rebuild if it is
@@ -76,7 +79,7 @@ func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 		return m.late(r)
 	}
 	if n.leg == nil {
-		n.leg = new(leg.Leg)
+		n.begin()
 	}
 	m.loadIDs(n)
 	id := newKnownID(e)
@@ -156,8 +159,8 @@ func (m *Machine) grown(n *node, trig call.Arrival) {
 	if n.root() {
 		return
 	}
-	self := []member{{id: n.id.Leg(), v: n.v, leg: n.leg}}
-	m.send(n, n.up, trig, &body{kind: summaryMessage, members: self})
+	m.self[0] = member{id: n.id.Leg(), v: n.v, leg: n.leg}
+	m.send(n, n.up, trig, &body{kind: summaryMessage, members: m.self[:]})
 }
 
 // follow joins the leg to what a link of its event names.
@@ -240,7 +243,8 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig call.Arrival) {
 
 // Receive takes a message at the node that it names.
 func (m *Machine) Receive(msg Message) error {
-	b := new(body)
+	b := &m.received
+	*b = body{}
 	if m.read(msg.Body, b, "message to", msg.To); m.unreadable != nil {
 		return m.unreadable
 	}
@@ -357,7 +361,7 @@ func (m *Machine) onFull(n *node, trig call.Arrival) {
 // counts nowhere, but it may be all that is known of the leg.
 func (m *Machine) onWitness(n *node, b *body, trig call.Arrival) {
 	if n.leg == nil {
-		n.leg = new(leg.Leg)
+		n.begin()
 	}
 	n.leg.Identify(b.tenant, b.provider, b.scope)
 	n.leg.Witness(&b.snapshot, b.arrival)

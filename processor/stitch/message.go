@@ -74,6 +74,7 @@ func (b *body) Visit(c *codec.Codec) {
 
 // send hands a message to the task, stamped with what the sender knows.
 func (m *Machine) send(from *node, to call.NodeID, trig call.Arrival, b *body) {
-	b.exp, b.gate = from.exp, from.gate
-	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: m.write(b)})
+	m.sent = *b
+	m.sent.exp, m.sent.gate = from.exp, from.gate
+	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: m.write(&m.sent)})
 }

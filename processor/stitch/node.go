@@ -46,6 +46,8 @@ type node struct {
 	// Rows of call.legs published for this root's own leg.
 	row rowMark
 
+	place *leg.Leg // where the leg is put once there is one; nil when it was
+
 	// Bookkeeping of the transaction, not stored.
 	due     timer // when it is looked at next
 	stored  timer // due as last stored: the index has an entry no later than that
@@ -59,6 +61,35 @@ type node struct {
 	// Its place in the cache, between those that were worked on before and after it.
 	rests        bool
 	older, newer *node
+}
+
+// room is the memory of a usual leg's node, in one piece.
+type room struct {
+	node      node
+	leg       leg.Leg
+	moments   [6]leg.Moment
+	links     [2]call.NodeID
+	ids       [8]knownID
+	published [1]publication
+}
+
+// newNode is a node of which nothing is known.
+func newNode(id call.NodeID) *node {
+	if !id.IsLeg() {
+		return &node{id: id}
+	}
+	r := new(room)
+	r.leg.Moments = r.moments[:0]
+	r.node = node{id: id, place: &r.leg, links: r.links[:0], published: r.published[:0], ids: idSet{tail: r.ids[:0]}}
+	return &r.node
+}
+
+// begin gives the node a leg of which nothing is known.
+func (n *node) begin() {
+	n.leg, n.place = n.place, nil
+	if n.leg == nil {
+		n.leg = new(leg.Leg)
+	}
 }
 
 // publication is what a root remembers of a session id that it has published.
@@ -117,7 +148,8 @@ func (n *node) Visit(c *codec.Codec) {
 		n.due = timer{at: call.Arrival(at), leg: bits&bitLegClock != 0}
 		n.stub = bits&bitStub != 0
 		if bits&bitLeg != 0 {
-			n.leg = &leg.Leg{ID: n.id.Leg()}
+			n.begin()
+			n.leg.ID = n.id.Leg()
 		}
 	}
 	n.exp.Visit(c)

@@ -60,7 +60,8 @@ func (m *Machine) node(id call.NodeID) *node {
 	}
 	n := m.nodes.nodes[id]
 	if n == nil {
-		n = &node{id: id, fresh: true}
+		n = newNode(id)
+		n.fresh = true
 		m.nodes.add(n)
 		m.touch(n)
 	}
@@ -98,7 +99,7 @@ func (m *Machine) touch(n *node) {
 }
 
 func (m *Machine) parse(id call.NodeID, b []byte) *node {
-	n := &node{id: id}
+	n := newNode(id)
 	m.read(b, n, "node", id)
 	n.stored = n.due
 	return n
