@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/processor/call"
+	"callstitch/processor/codec"
 )
 
 // What a machine keeps decoded changes nothing but its speed: the same events give the
@@ -56,12 +58,24 @@ func keeping(t *testing.T, seed uint64, keep int) *network {
 	return w
 }
 
+// mustBeItsForm holds that what is taken for a leg's form is that.
+func mustBeItsForm(t *testing.T, f *fold) {
+	t.Helper()
+	if f.leg != nil && f.form != nil && !bytes.Equal(f.form, codec.Append(nil, f.leg)) {
+		t.Fatalf("of leg %s another form is held than it has", f.leg.ID)
+	}
+}
+
 // mustBeWhole holds that those that rest are within the bound, and are all that is held
-// between two steps.
+// between two steps, with the forms that they have.
 func mustBeWhole(t *testing.T, c *cache) {
 	t.Helper()
 	weight, resting := 0, map[call.NodeID]*node{}
 	for n := c.oldest; n != nil; n = n.newer {
+		mustBeItsForm(t, &n.fold)
+		for i := range n.members.all {
+			mustBeItsForm(t, &n.members.all[i].fold)
+		}
 		weight += n.weight()
 		resting[n.id] = n
 		if n.newer == nil && n != c.newest {

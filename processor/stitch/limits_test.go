@@ -214,8 +214,8 @@ func TestLate(t *testing.T) {
 func TestOlderSummary(t *testing.T) {
 	var s memberSet
 	newer, older := &leg.Leg{CallID: "newer"}, &leg.Leg{CallID: "older"}
-	s.put(member{v: 2, leg: newer})
-	if s.put(member{v: 1, leg: older}) || s.all[0].leg != newer {
+	s.put(member{v: 2, fold: fold{leg: newer}})
+	if s.put(member{v: 1, fold: fold{leg: older}}) || s.all[0].leg != newer {
 		t.Error("an older summary replaced a newer one")
 	}
 }

@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"bytes"
 	"iter"
 	"slices"
 	"time"
@@ -88,6 +89,7 @@ func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 	}
 	r.Late = n.leg.Events > 0 && arrival > n.leg.HoldsUntil(m.cfg.timeouts())
 	m.remember(n, id)
+	n.changes()
 	earliest := n.leg.Earliest
 	n.leg.Fold(e, arrival, r.Late)
 	if controls && m.control.FirstEvent && earliest.Known() {
@@ -113,6 +115,7 @@ func (m *Machine) late(r *call.EventRecord) Outcome {
 // of them keeps the leg alive: only accepted events do.
 func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig call.Arrival) Outcome {
 	e, arrival := r.Event, r.ProcessedAt
+	n.changes()
 	switch {
 	case same:
 		if news := n.leg.Repeat(e); !news {
@@ -159,8 +162,9 @@ func (m *Machine) grown(n *node, trig call.Arrival) {
 	if n.root() {
 		return
 	}
-	m.self[0] = member{id: n.id.Leg(), v: n.v, leg: n.leg}
-	m.send(n, n.up, trig, &body{kind: summaryMessage, members: m.self[:]})
+	m.self[0] = member{id: n.id.Leg(), v: n.v, fold: n.fold}
+	m.self[0].find(m.send(n, n.up, trig, &body{kind: summaryMessage, members: m.self[:]}))
+	n.fold = m.self[0].fold
 }
 
 // follow joins the leg to what a link of its event names.
@@ -224,7 +228,7 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig call.Arrival) {
 	m.loadMembers(n)
 	members := n.members.all
 	if n.leg != nil {
-		members = append([]member{{id: n.id.Leg(), v: n.v, leg: n.leg, row: n.row}}, members...)
+		members = append([]member{{id: n.id.Leg(), v: n.v, fold: n.fold, row: n.row}}, members...)
 	}
 	published, dropped := n.published, n.members.dropped
 	if controls && m.control.ForgetPublished {
@@ -335,6 +339,7 @@ func (m *Machine) absorbMember(n *node, l member) {
 		}
 		return
 	}
+	l.form = bytes.Clone(l.form) // a message's bytes may be part of much more
 	n.members.put(l)
 }
 
@@ -353,6 +358,7 @@ func (m *Machine) onFull(n *node, trig call.Arrival) {
 	if n.leg == nil {
 		return
 	}
+	n.changes()
 	n.leg.Overflow()
 	m.grown(n, trig)
 }
@@ -363,6 +369,7 @@ func (m *Machine) onWitness(n *node, b *body, trig call.Arrival) {
 	if n.leg == nil {
 		n.begin()
 	}
+	n.changes()
 	n.leg.Identify(b.tenant, b.provider, b.scope)
 	n.leg.Witness(&b.snapshot, b.arrival)
 	m.grown(n, trig)
@@ -414,7 +421,11 @@ func (m *Machine) flush(n *node) {
 		return
 	case n.changed || n.spent && n.due != n.stored:
 		m.flushMembers(n)
-		m.state.Put(m.nodeKey(n.id), m.write(n))
+		form := m.write(n)
+		m.state.Put(m.nodeKey(n.id), form)
+		if n.leg != nil {
+			n.find(form)
+		}
 	}
 	if n.fresh {
 		m.live++

@@ -403,7 +403,7 @@ func TestAbsorbedAfterItsMember(t *testing.T) {
 	}
 	m.Event(root, start, start)
 	settled(m, start, start)
-	joined := member{id: other.Leg, v: 1, leg: new(leg.Leg)}
+	joined := member{id: other.Leg, v: 1, fold: fold{leg: new(leg.Leg)}}
 	joined.leg.Fold(other, start, false)
 	if fx := receive(&body{kind: summaryMessage, members: []member{joined}}); len(fx.Sessions) != 1 || fx.Sessions[0].LegCount != 2 {
 		t.Fatalf("%d records of the member, want one of two legs", len(fx.Sessions))

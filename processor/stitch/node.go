@@ -30,7 +30,7 @@ type node struct {
 	gate call.Arrival // largest trig seen
 
 	// A leg.
-	leg   *leg.Leg      // nil until an event, or another leg's evidence, told of it
+	fold                // without a leg until an event, or another leg's evidence, told of it
 	v     int64         // version of the fold: the larger one is the newer
 	links []call.NodeID // links already followed
 	ids   idSet
@@ -86,7 +86,7 @@ func newNode(id call.NodeID) *node {
 
 // begin gives the node a leg of which nothing is known.
 func (n *node) begin() {
-	n.leg, n.place = n.place, nil
+	n.fold, n.place = fold{leg: n.place}, nil
 	if n.leg == nil {
 		n.leg = new(leg.Leg)
 	}
@@ -184,7 +184,7 @@ func (n *node) visitLive(c *codec.Codec, child bool) {
 		}
 	}
 	if n.leg != nil {
-		n.leg.Visit(c)
+		n.fold.Visit(c)
 		c.Int64(&n.v)
 	}
 	if n.id.IsLeg() {
