@@ -46,7 +46,7 @@ type node struct {
 	// Rows of call.legs published for this root's own leg.
 	row rowMark
 
-	place *leg.Leg // where the leg is put once there is one; nil when it was
+	room *room // that it is part of; nil for a link, and for a node that is made anew
 
 	// Bookkeeping of the transaction, not stored.
 	due     timer // when it is looked at next
@@ -73,23 +73,20 @@ type room struct {
 	published [1]publication
 }
 
-// newNode is a node of which nothing is known.
-func newNode(id call.NodeID) *node {
-	if !id.IsLeg() {
-		return &node{id: id}
-	}
-	r := new(room)
-	r.leg.Moments = r.moments[:0]
-	r.node = node{id: id, place: &r.leg, links: r.links[:0], published: r.published[:0], ids: idSet{tail: r.ids[:0]}}
+// begin makes the room that of a node of which nothing is known.
+func (r *room) begin(id call.NodeID) *node {
+	r.node = node{id: id, room: r, links: r.links[:0], published: r.published[:0], ids: idSet{tail: r.ids[:0]}}
 	return &r.node
 }
 
 // begin gives the node a leg of which nothing is known.
 func (n *node) begin() {
-	n.fold, n.place = fold{leg: n.place}, nil
-	if n.leg == nil {
-		n.leg = new(leg.Leg)
+	if n.room == nil {
+		n.fold = fold{leg: new(leg.Leg)}
+		return
 	}
+	n.room.leg = leg.Leg{Moments: n.room.moments[:0]}
+	n.fold = fold{leg: &n.room.leg}
 }
 
 // publication is what a root remembers of a session id that it has published.

@@ -60,7 +60,7 @@ func (m *Machine) node(id call.NodeID) *node {
 	}
 	n := m.nodes.nodes[id]
 	if n == nil {
-		n = newNode(id)
+		n = m.nodes.begin(id)
 		n.fresh = true
 		m.nodes.add(n)
 		m.touch(n)
@@ -99,7 +99,7 @@ func (m *Machine) touch(n *node) {
 }
 
 func (m *Machine) parse(id call.NodeID, b []byte) *node {
-	n := newNode(id)
+	n := m.nodes.begin(id)
 	m.read(b, n, "node", id)
 	n.stored = n.due
 	return n
@@ -129,7 +129,8 @@ func (m *Machine) loadIDs(n *node) {
 
 func (m *Machine) remember(n *node, id knownID) {
 	if full, number := n.ids.add(id); full != nil {
-		m.state.Put(m.chunkKey(keyIDs, n.id, int(number)), m.write((*idList)(&full)))
+		chunk := idList(full)
+		m.state.Put(m.chunkKey(keyIDs, n.id, int(number)), m.write(&chunk))
 	}
 }
 
