@@ -27,8 +27,10 @@ var benchTopology = topology.Config{
 	},
 }
 
-func benchRecords() (records []topology.Record) {
-	sim := simulator.New(benchTraffic)
+func benchRecords() []topology.Record { return recordsOf(benchTraffic) }
+
+func recordsOf(traffic simulator.Config) (records []topology.Record) {
+	sim := simulator.New(traffic)
 	for r, ok := sim.Next(); ok; r, ok = sim.Next() {
 		rec := rawRecord(rawTopic, r)
 		rec.Offset = int64(len(records))
@@ -62,23 +64,28 @@ func BenchmarkProcess(b *testing.B) {
 	b.ReportMetric(n/b.Elapsed().Seconds(), "events/s")
 }
 
-// BenchmarkRetained is the memory that a leg takes for as long as it is kept:
-// its node, its timer and its share of the session.
+// BenchmarkRetained is the memory that one more leg takes for as long as it is kept:
+// its node, its timer and its share of the session. What is kept decoded has a bound,
+// which is reached before.
 func BenchmarkRetained(b *testing.B) {
-	records := benchRecords()
+	traffic := benchTraffic
+	traffic.Calls = 24_000
+	records := recordsOf(traffic)
+	half := len(records) / 2
 	for b.Loop() {
 		legs := map[call.LegID]bool{}
-		before := heap()
 		rt := memory.New(memory.Config{Config: benchTopology}, func(o topology.Output) {
 			if e, ok := o.Value.(*call.EventRecord); ok {
 				legs[e.Leg] = true
 			}
 		})
-		processAll(b, rt, records)
-		seen := len(legs)
-		legs = nil
-		b.ReportMetric(float64(heap()-before)/float64(seen), "B/leg")
+		processAll(b, rt, records[:half])
+		seen, before := len(legs), heap()
+		processAll(b, rt, records[half:])
+		more, after := len(legs)-seen, heap()
+		b.ReportMetric(float64(after-before)/float64(more), "B/leg")
 		runtime.KeepAlive(rt)
+		runtime.KeepAlive(legs)
 	}
 }
 
