@@ -23,6 +23,7 @@ func TestMachineStories(t *testing.T) {
 			scenario: paced(machine(stitch.Control{FirstEvent: true})),
 			draw:     traffic, calls: 80, disorder: 30 * time.Second, compared: true,
 		},
+		{name: "what an aborted transaction touched stays decoded", scenario: machine(stitch.Control{KeepTouched: true})},
 		{name: "an abort does not wake what its transaction had woken", scenario: machine(stitch.Control{SleepOn: true})},
 		{
 			name: "a short way between the tasks of a worker, without the gate",

@@ -66,15 +66,16 @@ func (s *Store) Abort() {
 	s.pending = 0
 }
 
-// appendChanges appends the writes that the changelog has not seen yet.
-func (s *Store) appendChanges(changes []Change, partition int32) []Change {
+// appendChanges appends the writes that the changelog has not seen yet, with keys out of
+// the arena.
+func (s *Store) appendChanges(changes []Change, partition int32, a *arena) []Change {
 	for i := range s.writes {
 		w := &s.writes[i]
 		if w.told {
 			continue
 		}
 		w.told = true
-		changes = append(changes, Change{Partition: partition, Key: []byte(w.key), Value: w.value})
+		changes = append(changes, Change{Partition: partition, Key: a.keep(append(a.room(), w.key...)), Value: w.value})
 	}
 	return changes
 }

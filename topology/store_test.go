@@ -34,9 +34,9 @@ func checkStore(t *rapid.T) {
 			s.Put([]byte(k), nil)
 			delete(now, k)
 		},
-		"flush": func(t *rapid.T) { changes = s.appendChanges(changes, 3) },
+		"flush": func(t *rapid.T) { changes = s.appendChanges(changes, 3, new(arena)) },
 		"commit": func(t *rapid.T) {
-			for _, c := range s.appendChanges(changes, 3) {
+			for _, c := range s.appendChanges(changes, 3, new(arena)) {
 				if c.Value == nil {
 					delete(changelog, string(c.Key))
 				} else {

@@ -147,7 +147,10 @@ func (l *Leg) visitMoments(c *codec.Codec) {
 		return
 	}
 	if c.Reading && n > 0 {
-		l.Moments = make([]Moment, n, min(n+2, momentsMax))
+		if cap(l.Moments) < n {
+			l.Moments = make([]Moment, 0, min(n+2, momentsMax))
+		}
+		l.Moments = l.Moments[:n]
 	}
 	for i := range l.Moments {
 		l.visitMoment(c, &l.Moments[i])

@@ -11,6 +11,7 @@ type Control struct {
 	LateByTimer     bool // an event is late where the timer has freed its leg, whenever it arrived
 	NoGate          bool // sessions are published although messages may be in flight
 	SleepOn         bool // an abort does not wake what its transaction had woken
+	KeepTouched     bool // what an aborted transaction touched stays decoded
 	ShortCut        bool // a root tells legs to come to it directly
 }
 

@@ -21,7 +21,7 @@ func alone(at call.Arrival) []*call.Event {
 // A session of one leg has its next revision when the leg clock is a second past the
 // last one, not a moment later.
 func TestNextRevisionComesAfterASecond(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start = call.Arrival(1_700_000_000_000)
 	events := alone(start)
 	m.Event(events[0], start, start)
@@ -42,7 +42,7 @@ func TestNextRevisionComesAfterASecond(t *testing.T) {
 func TestTimerMovesToTheOtherClock(t *testing.T) {
 	cfg := testConfig
 	cfg.Grace = 900 * time.Millisecond
-	m := New(cfg, mapState{})
+	m := New(cfg, mapState{}, testKeep)
 	const start = call.Arrival(1_700_000_000_000)
 	events := alone(start)
 	m.Event(events[2], start, start)

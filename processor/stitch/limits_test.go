@@ -28,7 +28,7 @@ func legEvent(callID string, n int, links ...call.Link) *call.Event {
 func TestLongCall(t *testing.T) {
 	for _, batch := range []int{1, 7, 1000} {
 		state := mapState{}
-		m := New(testConfig, state)
+		m := New(testConfig, state, testKeep)
 		outcome := func(n int) Outcome {
 			_, o, _ := m.Event(legEvent("c", n), 1_700_000_000_000, 1_700_000_000_000)
 			if n%batch == 0 {
@@ -68,8 +68,8 @@ func TestLongCall(t *testing.T) {
 			m.Flush()
 			m.Commit()
 		}
-		if len(state) != 0 {
-			t.Errorf("batch %d: %d keys are left of a leg that is forgotten", batch, len(state))
+		if state.len() != 0 {
+			t.Errorf("batch %d: %d keys are left of a leg that is forgotten", batch, state.len())
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestCrowdIsHandedOver(t *testing.T) {
 // arrival alone: trig also tells how far the clock was, which a replay does not
 // repeat.
 func TestLateIsByArrival(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	const start, ahead = 1_700_000_000_000, 2 * 60 * 60 * 1000
 	m.Event(legEvent("c", 0), start, start)
 	e := legEvent("c", 1)
@@ -180,7 +180,7 @@ func TestLateIsByArrival(t *testing.T) {
 // and changes no session; and that after the stub is gone it is a new session.
 func TestLate(t *testing.T) {
 	state := mapState{}
-	m := New(testConfig, state)
+	m := New(testConfig, state, testKeep)
 	const start = 1_700_000_000_000
 	const day = 24 * 60 * 60 * 1000
 	settle := func(at call.Arrival) Effects {
@@ -202,8 +202,8 @@ func TestLate(t *testing.T) {
 		t.Errorf("late event: %d events, flags %v, %d sessions", len(fx.Events), late.Flags.Words(), len(fx.Sessions))
 	}
 	settle(start + 10*day)
-	if len(state) != 0 {
-		t.Fatalf("the stub is still there: %d keys", len(state))
+	if state.len() != 0 {
+		t.Fatalf("the stub is still there: %d keys", state.len())
 	}
 	if _, o, err := m.Event(legEvent("c", 2), start+10*day, start+10*day); err != nil || o != Accepted {
 		t.Errorf("outcome %d, want accepted: nothing is remembered", o)
@@ -214,8 +214,8 @@ func TestLate(t *testing.T) {
 func TestOlderSummary(t *testing.T) {
 	var s memberSet
 	newer, older := &leg.Leg{CallID: "newer"}, &leg.Leg{CallID: "older"}
-	s.put(member{v: 2, leg: newer})
-	if s.put(member{v: 1, leg: older}) || s.all[0].leg != newer {
+	s.put(member{v: 2, fold: fold{leg: newer}})
+	if s.put(member{v: 1, fold: fold{leg: older}}) || s.all[0].leg != newer {
 		t.Error("an older summary replaced a newer one")
 	}
 }

@@ -26,29 +26,34 @@ type Machine struct {
 	cfg   Config
 	state State
 
-	nodes   map[call.NodeID]*node // touched since the last Flush
-	touched []*node               // the same, in the order of touching
-	queue   []*node               // to be evaluated at the next Settle
+	nodes   cache   // decoded: those touched since the last Flush, and others that were lately
+	touched []*node // since the last Flush, in the order of touching
+	queue   []*node // to be evaluated at the next Settle
 	index   index
-	set     []alarm       // what this transaction puts into the index, once it is committed
+	open    []*node       // touched by this transaction
+	set     []alarm       // what it puts into the index, once it is committed
 	woken   []call.NodeID // whose entries in the index it took out
 	live    int           // nodes stored, stubs included
 	stable  int           // the same, as of the last Commit
 
 	unreadable error // the first form that could not be read
 
-	effects Effects
-	legs    []*leg.Leg  // scratch of evaluate
-	codec   codec.Codec // scratch of read and write
-	written []byte      // scratch of write
-	key     []byte      // scratch of nodeKey and chunkKey
-	control Control
+	effects  Effects
+	legs     []*leg.Leg  // scratch of evaluate
+	received body        // scratch of Receive
+	sent     body        // scratch of send
+	self     [1]member   // scratch of grown
+	codec    codec.Codec // scratch of read and write
+	written  []byte      // scratch of write
+	key      []byte      // scratch of nodeKey and chunkKey
+	control  Control
 }
 
 // New makes a machine over an empty or restored state; call Rebuild if it is
-// not empty.
-func New(cfg Config, state State) *Machine {
-	return &Machine{cfg: cfg, state: state, nodes: make(map[call.NodeID]*node)}
+// not empty. Keep is how many legs it keeps decoded between two transactions, some 3 kB
+// each; nothing but its speed depends on that.
+func New(cfg Config, state State, keep int) *Machine {
+	return &Machine{cfg: cfg, state: state, nodes: newCache(keep)}
 }
 
 // Event takes an event at the leg that it names, and returns its record with what
@@ -74,7 +79,7 @@ func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 		return m.late(r)
 	}
 	if n.leg == nil {
-		n.leg = new(leg.Leg)
+		n.begin()
 	}
 	m.loadIDs(n)
 	id := newKnownID(e)
@@ -83,6 +88,7 @@ func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 	}
 	r.Late = n.leg.Events > 0 && arrival > n.leg.HoldsUntil(m.cfg.timeouts())
 	m.remember(n, id)
+	n.changes()
 	earliest := n.leg.Earliest
 	n.leg.Fold(e, arrival, r.Late)
 	if controls && m.control.FirstEvent && earliest.Known() {
@@ -108,6 +114,7 @@ func (m *Machine) late(r *call.EventRecord) Outcome {
 // of them keeps the leg alive: only accepted events do.
 func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig call.Arrival) Outcome {
 	e, arrival := r.Event, r.ProcessedAt
+	n.changes()
 	switch {
 	case same:
 		if news := n.leg.Repeat(e); !news {
@@ -154,8 +161,9 @@ func (m *Machine) grown(n *node, trig call.Arrival) {
 	if n.root() {
 		return
 	}
-	self := []member{{id: n.id.Leg(), v: n.v, leg: n.leg}}
-	m.send(n, n.up, trig, &body{kind: summaryMessage, members: self})
+	m.self[0] = member{id: n.id.Leg(), v: n.v, fold: n.fold}
+	m.self[0].find(m.send(n, n.up, trig, &body{kind: summaryMessage, members: m.self[:]}))
+	n.fold = m.self[0].fold
 }
 
 // follow joins the leg to what a link of its event names.
@@ -219,7 +227,7 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig call.Arrival) {
 	m.loadMembers(n)
 	members := n.members.all
 	if n.leg != nil {
-		members = append([]member{{id: n.id.Leg(), v: n.v, leg: n.leg, row: n.row}}, members...)
+		members = append([]member{{id: n.id.Leg(), v: n.v, fold: n.fold, row: n.row}}, members...)
 	}
 	published, dropped := n.published, n.members.dropped
 	if controls && m.control.ForgetPublished {
@@ -238,7 +246,8 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig call.Arrival) {
 
 // Receive takes a message at the node that it names.
 func (m *Machine) Receive(msg Message) error {
-	b := new(body)
+	b := &m.received
+	*b = body{}
 	if m.read(msg.Body, b, "message to", msg.To); m.unreadable != nil {
 		return m.unreadable
 	}
@@ -347,6 +356,7 @@ func (m *Machine) onFull(n *node, trig call.Arrival) {
 	if n.leg == nil {
 		return
 	}
+	n.changes()
 	n.leg.Overflow()
 	m.grown(n, trig)
 }
@@ -355,8 +365,9 @@ func (m *Machine) onFull(n *node, trig call.Arrival) {
 // counts nowhere, but it may be all that is known of the leg.
 func (m *Machine) onWitness(n *node, b *body, trig call.Arrival) {
 	if n.leg == nil {
-		n.leg = new(leg.Leg)
+		n.begin()
 	}
+	n.changes()
 	n.leg.Identify(b.tenant, b.provider, b.scope)
 	n.leg.Witness(&b.snapshot, b.arrival)
 	m.grown(n, trig)
@@ -369,7 +380,7 @@ func (m *Machine) Settle(now Clocks, limit int) (more bool, err error) {
 		n.queued = false
 		m.evaluate(n, now)
 	}
-	m.queue = m.queue[:0]
+	m.queue = emptied(m.queue)
 	for range limit {
 		id, ok := m.index.pop(now)
 		if !ok {
@@ -388,9 +399,16 @@ func (m *Machine) Settle(now Clocks, limit int) (more bool, err error) {
 func (m *Machine) Flush() {
 	for _, n := range m.touched {
 		m.flush(n)
+		n.touched = false
+		if n.gone || n.stub { // a stub's form has less than the node
+			m.nodes.drop(n)
+		} else {
+			m.nodes.rest(n)
+		}
 	}
-	clear(m.nodes)
-	m.touched = m.touched[:0]
+	m.nodes.shrink()
+	m.open = append(m.open, m.touched...)
+	m.touched = emptied(m.touched)
 }
 
 func (m *Machine) flush(n *node) {
@@ -401,7 +419,11 @@ func (m *Machine) flush(n *node) {
 		return
 	case n.changed || n.spent && n.due != n.stored:
 		m.flushMembers(n)
-		m.state.Put(m.nodeKey(n.id), m.write(n))
+		form := m.write(n)
+		m.state.Put(m.nodeKey(n.id), form)
+		if n.leg != nil {
+			n.find(form)
+		}
 	}
 	if n.fresh {
 		m.live++
@@ -409,6 +431,7 @@ func (m *Machine) flush(n *node) {
 	if n.fresh || n.spent || n.due.at < n.stored.at || n.due.leg != n.stored.leg {
 		m.set = append(m.set, alarm{n.id, n.due})
 	}
+	n.stored, n.fresh, n.spent, n.changed = n.due, false, false, false
 }
 
 // Take drains the effects since the last Take. They stay valid until the
@@ -426,12 +449,21 @@ func (m *Machine) Commit() {
 		m.index.push(a.id, a.timer)
 	}
 	m.set, m.woken, m.stable = m.set[:0], m.woken[:0], m.live
+	m.open = emptied(m.open)
 }
 
 // Abort forgets the transaction at hand, whose writes the state has undone already. It
-// costs what the transaction touched: what it took out of the index goes in again, as it
-// is stored.
+// costs what the transaction touched: that is read anew, and what it took out of the index
+// goes in again, as it is stored.
 func (m *Machine) Abort() error {
+	if !(controls && m.control.KeepTouched) {
+		for _, n := range m.open {
+			m.nodes.drop(n)
+		}
+		for _, n := range m.touched {
+			m.nodes.drop(n)
+		}
+	}
 	m.forget()
 	m.set, m.live = m.set[:0], m.stable
 	for _, id := range m.woken {
@@ -445,6 +477,7 @@ func (m *Machine) Abort() error {
 
 // Rebuild makes the index from all that is stored, after a restore.
 func (m *Machine) Rebuild(all iter.Seq2[[]byte, []byte]) error {
+	m.nodes = newCache(m.nodes.keep)
 	m.forget()
 	m.index, m.set, m.woken, m.live = index{}, nil, nil, 0
 	for key, value := range all {
@@ -454,11 +487,16 @@ func (m *Machine) Rebuild(all iter.Seq2[[]byte, []byte]) error {
 	return m.unreadable
 }
 
-// forget drops what is held of nodes between two Flushes.
+// forget drops what the transaction at hand is about.
 func (m *Machine) forget() {
-	clear(m.nodes)
-	m.touched, m.queue, m.effects = m.touched[:0], m.queue[:0], Effects{}
+	m.touched, m.open, m.queue, m.effects = emptied(m.touched), emptied(m.open), emptied(m.queue), Effects{}
 	m.unreadable = nil
+}
+
+// emptied is an empty list in the memory of another, which keeps no node alive.
+func emptied(nodes []*node) []*node {
+	clear(nodes)
+	return nodes[:0]
 }
 
 // load indexes what is stored under a key. A kind of key that is not known is that

@@ -10,9 +10,9 @@ import (
 
 // member is another leg of a root's session, as its last summary told it.
 type member struct {
-	id  call.LegID
-	v   int64
-	leg *leg.Leg
+	id call.LegID
+	v  int64
+	fold
 	row rowMark
 }
 
@@ -45,7 +45,7 @@ func (m *member) Visit(c *codec.Codec) {
 	if c.Reading {
 		m.leg = &leg.Leg{ID: m.id}
 	}
-	m.leg.Visit(c)
+	m.fold.Visit(c)
 	m.row.Visit(c)
 }
 
@@ -66,7 +66,7 @@ func (s *memberSet) put(m member) bool {
 		if m.v <= old.v {
 			return false
 		}
-		old.v, old.leg = m.v, m.leg
+		old.v, old.fold = m.v, m.fold
 	case len(s.all) >= rootMembers:
 		s.dropped++
 		return true

@@ -72,8 +72,12 @@ func (b *body) Visit(c *codec.Codec) {
 	}
 }
 
-// send hands a message to the task, stamped with what the sender knows.
-func (m *Machine) send(from *node, to call.NodeID, trig call.Arrival, b *body) {
-	b.exp, b.gate = from.exp, from.gate
-	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: m.write(b)})
+// send hands a message to the task, stamped with what the sender knows, and returns its
+// form.
+func (m *Machine) send(from *node, to call.NodeID, trig call.Arrival, b *body) []byte {
+	m.sent = *b
+	m.sent.exp, m.sent.gate = from.exp, from.gate
+	form := m.write(&m.sent)
+	m.effects.Messages = append(m.effects.Messages, Message{To: to, Trig: trig, Body: form})
+	return form
 }

@@ -20,8 +20,8 @@ const (
 )
 
 // node is one vertex of the call graph as its task holds it: a leg or a link,
-// a root or a child. Only nodes touched in the current transaction exist in
-// this form; between transactions they are bytes in the state.
+// a root or a child. Between transactions nodes are bytes in the state, and those in
+// the cache are this as well.
 type node struct {
 	id   call.NodeID
 	stub bool         // an expired leg of which only the id is remembered
@@ -30,7 +30,7 @@ type node struct {
 	gate call.Arrival // largest trig seen
 
 	// A leg.
-	leg   *leg.Leg      // nil until an event, or another leg's evidence, told of it
+	fold                // without a leg until an event, or another leg's evidence, told of it
 	v     int64         // version of the fold: the larger one is the newer
 	links []call.NodeID // links already followed
 	ids   idSet
@@ -46,6 +46,8 @@ type node struct {
 	// Rows of call.legs published for this root's own leg.
 	row rowMark
 
+	room *room // that it is part of; nil for a link, and for a node that is made anew
+
 	// Bookkeeping of the transaction, not stored.
 	due     timer // when it is looked at next
 	stored  timer // due as last stored: the index has an entry no later than that
@@ -53,7 +55,38 @@ type node struct {
 	spent   bool  // its entry in the index was taken out
 	changed bool  // differs from its stored form
 	queued  bool  // waits in the machine's list of nodes to evaluate
+	touched bool  // in the machine's list of nodes to store
 	gone    bool  // deleted in this transaction
+
+	// Its place in the cache, between those that were worked on before and after it.
+	rests        bool
+	older, newer *node
+}
+
+// room is the memory of a usual leg's node, in one piece.
+type room struct {
+	node      node
+	leg       leg.Leg
+	moments   [6]leg.Moment
+	links     [2]call.NodeID
+	ids       [8]knownID
+	published [1]publication
+}
+
+// begin makes the room that of a node of which nothing is known.
+func (r *room) begin(id call.NodeID) *node {
+	r.node = node{id: id, room: r, links: r.links[:0], published: r.published[:0], ids: idSet{tail: r.ids[:0]}}
+	return &r.node
+}
+
+// begin gives the node a leg of which nothing is known.
+func (n *node) begin() {
+	if n.room == nil {
+		n.fold = fold{leg: new(leg.Leg)}
+		return
+	}
+	n.room.leg = leg.Leg{Moments: n.room.moments[:0]}
+	n.fold = fold{leg: &n.room.leg}
 }
 
 // publication is what a root remembers of a session id that it has published.
@@ -112,7 +145,8 @@ func (n *node) Visit(c *codec.Codec) {
 		n.due = timer{at: call.Arrival(at), leg: bits&bitLegClock != 0}
 		n.stub = bits&bitStub != 0
 		if bits&bitLeg != 0 {
-			n.leg = &leg.Leg{ID: n.id.Leg()}
+			n.begin()
+			n.leg.ID = n.id.Leg()
 		}
 	}
 	n.exp.Visit(c)
@@ -147,7 +181,7 @@ func (n *node) visitLive(c *codec.Codec, child bool) {
 		}
 	}
 	if n.leg != nil {
-		n.leg.Visit(c)
+		n.fold.Visit(c)
 		c.Int64(&n.v)
 	}
 	if n.id.IsLeg() {

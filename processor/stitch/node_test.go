@@ -29,7 +29,7 @@ func TestPointersLeadDown(t *testing.T) {
 // change, so that it costs no writing.
 func TestMemberVersions(t *testing.T) {
 	id := call.LegID{1}
-	version := func(v int64) member { return member{id: id, v: v, leg: &leg.Leg{ID: id, Events: int32(v)}} }
+	version := func(v int64) member { return member{id: id, v: v, fold: fold{leg: &leg.Leg{ID: id, Events: int32(v)}}} }
 	var s memberSet
 	for _, step := range []struct {
 		put     int64
@@ -49,7 +49,7 @@ func TestMemberRows(t *testing.T) {
 	l := &leg.Leg{ID: id}
 	var s memberSet
 	for _, step := range []struct{ put, want int32 }{{1, 1}, {3, 3}, {2, 3}} {
-		s.put(member{id: id, v: 1, leg: l, row: rowMark{revision: step.put}})
+		s.put(member{id: id, v: 1, fold: fold{leg: l}, row: rowMark{revision: step.put}})
 		if got := s.all[0].row.revision; got != step.want {
 			t.Errorf("after row revision %d the set holds %d, want %d", step.put, got, step.want)
 		}

@@ -50,7 +50,7 @@ func (m *Machine) expire(n *node) {
 		n.gone = true
 		return
 	}
-	n.stub, n.leg, n.links, n.told, n.published, n.up = true, nil, nil, nil, nil, call.NodeID{}
+	n.stub, n.fold, n.links, n.told, n.published, n.up = true, fold{}, nil, nil, nil, call.NodeID{}
 	n.changed = true
 	n.due = timer{at: n.exp.Add(expirySlack+m.cfg.StubRetention) + 1}
 }

@@ -58,38 +58,48 @@ func (m *Machine) node(id call.NodeID) *node {
 	if n := m.stored(id); n != nil {
 		return n
 	}
-	n := m.nodes[id]
+	n := m.nodes.nodes[id]
 	if n == nil {
-		n = &node{id: id, fresh: true}
-		m.nodes[id] = n
-		m.touched = append(m.touched, n)
+		n = m.nodes.begin(id)
+		n.fresh = true
+		m.nodes.add(n)
+		m.touch(n)
 	}
 	if n.gone {
-		*n = node{id: id, stored: n.stored, spent: true}
+		*n = node{id: id, stored: n.stored, spent: true, touched: true}
 	}
 	return n
 }
 
 // stored finds the node, or nothing.
 func (m *Machine) stored(id call.NodeID) *node {
-	if n := m.nodes[id]; n != nil {
-		if n.gone {
+	n := m.nodes.nodes[id]
+	if n == nil {
+		b := m.state.Get(m.nodeKey(id))
+		if b == nil {
 			return nil
 		}
-		return n
+		n = m.parse(id, b)
+		m.nodes.add(n)
 	}
-	b := m.state.Get(m.nodeKey(id))
-	if b == nil {
+	m.touch(n)
+	if n.gone {
 		return nil
 	}
-	n := m.parse(id, b)
-	m.nodes[id] = n
-	m.touched = append(m.touched, n)
 	return n
 }
 
+// touch notes that a node is worked on.
+func (m *Machine) touch(n *node) {
+	if !n.touched {
+		n.touched = true
+		m.nodes.take(n)
+		m.touched = append(m.touched, n)
+	}
+}
+
 func (m *Machine) parse(id call.NodeID, b []byte) *node {
-	n := &node{id: id}
+	n := m.nodes.begin(id)
 	m.read(b, n, "node", id)
 	n.stored = n.due
 	return n
@@ -119,7 +129,8 @@ func (m *Machine) loadIDs(n *node) {
 
 func (m *Machine) remember(n *node, id knownID) {
 	if full, number := n.ids.add(id); full != nil {
-		m.state.Put(m.chunkKey(keyIDs, n.id, int(number)), m.write((*idList)(&full)))
+		chunk := idList(full)
+		m.state.Put(m.chunkKey(keyIDs, n.id, int(number)), m.write(&chunk))
 	}
 }
 

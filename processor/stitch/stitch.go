@@ -38,8 +38,9 @@ func (c Config) timeouts() leg.Timeouts {
 }
 
 // State is a machine's view of its task's store. Reads see the earlier writes
-// of the same transaction. The machine does not change a value after Put, nor
-// what Get returned; a key is valid only during the call.
+// of the same transaction. The machine does not change a value after Put. What Get
+// returned it neither changes nor keeps beyond the step at hand; a key is valid only
+// during the call.
 type State interface {
 	Get(key []byte) []byte // nil where the key is absent
 	Put(key, value []byte) // a nil value deletes

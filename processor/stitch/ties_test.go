@@ -89,7 +89,7 @@ func TestTheSmallestTimestampOfAnyCopyNamesTheSession(t *testing.T) {
 // A repeat costs a message only where it tells something: the second copy of a leg's
 // first record, with a later timestamp, does not.
 func TestARepeatThatTellsNothingSendsNothing(t *testing.T) {
-	m := New(testConfig, mapState{})
+	m := New(testConfig, mapState{}, testKeep)
 	e := rung(1)[0]
 	tell := func(timestamp int64) int {
 		c := *e

@@ -47,6 +47,33 @@ func config(partitions int32, cfg stitch.Config, batch int) memory.Config {
 	return memory.Config{Config: topology.Config{ExchangePartitions: partitions, Stitch: cfg}, BatchRecords: batch}
 }
 
+// What was handed out stays as it was, whatever is folded later: legs stay decoded, and
+// a runtime writes records while the next events are taken.
+func TestWhatWasHandedOutStays(t *testing.T) {
+	for seed := range topologytest.Seeds(3) {
+		records := topologytest.Traffic(seed, 60).Shuffle(seed, 2, time.Minute, 0.2)
+		var values []call.Output
+		var then []string
+		r := memory.New(config(3, topologytest.Minutes, 20), func(o topology.Output) {
+			values, then = append(values, o.Value), append(then, text(o.Value))
+		})
+		for i, rec := range records {
+			rec.Offset = int64(i)
+			if err := r.Process(rec.Record); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			if now := text(v); now != then[i] {
+				t.Fatalf("seed %d: what was handed out has changed:\nthen %s\nnow  %s", seed, then[i], now)
+			}
+		}
+	}
+}
+
 // The same input gives the same output, byte for byte and in the same order.
 func TestDeterministic(t *testing.T) {
 	for seed := range topologytest.Seeds(5) {
