@@ -24,7 +24,7 @@ const (
 	maxFetches         = 4
 	// pollRecords bounds one poll, so that a transaction's age and size are looked
 	// at often enough.
-	pollRecords        = 2_000
+	pollRecords        = 700
 	maxBufferedProduce = 64 << 20
 	// fetchWait is how long a broker may hold a fetch that finds nothing. A
 	// partition that is resumed is not fetched before the fetch under way is
