@@ -22,9 +22,16 @@ type encoder struct {
 	cfg     *Config
 	ids     [topology.SinkCount]int
 	rejects *rejectRules // shared by all threads
-	chunk   []byte       // what is left of the memory that values are cut from
-	records []kgo.Record // what is left of those to be handed out
+	values  chunks[byte]
+	records chunks[kgo.Record]
 }
+
+const (
+	valueChunk  = 64 << 10
+	recordChunk = 256
+	// valueRoom is what a value mostly fits into; others get memory of their own.
+	valueRoom = valueChunk / 16
+)
 
 // rejectRules are what the rejects topic takes.
 type rejectRules struct {
@@ -72,9 +79,24 @@ func (c RegistryConfig) open() (schemaRegistry, error) {
 // forks are encoders for n threads.
 func (e *encoder) forks(n int) (all []*encoder) {
 	for range n {
-		all = append(all, &encoder{cfg: e.cfg, ids: e.ids, rejects: e.rejects})
+		all = append(all, &encoder{
+			cfg: e.cfg, ids: e.ids, rejects: e.rejects,
+			values: chunks[byte]{size: valueChunk}, records: chunks[kgo.Record]{size: recordChunk},
+		})
 	}
 	return all
+}
+
+// again has the memory of what it has made used again: brokers have acknowledged it.
+func (e *encoder) again() {
+	e.values.again()
+	e.records.again()
+}
+
+// forget gives up the memory of what it has made: the client may hold it still.
+func (e *encoder) forget() {
+	e.values.forget()
+	e.records.forget()
 }
 
 // record is the Kafka record of an output.
@@ -93,35 +115,16 @@ func (e *encoder) record(o topology.Output) (*kgo.Record, error) {
 
 // avro is the value of an output in Confluent's wire format.
 func (e *encoder) avro(id int, value call.Output) ([]byte, error) {
-	if cap(e.chunk) < valueChunk/16 {
-		e.chunk = make([]byte, 0, valueChunk)
-	}
-	b, err := schemas.AppendAvro(schemas.AppendFrame(e.chunk, id), value)
+	b, err := schemas.AppendAvro(schemas.AppendFrame(e.values.room(valueRoom), id), value)
 	if err != nil {
 		return nil, err
 	}
-	if len(b) <= cap(e.chunk) {
-		e.chunk = b[len(b):]
-	}
-	return b[:len(b):len(b)], nil
+	return e.values.keep(b), nil
 }
 
-const (
-	// Values and records are cut out of chunks of this size, so that each costs no
-	// allocation of its own. A chunk is freed when its last record is.
-	valueChunk  = 64 << 10
-	recordChunk = 256
-)
-
-// next is a record that the producer may keep.
+// next is a record that the producer may keep until again.
 func (e *encoder) next(topic string, partition int32, key, value []byte) *kgo.Record {
-	if len(e.records) == 0 {
-		e.records = make([]kgo.Record, recordChunk)
-	}
-	rec := &e.records[0]
-	e.records = e.records[1:]
-	rec.Topic, rec.Partition, rec.Key, rec.Value = topic, partition, key, value
-	return rec
+	return &e.records.keep(append(e.records.room(1), kgo.Record{Topic: topic, Partition: partition, Key: key, Value: value}))[0]
 }
 
 const (

@@ -68,12 +68,15 @@ func (s *session) sorted(fetches kgo.Fetches) (all []fetched, err error) {
 		all[i].records = append(all[i].records, f.Records...)
 	})
 	for i := range all {
-		all[i].ready = make([]topology.Record, len(all[i].records))
-		for j, rec := range all[i].records {
-			if all[i].ready[j] = fromKafka(rec); rec.Attrs.IsControl() {
-				all[i].ready[j].Value = nil
+		ready := s.takeSpare()
+		for _, rec := range all[i].records {
+			r := fromKafka(rec)
+			if rec.Attrs.IsControl() {
+				r.Value = nil
 			}
+			ready = append(ready, r)
 		}
+		all[i].ready = ready
 	}
 	slices.SortStableFunc(all, func(a, b fetched) int {
 		switch {
@@ -145,6 +148,20 @@ func (s *session) dropAhead() {
 	s.cl.SetOffsets(offsets)
 }
 
+// sparesMax is how many slices of records are kept to be used again: as many as polls bring
+// at once, of one partition each.
+const sparesMax = 64
+
+func (s *session) takeSpare() []topology.Record {
+	n := len(s.spares)
+	if n == 0 {
+		return make([]topology.Record, 0, pollRecords/4)
+	}
+	spare := s.spares[n-1]
+	s.spares = s.spares[:n-1]
+	return spare
+}
+
 // process hands what was fetched to the tasks. What was read ahead of a partition that has
 // been lost since is its new owner's.
 func (s *session) process(tx *transaction, all []fetched) error {
@@ -154,6 +171,9 @@ func (s *session) process(tx *transaction, all []fetched) error {
 		}
 		if err := s.processPartition(tx, f); err != nil {
 			return err
+		}
+		if clear(f.ready); len(s.spares) < sparesMax { // the tasks have copies
+			s.spares = append(s.spares, f.ready[:0])
 		}
 	}
 	return nil

@@ -31,6 +31,7 @@ type session struct {
 
 	ahead    []fetched // read ahead of the next transaction
 	aheadErr error     // that ended the reading ahead
+	spares   [][]topology.Record
 
 	aborts   int // in a row
 	nextTick time.Time
@@ -187,7 +188,16 @@ func (s *session) close() {
 	defer time.AfterFunc(closeLimit, s.cut).Stop()
 	s.member.Close()
 	s.cut()
+	s.forgetRecords()
 	s.status.leave()
+}
+
+// forgetRecords leaves the memory of records to the client, which may hold some that were
+// not acknowledged.
+func (s *session) forgetRecords() {
+	for _, e := range s.encoders {
+		e.forget()
+	}
 }
 
 // closeLimit bounds the end of a client, which may wait for a broker that hangs.

@@ -96,6 +96,9 @@ func (s *session) transact(ctx, hard context.Context, first []fetched) error {
 	switch how {
 	case committed:
 		s.commit(ctx, tx)
+		for _, e := range s.encoders {
+			e.again()
+		}
 		s.aborts = 0
 		return nil
 	case aborted:
@@ -370,5 +373,6 @@ func (s *session) rollback() error {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	s.dropAhead()
+	s.forgetRecords()
 	return nil
 }
