@@ -30,6 +30,7 @@ var (
 	events   = flag.Int("events", 300_000, "raw records of a throughput round")
 	rounds   = flag.Int("rounds", 3, "throughput rounds of each subject")
 	seconds  = flag.Int("seconds", 6, "length of a latency run; 0: none")
+	scale    = flag.Bool("scale", false, "also measure two and four instances")
 	soak     = flag.Int("soak", 0, "raw records of the run that watches memory; 0: none")
 	codec    = flag.String("codec", "snappy", "compression of everything that writes: snappy, which is franz-go's own choice and callstitch's, or lz4")
 	profiles = flag.String("profiles", "", "folder for CPU profiles of callstitch")
@@ -53,6 +54,7 @@ func BenchmarkKafka(b *testing.B) {
 	fmt.Printf("\n%s; %d raw and %d exchange partitions, %d workers, commits every %v, %s\n\n", machine(), rawPartitions, exchange, benchWorkers, interval, *codec)
 	l.throughput()
 	l.latency()
+	l.scaling()
 	l.memory()
 }
 
@@ -208,6 +210,12 @@ func (t *traffic) close() {
 func (l *laboratory) fill(topic string, n int, callRate float64) (bytes int64) {
 	l.b.Helper()
 	l.create(topic, rawPartitions)
+	return l.pour(topic, n, callRate)
+}
+
+// pour writes n records to a raw topic.
+func (l *laboratory) pour(topic string, n int, callRate float64) (bytes int64) {
+	l.b.Helper()
 	t := l.simulate(callRate)
 	defer t.close()
 	cl := l.client(kgo.MaxBufferedRecords(50_000))
@@ -313,6 +321,65 @@ func (l *laboratory) written(found map[bool][]measured) {
 		}
 	}
 	fmt.Println()
+}
+
+// scaling has one, two and four instances read what is poured into one topic, as fast as
+// it is made: the more there are, the more events cross the exchange.
+func (l *laboratory) scaling() {
+	if !*scale {
+		return
+	}
+	fmt.Printf("%d raw records, poured into a topic that so many instances read\n\n", *events)
+	fmt.Println("| instances | CPU s per million events: all of them / broker | events that crossed the exchange |")
+	fmt.Println("|---|---|---|")
+	for _, n := range []int{1, 2, 4} {
+		self, broker, crossed := l.instances(n)
+		fmt.Printf("| %d | %.1f / %.1f | %.2f |\n", n, self, broker, crossed)
+	}
+	fmt.Println()
+}
+
+func (l *laboratory) instances(n int) (self, broker, crossed float64) {
+	l.b.Helper()
+	raw := fmt.Sprint("raw-scaling-", n)
+	l.create(raw, rawPartitions)
+	s := l.subject(false, raw)
+	var all []*running
+	for i := range n {
+		s.Instance = fmt.Sprint(i)
+		all = append(all, start(l.b, s, l.broker))
+		time.Sleep(joinTime)
+	}
+	used := func() (self time.Duration) {
+		for _, r := range all {
+			self += cpu(r.cmd.Process.Pid)
+		}
+		return self
+	}
+	was, brokerWas := used(), cpu(l.broker)
+	l.pour(raw, *events, callRate)
+	last := make([]sample, n)
+	for read := int64(0); read < int64(*events); {
+		read = 0
+		for i, r := range all {
+			for more := true; more; {
+				select {
+				case last[i] = <-r.samples:
+				case <-time.After(50 * time.Millisecond):
+					more = false
+				}
+			}
+			read += last[i].Read
+		}
+	}
+	self = (used() - was).Seconds() * 1e6 / float64(*events)
+	broker = (cpu(l.broker) - brokerWas).Seconds() * 1e6 / float64(*events)
+	for i, r := range all {
+		crossed += float64(last[i].Crossed) / float64(*events)
+		r.end()
+	}
+	l.clear(s)
+	return self, broker, crossed
 }
 
 func title(plain bool) string {

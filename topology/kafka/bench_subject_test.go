@@ -28,6 +28,7 @@ type subject struct {
 	Brokers   []string
 	Registry  string
 	Raw       string
+	Instance  string
 	Retention time.Duration
 }
 
@@ -55,6 +56,8 @@ type progress struct {
 	Done int64 // records of the output topic
 	Read int64 // raw records that are accounted for
 	Legs int   // nodes held
+
+	Crossed int64 // events that went through the exchange
 
 	Written map[string]volume // by topic
 }
@@ -143,7 +146,7 @@ func (s *subject) callstitch(ctx context.Context, m *meter) error {
 		},
 		Brokers: s.Brokers, Client: []kgo.Opt{compression(), kgo.WithHooks(m)},
 		Registry: kafka.RegistryConfig{URL: s.Registry, AutoRegister: true},
-		Workers:  benchWorkers, CommitInterval: interval, InstanceID: s.App,
+		Workers:  benchWorkers, CommitInterval: interval, InstanceID: s.App + s.Instance,
 		OnCommit: func(outputs []topology.Output) { m.committed(outputs, status) },
 	}, status)
 }
@@ -163,7 +166,9 @@ func (m *meter) committed(outputs []topology.Output, status *kafka.Status) {
 		}
 	}
 	m.now.Legs = 0
-	for _, t := range status.Snapshot().Tasks {
+	snap := status.Snapshot()
+	m.now.Crossed = snap.Ways.Exchange
+	for _, t := range snap.Tasks {
 		m.now.Legs += t.Nodes
 	}
 	m.say()
