@@ -99,8 +99,8 @@ func (w *Worker) Closed(p TopicPartition) bool {
 	return false
 }
 
-// Hold says that the runtime gives the worker no records of a source partition for the
-// moment, so that its ways open: under steady traffic there is always something under
+// Hold says that the runtime brings no more records of a source partition for the moment,
+// but those that it had already, so that its ways open: under steady traffic there is always something under
 // way. What it has come to is not told to the tasks whose way is closed, either, and it
 // is not idle. A runtime does not hold a partition for longer than some seconds: a task
 // may stand still, and the others would wait with it.
@@ -135,8 +135,7 @@ func (w *Worker) dispatch(from *owned) {
 			from.send(to, node, d)
 		}
 	}
-	clear(from.fx.Decoded)
-	from.fx.Decoded = from.fx.Decoded[:0]
+	from.fx.Decoded = emptied(from.fx.Decoded)
 }
 
 // send sends an event through the exchange.

@@ -75,10 +75,16 @@ type Effects struct {
 	Changelog []Change
 }
 
-// Reset empties the effects and keeps their memory.
+// Reset empties the effects and keeps their memory, but nothing that they referred to.
 func (fx *Effects) Reset() {
-	fx.Decoded = fx.Decoded[:0]
-	fx.Exchange = fx.Exchange[:0]
-	fx.Outputs = fx.Outputs[:0]
-	fx.Changelog = fx.Changelog[:0]
+	fx.Decoded = emptied(fx.Decoded)
+	fx.Exchange = emptied(fx.Exchange)
+	fx.Outputs = emptied(fx.Outputs)
+	fx.Changelog = emptied(fx.Changelog)
+}
+
+// emptied is a slice without its elements, which nothing keeps alive any more.
+func emptied[T any](s []T) []T {
+	clear(s)
+	return s[:0]
 }

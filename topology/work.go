@@ -100,8 +100,7 @@ func (w *Worker) takeInbox(o *owned) {
 			return
 		}
 	}
-	clear(o.inbox)
-	o.inbox = o.inbox[:0]
+	o.inbox = emptied(o.inbox)
 	if to, ok := o.Task.(receiver); ok {
 		to.Emit(&o.fx)
 		return
@@ -154,18 +153,17 @@ func (w *Worker) handOver() {
 	if !slices.ContainsFunc(w.touched, func(o *owned) bool { return o.ways.Memory > 0 }) {
 		return
 	}
-	for j, to := range w.stitch {
-		for _, from := range w.tasks {
+	for _, from := range w.tasks {
+		for j := range from.given {
 			if len(from.given[j]) > 0 {
-				w.touch(to)
+				w.touch(w.stitch[j])
 			}
 		}
 	}
 	w.each(w.touched, w.takeHanded)
 	for _, from := range w.tasks {
 		for j := range from.given {
-			clear(from.given[j])
-			from.given[j] = from.given[j][:0]
+			from.given[j] = emptied(from.given[j])
 		}
 	}
 }
@@ -178,6 +176,9 @@ func (w *Worker) takeHanded(o *owned) {
 		return
 	}
 	for _, from := range w.tasks {
+		if from.given == nil {
+			continue
+		}
 		for _, d := range from.given[o.at.Partition] {
 			if err := to.TakeEvent(d); err != nil {
 				o.err = fmt.Errorf("hand over an event of %s offset %d: %w", from.at, d.Event.Source.Offset, err)

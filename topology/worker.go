@@ -70,8 +70,9 @@ type Report struct {
 // The runtime makes Effects and Offsets durable together between Finish and Commit;
 // it may begin with the effects before. A call that is out of its turn panics.
 //
-// Tasks of one kind have nothing to do with each other, so the runtime's Loop may run
-// them at once. Effects come in the order of the tasks all the same.
+// The runtime's Loop may run tasks at once. In each phase of Work and Finish a task
+// changes nothing but itself, and looks only at what other tasks do not change in it: where
+// they stood when their records came. Effects come in the order of the tasks all the same.
 //
 // A transaction touches the tasks that it has records for, those whose timers are
 // due, and with a tick all of them. Each one's offset is committed with it, moved or
@@ -124,10 +125,12 @@ func (w *Worker) Add(t Task, position int64) {
 	if found {
 		panic(fmt.Sprintf("topology: two tasks of %s in one worker", t.Reads()))
 	}
-	o := &owned{Task: t, at: t.Reads(), position: position, stable: position, given: make([][]Decoded, w.cfg.ExchangePartitions)}
+	o := &owned{Task: t, at: t.Reads(), position: position, stable: position}
 	w.tasks = slices.Insert(w.tasks, i, o)
 	if _, ok := t.(receiver); ok {
 		w.stitch[o.at.Partition] = o
+	} else {
+		o.given = make([][]Decoded, w.cfg.ExchangePartitions)
 	}
 }
 
@@ -228,7 +231,7 @@ func (w *Worker) Commit(sent func(i int) int64) {
 func (w *Worker) Abort() error {
 	w.each(w.touched, func(o *owned) {
 		o.position, o.more = o.stable, true
-		o.inbox = o.inbox[:0]
+		o.inbox = emptied(o.inbox)
 		o.settle()
 		o.route.aborted()
 		o.err = o.Abort()

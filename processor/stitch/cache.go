@@ -14,7 +14,6 @@ type cache struct {
 	weight int // what they do
 	oldest *node
 	newest *node
-	spare  []*room // of nodes that were dropped, for others: as many as may rest at most
 }
 
 func newCache(keep int) cache { return cache{nodes: map[call.NodeID]*node{}, keep: keep} }
@@ -25,16 +24,10 @@ func (n *node) weight() int { return 1 + len(n.members.all) + len(n.ids.full) }
 
 // begin is a node of which nothing is known.
 func (c *cache) begin(id call.NodeID) *node {
-	last := len(c.spare) - 1
-	switch {
-	case !id.IsLeg():
+	if !id.IsLeg() {
 		return &node{id: id}
-	case last < 0:
-		return new(room).begin(id)
 	}
-	r := c.spare[last]
-	c.spare = c.spare[:last]
-	return r.begin(id)
+	return new(room).begin(id)
 }
 
 // add takes in a node that is worked on.
@@ -76,12 +69,7 @@ func (c *cache) rest(n *node) {
 // shrink drops those that have rested longest, until the others are within the bound.
 func (c *cache) shrink() {
 	for c.weight > c.keep {
-		n := c.oldest
-		c.drop(n)
-		if r := n.room; r != nil && !n.queued && len(c.spare) < c.keep {
-			*r = room{}
-			c.spare = append(c.spare, r)
-		}
+		c.drop(c.oldest)
 	}
 }
 

@@ -16,8 +16,8 @@ type fold struct {
 	at, end int // where the form is in what was written last
 }
 
-// changes says that the leg is about to change.
-func (f *fold) changes() { f.form = nil }
+// legChanges says that the leg is about to change.
+func (f *fold) legChanges() { f.form = nil }
 
 // Visit visits the leg.
 func (f *fold) Visit(c *codec.Codec) {
@@ -36,5 +36,5 @@ func (f *fold) Visit(c *codec.Codec) {
 	f.end = len(c.Buf)
 }
 
-// find takes the form out of what was written last, which nobody changes.
-func (f *fold) find(written []byte) { f.form = written[f.at:f.end:f.end] }
+// wrote takes the form out of what was written last, which nobody changes.
+func (f *fold) wrote(written []byte) { f.form = written[f.at:f.end:f.end] }

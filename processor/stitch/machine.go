@@ -88,7 +88,7 @@ func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 	}
 	r.Late = n.leg.Events > 0 && arrival > n.leg.HoldsUntil(m.cfg.timeouts())
 	m.remember(n, id)
-	n.changes()
+	n.legChanges()
 	earliest := n.leg.Earliest
 	n.leg.Fold(e, arrival, r.Late)
 	if controls && m.control.FirstEvent && earliest.Known() {
@@ -114,7 +114,7 @@ func (m *Machine) late(r *call.EventRecord) Outcome {
 // of them keeps the leg alive: only accepted events do.
 func (m *Machine) again(n *node, r *call.EventRecord, same bool, trig call.Arrival) Outcome {
 	e, arrival := r.Event, r.ProcessedAt
-	n.changes()
+	n.legChanges()
 	switch {
 	case same:
 		if news := n.leg.Repeat(e); !news {
@@ -162,7 +162,7 @@ func (m *Machine) grown(n *node, trig call.Arrival) {
 		return
 	}
 	m.self[0] = member{id: n.id.Leg(), v: n.v, fold: n.fold}
-	m.self[0].find(m.send(n, n.up, trig, &body{kind: summaryMessage, members: m.self[:]}))
+	m.self[0].wrote(m.send(n, n.up, trig, &body{kind: summaryMessage, members: m.self[:]}))
 	n.fold = m.self[0].fold
 }
 
@@ -356,7 +356,7 @@ func (m *Machine) onFull(n *node, trig call.Arrival) {
 	if n.leg == nil {
 		return
 	}
-	n.changes()
+	n.legChanges()
 	n.leg.Overflow()
 	m.grown(n, trig)
 }
@@ -367,7 +367,7 @@ func (m *Machine) onWitness(n *node, b *body, trig call.Arrival) {
 	if n.leg == nil {
 		n.begin()
 	}
-	n.changes()
+	n.legChanges()
 	n.leg.Identify(b.tenant, b.provider, b.scope)
 	n.leg.Witness(&b.snapshot, b.arrival)
 	m.grown(n, trig)
@@ -422,7 +422,7 @@ func (m *Machine) flush(n *node) {
 		form := m.write(n)
 		m.state.Put(m.nodeKey(n.id), form)
 		if n.leg != nil {
-			n.find(form)
+			n.wrote(form)
 		}
 	}
 	if n.fresh {

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -49,23 +48,10 @@ func fetchOf(topic string, values ...string) kgo.FetchTopic {
 	return kgo.FetchTopic{Topic: topic, Partitions: []kgo.FetchPartition{p}}
 }
 
-// Of one fetch the exchange goes before the sources: what is further on its way first.
-func TestExchangeIsReadFirst(t *testing.T) {
-	s, read := reading(0, "call.raw", "app-exchange-repartition")
-	fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{fetchOf("call.raw", "a", "b"), fetchOf("app-exchange-repartition", "c")}}}
-	all, err := s.sorted(fetches)
-	if err := errors.Join(err, s.process(&transaction{}, all), s.work()); err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"app-exchange-repartition c", "call.raw a", "call.raw b"}; !slices.Equal(*read, want) {
-		t.Errorf("read %q, want %q", *read, want)
-	}
-}
-
 // What was read ahead of a partition that was lost since belongs to its new owner.
 func TestLostPartitionIsNotProcessed(t *testing.T) {
 	s, read := reading(0, "call.raw")
-	all, err := s.sorted(kgo.Fetches{{Topics: []kgo.FetchTopic{fetchOf("call.raw", "a")}}})
+	all, err := s.byPartition(kgo.Fetches{{Topics: []kgo.FetchTopic{fetchOf("call.raw", "a")}}})
 	if err != nil {
 		t.Fatal(err)
 	}

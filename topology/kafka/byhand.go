@@ -128,8 +128,8 @@ func (s *session) takeInHand(p *partition, why error) {
 	s.cl.PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
 }
 
-// giveBack lets the client go on from where the task is. Offsets are set only here,
-// between two transactions: franz-go takes them for committed.
+// giveBack lets the client go on from where the task is. Offsets are set only
+// between two transactions, here and in dropAhead: franz-go takes them for committed.
 func (s *session) giveBack(p *partition) {
 	paused := p.hand.paused
 	p.hand.close()
@@ -175,7 +175,7 @@ func (p *partition) stands(position int64, now time.Time) bool {
 func (s *session) examine(ctx context.Context) error {
 	now := time.Now()
 	for _, p := range s.parts {
-		if !p.active || p.ahead || p.source && s.throttle { // what was read ahead comes first
+		if !p.active || p.readAhead || p.source && s.throttle { // what was read ahead comes first
 			continue
 		}
 		position, _ := s.tasks.Position(p.TopicPartition)

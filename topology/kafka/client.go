@@ -22,9 +22,12 @@ const (
 	maxFetch           = 16 << 20
 	maxPartitionFetch  = 1 << 20
 	maxFetches         = 4
-	// pollRecords bounds one poll, so that a transaction's age and size are looked
-	// at often enough.
+	// pollRecords bounds one poll for each thread. What it brings is worked on, decoded
+	// to encoded, before the next, and so little stays in the caches of a core; and a
+	// transaction's age and size are looked at often enough, for which it has a bound
+	// however many threads there are.
 	pollRecords        = 700
+	pollRecordsMax     = maxTransactionRecords / 4
 	maxBufferedProduce = 64 << 20
 	// fetchWait is how long a broker may hold a fetch that finds nothing. A
 	// partition that is resumed is not fetched before the fetch under way is

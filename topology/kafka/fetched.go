@@ -32,7 +32,7 @@ func (s *session) next(ctx context.Context, wait time.Duration) ([]fetched, erro
 func (s *session) poll(ctx context.Context, wait time.Duration) ([]fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(wait, time.Millisecond))
 	defer cancel()
-	fetches := s.cl.PollRecords(ctx, pollRecords*len(s.encoders))
+	fetches := s.cl.PollRecords(ctx, min(pollRecords*len(s.encoders), pollRecordsMax))
 	if fetches.IsClientClosed() {
 		return nil, errors.New("the client was closed")
 	}
@@ -45,12 +45,11 @@ func (s *session) poll(ctx context.Context, wait time.Duration) ([]fetched, erro
 			return nil, err
 		}
 	}
-	return s.sorted(fetches)
+	return s.byPartition(fetches)
 }
 
-// sorted is what was fetched by partition, those of the exchange first: what is further on
-// its way goes before what is new.
-func (s *session) sorted(fetches kgo.Fetches) (all []fetched, err error) {
+// byPartition is what was fetched, put together by partition.
+func (s *session) byPartition(fetches kgo.Fetches) (all []fetched, err error) {
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if len(f.Records) == 0 || err != nil {
 			return
@@ -78,29 +77,23 @@ func (s *session) sorted(fetches kgo.Fetches) (all []fetched, err error) {
 		}
 		all[i].ready = ready
 	}
-	slices.SortStableFunc(all, func(a, b fetched) int {
-		switch {
-		case a.of.source == b.of.source:
-			return 0
-		case b.of.source:
-			return -1
-		default:
-			return 1
-		}
-	})
 	return all, err
 }
 
-// aheadRecords bounds what is read ahead: a commit takes no longer than the decoding of
-// so many.
-const aheadRecords = 10_000
+// Reading ahead ends at these bounds, and where brokers have nothing more: a transaction
+// may take long to be written, and all of what is read ahead is held and goes into the next
+// one at once.
+const (
+	aheadRecords = 10_000
+	aheadBytes   = maxTransactionBytes / 4
+)
 
 // lookAhead keeps the cores at work while a transaction is being written: it reads on, and
-// decodes what it reads, until done or until that is enough. The records belong to the
-// next transaction; a crash or the end of the session just forgets them. Nothing is read
-// while the transaction is ended: if it aborts, the client goes back meanwhile.
+// decodes what it reads. The records belong to the next transaction; a crash or the end of
+// the session just forgets them. Nothing is read while the transaction is ended: if it
+// aborts, the client goes back meanwhile.
 func (s *session) lookAhead(ctx context.Context, done <-chan struct{}) {
-	for n := 0; n < aheadRecords; {
+	for records, bytes := 0, 0; records < aheadRecords && bytes < aheadBytes; {
 		select {
 		case <-done:
 			return
@@ -108,27 +101,36 @@ func (s *session) lookAhead(ctx context.Context, done <-chan struct{}) {
 		}
 		more, err := s.poll(ctx, 0)
 		if err != nil || len(more) == 0 {
-			s.aheadErr = err
+			s.readAheadErr = err
 			return
 		}
 		ready := make([][]topology.Record, len(more))
 		for i, f := range more {
 			ready[i] = f.ready
-			f.of.ahead = true
-			n += len(f.ready)
+			f.of.readAhead = true
+			records += len(f.ready)
+			bytes += f.bytes()
 		}
 		s.tasks.Prepare(ready)
-		s.ahead = append(s.ahead, more...)
+		s.readAhead = append(s.readAhead, more...)
 	}
+}
+
+// bytes is what the records weigh.
+func (f fetched) bytes() (n int) {
+	for _, rec := range f.ready {
+		n += len(rec.Key) + len(rec.Value)
+	}
+	return n
 }
 
 // takeAhead is what was read ahead, once.
 func (s *session) takeAhead() ([]fetched, error) {
-	ahead, err := s.ahead, s.aheadErr
+	ahead, err := s.readAhead, s.readAheadErr
 	for _, f := range ahead {
-		f.of.ahead = false
+		f.of.readAhead = false
 	}
-	s.ahead, s.aheadErr = nil, nil
+	s.readAhead, s.readAheadErr = nil, nil
 	return ahead, err
 }
 
@@ -148,9 +150,12 @@ func (s *session) dropAhead() {
 	s.cl.SetOffsets(offsets)
 }
 
-// sparesMax is how many slices of records are kept to be used again: as many as polls bring
-// at once, of one partition each.
-const sparesMax = 64
+// Slices of records are used again: so many, of so many records each at most, some 16 MB
+// in all.
+const (
+	sparesMax = 64
+	spareMax  = 2 * pollRecords
+)
 
 func (s *session) takeSpare() []topology.Record {
 	n := len(s.spares)
@@ -172,7 +177,7 @@ func (s *session) process(tx *transaction, all []fetched) error {
 		if err := s.processPartition(tx, f); err != nil {
 			return err
 		}
-		if clear(f.ready); len(s.spares) < sparesMax { // the tasks have copies
+		if clear(f.ready); len(s.spares) < sparesMax && cap(f.ready) <= spareMax { // the tasks have copies
 			s.spares = append(s.spares, f.ready[:0])
 		}
 	}

@@ -20,7 +20,7 @@ type partition struct {
 	active     bool    // its task is the worker's, and records may be processed
 	fetched    bool    // the client fetches it
 	held       bool    // it waits until its events can be handed over
-	ahead      bool    // records of it were read ahead
+	readAhead  bool    // some of it is for the next transaction
 	exchange   []int64 // high watermarks of the exchange after stable was read, of a source
 
 	task          topology.Task // nil until it is restored

@@ -29,9 +29,9 @@ type session struct {
 	parts   map[topology.TopicPartition]*partition
 	tasks   *topology.Worker // of the partitions that are active
 
-	ahead    []fetched // read ahead of the next transaction
-	aheadErr error     // that ended the reading ahead
-	spares   [][]topology.Record
+	readAhead    []fetched // for the next transaction
+	readAheadErr error     // that ended the reading ahead
+	spares       [][]topology.Record
 
 	aborts   int // in a row
 	nextTick time.Time

@@ -73,8 +73,8 @@ func (w *worker) run(ctx, hard context.Context) error {
 
 const (
 	// commitLimit is how long the transaction at hand is waited for after the run was
-	// told to stop; hopelessLimit, where the worker stands still already, or another has
-	// failed for good, mostly for a cause that is common to all.
+	// told to stop; hopelessLimit, where the worker stands still already, or the watch has
+	// found what ends the run for good.
 	commitLimit   = 4 * time.Second
 	hopelessLimit = 500 * time.Millisecond
 )
