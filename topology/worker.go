@@ -185,7 +185,7 @@ func (w *Worker) node(o *owned) string {
 }
 
 // Effects is what the open transaction asks for so far. It grows with each call, and
-// its slices are used again by the next transaction.
+// is empty again after Commit and Abort.
 func (w *Worker) Effects() *Effects { return &w.fx }
 
 // Offset is what a transaction commits for one partition.

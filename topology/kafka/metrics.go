@@ -92,10 +92,9 @@ func (m *metrics) hooks() []kgo.Hook {
 	return []kgo.Hook{kprom.NewMetrics("callstitch", kprom.Subsystem("kafka"), kprom.Registerer(m.registerer), kprom.WithClientLabel())}
 }
 
-// committed counts a transaction that committed, by the partitions that it
-// touched and its outputs; nothing else is counted.
-func (m *metrics) committed(touched []*partition, outputs []topology.Output, ways topology.Ways) {
-	now := time.Now().UnixMilli()
+// committed counts a transaction that committed, by the partitions that it touched; its
+// outputs are counted by written, and nothing else is.
+func (m *metrics) committed(touched []*partition, ways topology.Ways) {
 	for _, p := range touched {
 		r := p.task.Report()
 		m.processed.WithLabelValues(r.Node).Add(float64(p.takeRecords()))
@@ -108,6 +107,11 @@ func (m *metrics) committed(touched []*partition, outputs []topology.Output, way
 	}
 	m.handed.WithLabelValues("memory").Add(float64(ways.Memory))
 	m.handed.WithLabelValues("exchange").Add(float64(ways.Exchange))
+}
+
+// written counts the outputs of a transaction that committed.
+func (m *metrics) written(outputs []topology.Output) {
+	now := time.Now().UnixMilli()
 	var written [topology.SinkCount]int
 	for _, o := range outputs {
 		written[o.Sink()]++

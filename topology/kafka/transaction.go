@@ -349,13 +349,14 @@ func (s *session) commit(ctx context.Context, tx *transaction) {
 		p.stable = at
 		touched = append(touched, p)
 	}
-	s.tasks.Commit(func(i int) int64 { return tx.sent[i].Offset })
-	s.pulse.beat()
-	s.metrics.committed(touched, outputs, ways)
+	s.metrics.written(outputs)
 	s.status.committed(outputs, ways)
 	if s.cfg.OnCommit != nil && len(outputs) > 0 {
 		s.cfg.OnCommit(outputs)
 	}
+	s.tasks.Commit(func(i int) int64 { return tx.sent[i].Offset }) // which forgets the effects
+	s.metrics.committed(touched, ways)
+	s.pulse.beat()
 	if tx.ticked {
 		s.nextTick = time.Now().Add(tickInterval)
 		s.observe(ctx)

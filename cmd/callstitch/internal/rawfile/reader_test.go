@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"callstitch/topology"
 )
 
@@ -39,7 +37,7 @@ func TestLinesAreNumberedOverAllFiles(t *testing.T) {
 		{Topic: "call.raw", Offset: 2, Value: []byte("two")},
 		{Topic: "call.raw", Offset: 3, Value: []byte("three")},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := diffOf(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -52,7 +50,7 @@ func TestOtherLinesAreRecords(t *testing.T) {
 		{Topic: "t", Partition: 1, Offset: 7, Value: []byte("x")},
 		{Topic: "call.raw", Offset: 1, Value: []byte("no kcat")},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := diffOf(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got := collect(t, Reader{Topic: "call.raw"}, line+"\n"); len(got) != 1 || string(got[0].Value) != line {
