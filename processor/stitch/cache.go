@@ -14,7 +14,13 @@ type cache struct {
 	weight int // what they do
 	oldest *node
 	newest *node
+
+	left []*room // of nodes that were dropped; effects of the open transaction may share their memory
+	free []*room // nobody has: at most freeRooms
 }
+
+// freeRooms is how many rooms wait for new nodes: few, for most are taken again at once.
+const freeRooms = 256
 
 func newCache(keep int) cache { return cache{nodes: map[call.NodeID]*node{}, keep: keep} }
 
@@ -27,7 +33,19 @@ func (c *cache) begin(id call.NodeID) *node {
 	if !id.IsLeg() {
 		return &node{id: id}
 	}
+	if last := len(c.free) - 1; last >= 0 {
+		r := c.free[last]
+		c.free = c.free[:last]
+		return r.begin(id)
+	}
 	return new(room).begin(id)
+}
+
+// settled says that the effects of the transaction are used up.
+func (c *cache) settled() {
+	c.free = append(c.free, c.left[:min(len(c.left), freeRooms-len(c.free))]...)
+	clear(c.left)
+	c.left = c.left[:0]
 }
 
 // add takes in a node that is worked on.
@@ -76,7 +94,11 @@ func (c *cache) shrink() {
 // drop forgets a node.
 func (c *cache) drop(n *node) {
 	c.take(n)
-	if c.nodes[n.id] == n {
-		delete(c.nodes, n.id)
+	if c.nodes[n.id] != n {
+		return
+	}
+	delete(c.nodes, n.id)
+	if n.room != nil && len(c.left) < freeRooms {
+		c.left = append(c.left, n.room)
 	}
 }

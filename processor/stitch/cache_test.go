@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/processor/codec"
+	"callstitch/processor/leg"
 )
 
 // What a machine keeps decoded changes nothing but its speed: the same events give the
@@ -112,5 +114,35 @@ func TestTheOldestGoFirst(t *testing.T) {
 	}
 	if slices.Sort(kept); !slices.Equal(kept, []byte{1, 3, 4}) {
 		t.Errorf("kept are %v", kept)
+	}
+}
+
+// The memory of a node that was dropped serves another after the commit, as if it were new.
+func TestARoomForgets(t *testing.T) {
+	c := newCache(0)
+	first, second := call.NodeID{0, 1}, call.NodeID{0, 2}
+	n := c.begin(first)
+	if n.room == nil {
+		t.Fatal("the node of a leg has no room")
+	}
+	n.begin()
+	n.leg.CallID = "first"
+	n.leg.Moments = append(n.leg.Moments, leg.Moment{At: 1, Callee: "user1"})
+	n.links = append(n.links, second)
+	n.ids.tail = append(n.ids.tail, knownID{content: 1})
+	n.published = append(n.published, publication{revision: 1})
+	c.add(n)
+	c.rest(n)
+	c.shrink()
+	if c.begin(second).room == n.room {
+		t.Fatal("a room is taken before the commit, when effects may still share its memory")
+	}
+	c.settled()
+	again := c.begin(second)
+	if again.room != n.room {
+		t.Fatal("the room was not taken again")
+	}
+	if fresh := new(room).begin(second).room; !reflect.DeepEqual(again.room, fresh) {
+		t.Errorf("the room has %+v, want %+v", again.room, fresh)
 	}
 }

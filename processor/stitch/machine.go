@@ -450,6 +450,7 @@ func (m *Machine) Commit() {
 	}
 	m.set, m.woken, m.stable = m.set[:0], m.woken[:0], m.live
 	m.open = emptied(m.open)
+	m.nodes.settled()
 }
 
 // Abort forgets the transaction at hand, whose writes the state has undone already. It
