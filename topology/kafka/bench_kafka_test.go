@@ -31,9 +31,11 @@ var (
 	rounds   = flag.Int("rounds", 3, "throughput rounds of each subject")
 	seconds  = flag.Int("seconds", 6, "length of a latency run; 0: none")
 	scale    = flag.Bool("scale", false, "also measure two and four instances")
+	rolling  = flag.Bool("rolling", false, "also measure a rolling restart of two instances")
+	held     = flag.Int("held", 0, "raw records that are read before the rolling restart, and whose legs are held then")
 	soak     = flag.Int("soak", 0, "raw records of the run that watches memory; 0: none")
 	codec    = flag.String("codec", "snappy", "compression of everything that writes: snappy, which is franz-go's own choice and callstitch's, or lz4")
-	profiles = flag.String("profiles", "", "folder for CPU profiles of callstitch")
+	profiles = flag.String("profiles", "", "folder for profiles of callstitch, of CPU time and of memory")
 	spec     = flag.String("subject", "", "be this subject; the benchmark starts itself with it")
 )
 
@@ -55,6 +57,7 @@ func BenchmarkKafka(b *testing.B) {
 	l.throughput()
 	l.latency()
 	l.scaling()
+	l.restarts()
 	l.memory()
 }
 
@@ -389,10 +392,12 @@ func title(plain bool) string {
 	return "callstitch"
 }
 
-// delays are what a latency run found, in milliseconds, sorted by quantile.
+// delays are what a latency run found, in milliseconds.
 type delays struct {
-	values []float64
-	rss    int64 // at the end
+	events   []float64
+	sessions []float64 // PARTIAL revisions of sessions with links
+	silence  float64   // the longest time between two events that became visible
+	rss      int64     // at the end
 }
 
 // latencyRates are events a second.
@@ -403,12 +408,12 @@ func (l *laboratory) latency() {
 		return
 	}
 	fmt.Printf("raw append → visible under read_committed, %d s at each rate\n\n", *seconds)
-	fmt.Println("| subject | rate | p50 ms | p99 ms | RSS MiB |")
-	fmt.Println("|---|---|---|---|---|")
+	fmt.Println("| subject | rate | p50 ms | p99 ms | p99 ms, revisions of sessions of more than one leg | RSS MiB |")
+	fmt.Println("|---|---|---|---|---|---|")
 	for _, rate := range latencyRates {
 		for _, plain := range []bool{true, false} {
 			d := l.delay(plain, rate)
-			fmt.Printf("| %s | %d/s | %.0f | %.0f | %d |\n", title(plain), rate, quantile(d.values, 0.5), quantile(d.values, 0.99), d.rss>>20)
+			fmt.Printf("| %s | %d/s | %.0f | %.0f | %.0f | %d |\n", title(plain), rate, quantile(d.events, 0.5), quantile(d.events, 0.99), quantile(d.sessions, 0.99), d.rss>>20)
 		}
 	}
 	fmt.Println()
@@ -423,36 +428,21 @@ const (
 )
 
 // delay sends records at a rate and watches the output.
-func (l *laboratory) delay(plain bool, rate int) (d delays) {
+func (l *laboratory) delay(plain bool, rate int) delays {
 	l.b.Helper()
 	raw := fmt.Sprint("raw-latency-", l.runs)
 	l.create(raw, rawPartitions, "message.timestamp.type", "LogAppendTime")
 	s := l.subject(plain, raw)
 	r := start(l.b, s, l.broker)
-	t := l.simulate(callRate)
-	defer t.close()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		for range r.samples { // nobody else takes them
-		}
-	}()
-	found := make(chan []float64)
-	length := time.Duration(*seconds) * time.Second
-	cl := l.client(kgo.ProducerLinger(0))
-	defer cl.Close()
-	go func() { found <- l.watch(ctx, s) }()
-	begun := time.Now()
-	for sent := 0; time.Since(begun) < joinTime+warmUp+length; time.Sleep(pace) {
-		for due := int(time.Since(begun).Seconds() * float64(rate)); sent < due; sent++ {
-			rec := t.next(raw)
-			rec.Timestamp = time.Time{}
-			cl.Produce(ctx, rec, nil)
-		}
-	}
-	d.rss = memory(r.cmd.Process.Pid, "VmRSS")
-	cancel()
-	d.values = <-found
+	go r.drain()
+	stop := l.live(raw, rate)
+	time.Sleep(joinTime + warmUp)
+	found := l.watch(s)
+	time.Sleep(time.Duration(*seconds) * time.Second)
+	rss := memory(r.cmd.Process.Pid, "VmRSS")
+	d := found()
+	d.rss = rss
+	stop()
 	r.end()
 	l.clear(s)
 	l.clear(subject{App: raw})
@@ -462,25 +452,71 @@ func (l *laboratory) delay(plain bool, rate int) (d delays) {
 // joinTime is what a subject may need before it works.
 const joinTime = 4 * time.Second
 
-// watch reads the output as any consumer does until ctx ends. The last of what
-// it saw counts: the length of the run.
-func (l *laboratory) watch(ctx context.Context, s subject) (values []float64) {
-	cl := l.client(kgo.ConsumeTopics(s.out()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond), kgo.UnknownTopicRetries(-1))
-	defer cl.Close()
-	appended := s.appendTime()
-	from := time.Now().Add(joinTime + warmUp)
-	for ctx.Err() == nil {
-		fetches := cl.PollFetches(ctx)
-		now := time.Now()
-		n := 0
-		fetches.EachRecord(func(r *kgo.Record) {
-			if n++; n%sampleEvery == 0 && now.After(from) {
-				values = append(values, float64(now.UnixMilli()-appended(r.Value)))
+// live writes traffic to a raw topic at a rate, until stop.
+func (l *laboratory) live(raw string, rate int) (stop func()) {
+	t := l.simulate(callRate)
+	cl := l.client(kgo.ProducerLinger(0))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		begun := time.Now()
+		for sent := 0; ctx.Err() == nil; time.Sleep(pace) {
+			for due := int(time.Since(begun).Seconds() * float64(rate)); sent < due; sent++ {
+				rec := t.next(raw)
+				rec.Timestamp = time.Time{}
+				cl.Produce(ctx, rec, nil)
 			}
-		})
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		cl.Close()
+		t.close()
 	}
-	return values
+}
+
+// watch reads the outputs from now on as any consumer does, until found is called.
+func (l *laboratory) watch(s subject) (found func() delays) {
+	topics := []string{s.out()}
+	if !s.Plain {
+		topics = append(topics, s.sessions())
+	}
+	cl := l.client(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond), kgo.UnknownTopicRetries(-1))
+	appended, caused := s.appendTime(), s.cause()
+	ctx, cancel := context.WithCancel(context.Background())
+	all := make(chan delays)
+	go func() {
+		var d delays
+		var last time.Time
+		for n := 0; ctx.Err() == nil; {
+			fetches := cl.PollFetches(ctx)
+			now := time.Now()
+			fetches.EachRecord(func(r *kgo.Record) {
+				switch n++; {
+				case r.Topic != s.out():
+					if at, linked := caused(r.Value); linked {
+						d.sessions = append(d.sessions, float64(now.UnixMilli()-at))
+					}
+					return
+				case n%sampleEvery == 0:
+					d.events = append(d.events, float64(now.UnixMilli()-appended(r.Value)))
+				}
+				if !last.IsZero() {
+					d.silence = max(d.silence, float64(now.Sub(last).Milliseconds()))
+				}
+				last = now
+			})
+		}
+		cl.Close()
+		all <- d
+	}()
+	return func() delays {
+		cancel()
+		return <-all
+	}
 }
 
 // appendTime reads, from an output value, when its raw record was appended.
@@ -488,27 +524,120 @@ func (s *subject) appendTime() func([]byte) int64 {
 	if s.Plain {
 		return func(v []byte) int64 { return int64(binary.BigEndian.Uint64(v)) }
 	}
-	reader, err := schemas.NewReader(schemas.Events.Schema())
+	read := fields[struct {
+		IngestedAt int64 `json:"ingested_at"`
+	}](schemas.Events)
+	return func(v []byte) int64 { return read(v).IngestedAt }
+}
+
+// cause reads, from a session's value, when the raw record was appended that caused it, and
+// whether it is a revision of a session of several legs that goes on. What is FINAL waits on purpose.
+func (s *subject) cause() func([]byte) (at int64, linked bool) {
+	read := fields[struct {
+		State     string `json:"record_state"`
+		LegCount  int    `json:"leg_count"`
+		EmittedAt int64  `json:"emitted_at"`
+	}](schemas.Sessions)
+	return func(v []byte) (int64, bool) {
+		f := read(v)
+		return f.EmittedAt, f.State == "PARTIAL" && f.LegCount > 1
+	}
+}
+
+// fields reads fields of Avro values.
+func fields[T any](of schemas.Subject) func([]byte) T {
+	reader, err := schemas.NewReader(of.Schema())
 	if err != nil {
 		panic(err) // the schema is ours
 	}
 	var text []byte
-	return func(v []byte) int64 {
+	return func(v []byte) (f T) {
 		_, avro, err := schemas.ParseFrame(v)
 		if err == nil {
 			text, err = reader.AppendJSON(text[:0], avro)
 		}
-		var event struct {
-			IngestedAt int64 `json:"ingested_at"`
-		}
 		if err == nil {
-			err = json.Unmarshal(text, &event)
+			err = json.Unmarshal(text, &f)
 		}
 		if err != nil {
 			panic(err)
 		}
-		return event.IngestedAt
+		return f
 	}
+}
+
+const (
+	restartRate = 2_000            // events a second
+	restartTime = 12 * time.Second // of each, until the next
+)
+
+// restarts stops and starts each of two instances while traffic goes on, as a rolling
+// restart does, with so many legs held.
+func (l *laboratory) restarts() {
+	if !*rolling {
+		return
+	}
+	const raw = "raw-rolling"
+	l.create(raw, rawPartitions, "message.timestamp.type", "LogAppendTime")
+	if *held > 0 {
+		l.pour(raw, *held, callRate)
+	}
+	s := l.subject(false, raw)
+	instances := make([]*running, 2)
+	begin := func(i int) {
+		s.Instance = fmt.Sprint(i)
+		instances[i] = start(l.b, s, l.broker)
+	}
+	legs := 0
+	for i := range instances {
+		begin(i)
+		time.Sleep(joinTime)
+	}
+	for read := make([]sample, 2); read[0].Read+read[1].Read < int64(*held); {
+		for i, r := range instances {
+			select {
+			case read[i] = <-r.samples:
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+		legs = read[0].Legs + read[1].Legs
+	}
+	for _, r := range instances {
+		go r.drain()
+	}
+	stop := l.live(raw, restartRate)
+	time.Sleep(warmUp)
+	found := l.watch(s)
+	time.Sleep(restartTime)
+	calm := found()
+	var rss int64
+	for _, r := range instances {
+		rss += memory(r.cmd.Process.Pid, "VmRSS")
+	}
+	found = l.watch(s)
+	time.Sleep(time.Second)
+	for i := range instances {
+		instances[i].end()
+		begin(i)
+		go instances[i].drain()
+		time.Sleep(restartTime)
+	}
+	d := found()
+	stop()
+	for _, r := range instances {
+		r.end()
+	}
+	l.clear(s)
+	fmt.Printf("two instances at %d/s with %d nodes held, in %d MiB together; stopped and started one after the other\n\n", restartRate, legs, rss>>20)
+	fmt.Println("| | p50 ms | p99 ms | most ms | longest silence ms | sessions p99 ms |")
+	fmt.Println("|---|---|---|---|---|---|")
+	fmt.Println(row("calm", calm))
+	fmt.Println(row("rolling restart", d))
+	fmt.Println()
+}
+
+func row(of string, d delays) string {
+	return fmt.Sprintf("| %s | %.0f | %.0f | %.0f | %.0f | %.0f |", of, quantile(d.events, 0.5), quantile(d.events, 0.99), quantile(d.events, 1), d.silence, quantile(d.sessions, 0.99))
 }
 
 // soakRate lets a retention pass in some thousand calls.

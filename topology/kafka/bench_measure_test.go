@@ -41,7 +41,7 @@ func start(b *testing.B, s subject, broker int) *running {
 	}
 	args := []string{"-test.run=^$", "-test.bench=^BenchmarkKafka$", "-test.benchtime=1x", "-test.timeout=0", "-codec=" + *codec, "-subject=" + string(spec)}
 	if *profiles != "" && !s.Plain {
-		args = append(args, "-test.cpuprofile="+filepath.Join(*profiles, s.App+".prof"))
+		args = append(args, "-test.cpuprofile="+filepath.Join(*profiles, s.App+".prof"), "-test.memprofile="+filepath.Join(*profiles, s.App+".mem"))
 	}
 	r := &running{b: b, cmd: exec.Command(os.Args[0], args...), samples: make(chan sample, 10_000), broker: broker}
 	r.cmd.Stderr = &r.log
@@ -76,6 +76,12 @@ func (r *running) read(lines *bufio.Scanner) {
 	}
 }
 
+// drain lets go of samples that nobody takes.
+func (r *running) drain() {
+	for range r.samples {
+	}
+}
+
 // next is the next sample.
 func (r *running) next(within time.Duration) sample {
 	r.b.Helper()
@@ -97,8 +103,7 @@ func (r *running) end() {
 	if err := r.stop(); err != nil {
 		r.b.Fatal(err)
 	}
-	for range r.samples {
-	}
+	r.drain()
 	if err := r.cmd.Wait(); err != nil {
 		r.b.Fatalf("%v:\n%s", err, r.log.String())
 	}

@@ -50,6 +50,8 @@ func stitching(retention time.Duration) stitch.Config {
 
 func (s *subject) out() string { return s.App + ".events" }
 
+func (s *subject) sessions() string { return s.App + ".sessions" }
+
 // progress is one line that a subject prints: what is committed so far.
 type progress struct {
 	At   time.Time
@@ -135,12 +137,13 @@ func compression() kgo.Opt {
 
 func (s *subject) callstitch(ctx context.Context, m *meter) error {
 	status := new(kafka.Status)
+	go kafka.PaceGarbage(ctx)
 	return kafka.Run(ctx, kafka.Config{
 		Config: topology.Config{
 			ApplicationID: s.App, ExchangePartitions: exchange, Stitch: stitching(s.Retention),
 			Sources: []topology.Source{{Topic: s.Raw}},
 			Topics: topology.Topics{
-				Events: s.out(), Sessions: s.App + ".sessions", Legs: s.App + ".legs",
+				Events: s.out(), Sessions: s.sessions(), Legs: s.App + ".legs",
 				Rejects: s.App + ".rejects", Audit: s.App + ".audit",
 			},
 		},
