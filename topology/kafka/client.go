@@ -19,7 +19,7 @@ const (
 	// Decompressed batches and fetches are bounded, or one bad batch could take
 	// all memory (K28). A batch of more is read by hand (byhand.go).
 	maxDecompressBatch = 16 << 20
-	maxFetch           = 4 << 20
+	maxFetch           = 16 << 20
 	maxPartitionFetch  = 1 << 20
 	maxFetches         = 4
 	// pollRecords bounds one poll for each thread. What it brings is worked on, decoded
