@@ -161,9 +161,10 @@ type traffic struct {
 // simulate starts traffic of so many calls a second of call time; it never ends,
 // and is dated so that ten million records do not reach the present, beyond which
 // a broker takes none.
-func (l *laboratory) simulate(callRate float64) *traffic {
+func (l *laboratory) simulate(seed int, callRate float64) *traffic {
 	l.b.Helper()
-	cmd := exec.Command(l.program, "simulate", "--calls=0", "--start=2025-01-01T00:00:00Z", "--duplicates=0.12", "--rate="+fmt.Sprint(callRate))
+	cmd := exec.Command(l.program, "simulate", "--calls=0", "--start=2025-01-01T00:00:00Z", "--duplicates=0.12",
+		"--seed="+fmt.Sprint(seed), "--rate="+fmt.Sprint(callRate))
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -209,6 +210,9 @@ func (t *traffic) close() {
 	t.cmd.Wait() // it ends because nobody reads
 }
 
+// Of two seeds, so that calls that are made live are none that were poured.
+const pouredSeed, liveSeed = 1, 2
+
 // fill makes a raw topic of n records.
 func (l *laboratory) fill(topic string, n int, callRate float64) (bytes int64) {
 	l.b.Helper()
@@ -219,7 +223,7 @@ func (l *laboratory) fill(topic string, n int, callRate float64) (bytes int64) {
 // pour writes n records to a raw topic.
 func (l *laboratory) pour(topic string, n int, callRate float64) (bytes int64) {
 	l.b.Helper()
-	t := l.simulate(callRate)
+	t := l.simulate(pouredSeed, callRate)
 	defer t.close()
 	cl := l.client(kgo.MaxBufferedRecords(50_000))
 	defer cl.Close()
@@ -454,7 +458,7 @@ const joinTime = 4 * time.Second
 
 // live writes traffic to a raw topic at a rate, until stop.
 func (l *laboratory) live(raw string, rate int) (stop func()) {
-	t := l.simulate(callRate)
+	t := l.simulate(liveSeed, callRate)
 	cl := l.client(kgo.ProducerLinger(0))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
