@@ -73,13 +73,23 @@ var rules = map[string]rule{
 		ours:    []string{"processor/call", "processor/codec", "processor/stitch", "schemas", "topology"},
 		foreign: []string{"github.com/twmb/franz-go/*", "github.com/twmb/franz-go/*/*", "github.com/twmb/franz-go/pkg/sasl/*", "github.com/prometheus/client_golang/*", "golang.org/x/sync/*", "golang.org/x/sys/unix", "github.com/klauspost/compress/*", "github.com/pierrec/lz4/v4"},
 	},
-	"cmd/callstitch": {ours: []string{"*"}, foreign: []string{"*"}},
+	// The door: what it must prove is pure, what it delivers to is not its own.
+	"internal/receive": {
+		ours:    []string{"internal/receive/auth", "internal/receive/feed", "internal/receive/spool", "internal/secret", "processor/call"},
+		foreign: []string{"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kerr", "github.com/go-json-experiment/json/jsontext", "github.com/prometheus/client_golang/*", "github.com/prometheus/client_golang/*/*", "golang.org/x/sync/*"},
+	},
+	"internal/receive/auth": {
+		std:  append([]string{"crypto/hmac", "crypto/sha1", "crypto/subtle", "encoding/base64", "net/netip"}, pureStd...),
+		ours: none, foreign: none, pure: true,
+	},
+	"internal/secret": {ours: none, foreign: none},
+	"cmd/callstitch":  {ours: []string{"*"}, foreign: []string{"*"}},
 	"cmd/callstitch/internal/console": {
 		ours:    []string{"processor/call", "topology"},
 		foreign: []string{"github.com/prometheus/client_golang/*", "github.com/prometheus/client_golang/*/*"},
 	},
 	"cmd/callstitch/internal/config": {
-		ours:    []string{"processor/call", "processor/stitch", "schemas", "topology", "topology/kafka"},
+		ours:    []string{"cmd/callstitch/internal/webhook", "internal/receive", "internal/secret", "processor/call", "processor/stitch", "schemas", "topology", "topology/kafka"},
 		foreign: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/*"},
 	},
 	"cmd/callstitch/internal/explain": {
@@ -92,13 +102,23 @@ var rules = map[string]rule{
 	"cmd/callstitch/internal/rawfile": {
 		ours: []string{"processor/call", "topology"}, foreign: []string{"github.com/go-json-experiment/json/jsontext"},
 	},
+	// It shares nothing with the door that it posts to: a mistake made twice would not show.
+	"cmd/callstitch/internal/webhook":  {ours: none, foreign: none},
 	"cmd/callstitch/internal/terminal": {ours: []string{"processor/call"}, foreign: []string{"golang.org/x/term"}},
+	// What waits on disk is anybody's: the spool knows neither who sends nor who takes.
+	"internal/receive/spool": {
+		std:  append([]string{"context", "crypto/rand", "hash/crc32", "log/slog", "os", "path/filepath", "sync", "syscall"}, pureStd...),
+		ours: none, foreign: none,
+	},
+	// A feed knows nothing of where its frames go.
+	"internal/receive/feed": {ours: none, foreign: []string{"github.com/coder/websocket", "golang.org/x/sync/errgroup"}},
 	// The simulator shares nothing with what is tested with it: a mistake made twice would not show.
 	"internal/simulator": {ours: none, foreign: none},
 	// Only tests: what they kill is the built program.
 	"cmd/callstitch/internal/faults": {ours: none, foreign: none},
 	// The analyst reads what others read: it is Python, and its test knows nothing of the domain.
 	"deploy/analytics":                 {ours: none, foreign: none},
+	"deploy/mirror":                    {ours: none, foreign: none},
 	"deploy/localkafka":                {ours: none, foreign: none},
 	"deploy/localkafka/cmd/localkafka": {ours: []string{"deploy/localkafka"}, foreign: none},
 	"internal/arch":                    {ours: none, foreign: none},
@@ -109,6 +129,9 @@ var rules = map[string]rule{
 // askBroker asks the broker what no reader and no flag of the program tells.
 const askBroker = "cmd/callstitch/internal/faults/broker_test.go"
 
+// benchReceive measures the door beside what it is made of.
+const benchReceive = "cmd/callstitch/internal/faults/bench_receive_test.go"
+
 // reserved are packages that only some may import, in tests too.
 var reserved = []struct {
 	pattern string
@@ -117,9 +140,9 @@ var reserved = []struct {
 	reason  string
 }{
 	{"github.com/linkedin/goavro/v2", []string{"schemas"}, false, "schemas alone turns values into Avro"},
-	{"github.com/twmb/franz-go/pkg/kgo", []string{"topology/kafka", askBroker}, false, "topology/kafka alone speaks to brokers"},
+	{"github.com/twmb/franz-go/pkg/kgo", []string{"topology/kafka", "internal/receive", askBroker, benchReceive}, false, "topology/kafka alone speaks to brokers, and the door, which writes to a source"},
 	{"github.com/twmb/franz-go/pkg/kadm", []string{"topology/kafka", askBroker}, false, "topology/kafka alone speaks to brokers"},
-	{"github.com/twmb/franz-go/pkg/kmsg", []string{"topology/kafka"}, false, "topology/kafka alone speaks to brokers"},
+	{"github.com/twmb/franz-go/pkg/kmsg", []string{"topology/kafka", "internal/receive/producer_test.go"}, false, "topology/kafka alone speaks to brokers"},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"cmd/callstitch/demo.go"}, true, "a fake broker is for the demo and tests"},
 	{"github.com/twmb/franz-go/pkg/sr/srfake", []string{"cmd/callstitch/demo.go"}, true, "a fake registry is for the demo and tests"},
 	{module + "/processor/call/calltest", none, true, "calltest is for tests"},

@@ -19,11 +19,17 @@ var mayNameProviders = map[string]string{
 	"internal/simulator/graphs.go":  "draws as two of them would",
 	"internal/simulator/tenant.go":  "has accounts at each",
 	"cmd/callstitch/process.go":     "shows a command line",
-	"processor/call/calltest":       "tells what one might send",
+
+	"cmd/callstitch/internal/config/receive.go":   "has the key of one's signature",
+	"cmd/callstitch/internal/webhook/endpoint.go": "proves itself as each does",
+
+	"processor/call/calltest":           "tells what one might send",
+	"internal/receive/answers.go":       "has the row of each",
+	"internal/receive/feed/dialects.go": "lists the rows",
 }
 
 // providerFolders have files of each provider: its name, alone or before an underscore.
-var providerFolders = []string{"processor/decode", "internal/simulator"}
+var providerFolders = []string{"processor/decode", "internal/simulator", "internal/receive/auth", "internal/receive/feed"}
 
 // checkNames finds names of providers, and of the systems behind them, in files
 // that must work for any provider. Tests may name those that they are about.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -45,12 +47,31 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	return append(found, examineRights(ctx, &cfg, cl)...)
 }
 
+// loadingPause is between two questions to a coordinator that is still loading.
+const loadingPause = 250 * time.Millisecond
+
+// whenLoaded asks a group's coordinator until it is there, for attemptLimit: brokers that
+// have just started are still making, or reading, the topic of the offsets. The client
+// asks no second time when it is told so while it looks for the coordinator.
+func whenLoaded[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	for begun := time.Now(); ; wait(ctx, loadingPause) {
+		answer, err := ask()
+		if !loading(err) || ctx.Err() != nil || time.Since(begun) > attemptLimit {
+			return answer, err
+		}
+	}
+}
+
+func loading(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
+}
+
 // examineGroup looks for somebody else in the group, and at its offsets.
 func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
-	members, err := groupMembers(ctx, cl, cfg.ApplicationID)
+	members, err := whenLoaded(ctx, func() ([]groupMember, error) { return groupMembers(ctx, cl, cfg.ApplicationID) })
 	found := []Finding{{What: "group " + cfg.ApplicationID + " has no members but callstitch's", Err: cmp.Or(err, checkMembers(cfg, members))}}
 	adm := kadm.NewClient(cl)
-	committed, err := committedOffsets(ctx, cfg, adm)
+	committed, err := whenLoaded(ctx, func() (kadm.OffsetResponses, error) { return committedOffsets(ctx, cfg, adm) })
 	what := "the offsets of group " + cfg.ApplicationID + " are callstitch's, and within their topics"
 	agree := Finding{What: "no other configuration has application_id " + cfg.ApplicationID, Err: checkBeside(cfg, members)}
 	if agree.Err == nil && err == nil {
@@ -122,18 +143,25 @@ func examineTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (found []
 
 // operations are the ACL operations of the protocol, by the codes in which a
 // broker reports those that this user is authorised for (KIP-430).
-var operations = map[int]string{3: "READ", 4: "WRITE", 8: "DESCRIBE", 10: "DESCRIBE_CONFIGS"}
+var operations = map[int]string{opRead: "READ", opWrite: "WRITE", 8: "DESCRIBE", 10: "DESCRIBE_CONFIGS"}
+
+const opRead, opWrite = 3, 4
 
 // examineRights asks the broker what this user may do with each topic. Topics
 // that are not there yet cannot be asked about.
-func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Finding) {
-	need := map[string][]int{cfg.ExchangeTopic(): {3, 4}, cfg.ChangelogTopic(): {3, 4}}
+func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
+	need := map[string][]int{cfg.ExchangeTopic(): {opRead, opWrite}, cfg.ChangelogTopic(): {opRead, opWrite}}
 	for _, t := range cfg.rawTopics() {
-		need[t] = []int{3}
+		need[t] = []int{opRead}
 	}
 	for _, s := range cfg.Sinks() {
-		need[cfg.Topics.Topic(s)] = []int{4}
+		need[cfg.Topics.Topic(s)] = []int{opWrite}
 	}
+	return []Finding{examineOperations(ctx, cl, "this user may read and write the topics that are there", need)}
+}
+
+// examineOperations asks for operations on topics.
+func examineOperations(ctx context.Context, cl *kgo.Client, what string, need map[string][]int) Finding {
 	req := kmsg.NewPtrMetadataRequest()
 	req.IncludeTopicAuthorizedOperations = true
 	for t := range need {
@@ -143,7 +171,7 @@ func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Fi
 	}
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return []Finding{{What: "rights can be asked for", Err: err}}
+		return Finding{What: "rights can be asked for", Err: err}
 	}
 	var lacking []error
 	for _, t := range resp.Topics {
@@ -156,5 +184,5 @@ func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Fi
 			}
 		}
 	}
-	return []Finding{{What: "this user may read and write the topics that are there", Err: errors.Join(lacking...)}}
+	return Finding{What: what, Err: errors.Join(lacking...)}
 }

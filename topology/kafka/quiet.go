@@ -3,12 +3,14 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kslog"
 )
 
 // quietLogger passes on only what an operator can act on: franz-go reports each
@@ -17,6 +19,11 @@ import (
 type quietLogger struct {
 	kgo.Logger
 	said *said // of the process, since clients are made anew while they fail
+}
+
+// Quiet is the option of a client that is not this package's, and is to log as those are.
+func Quiet(log *slog.Logger) kgo.Opt {
+	return kgo.WithLogger(quietLogger{kslog.New(log), new(said)})
 }
 
 func (l quietLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }

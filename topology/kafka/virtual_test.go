@@ -919,3 +919,32 @@ func TestLastOwnerIsFenced(t *testing.T) {
 		}
 	})
 }
+
+// TestCheckWaitsForTheCoordinator has check ask brokers that have just started: where the
+// coordinator of the group is loading for some seconds it is waited for, and where it
+// does not come that is told.
+func TestCheckWaitsForTheCoordinator(t *testing.T) {
+	for name, lasts := range map[string]time.Duration{"seconds": 5 * time.Second, "for ever": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T, cluster *kfake.Cluster, cfg Config) {
+				begun := time.Now()
+				cluster.Fault(kfake.Fault{
+					Keys: []kmsg.Key{kmsg.FindCoordinator}, Err: kerr.CoordinatorNotAvailable, Count: -1,
+					When: func(kmsg.Request) bool { return time.Since(begun) < lasts },
+				})
+				var crosses int
+				for _, f := range Examine(t.Context(), cfg) {
+					if errors.Is(f.Err, kerr.CoordinatorNotAvailable) {
+						crosses++
+					}
+				}
+				if waited := lasts < attemptLimit; waited == (crosses > 0) {
+					t.Errorf("%d conditions do not hold for the coordinator", crosses)
+				}
+				if took := time.Since(begun); took > 3*attemptLimit {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,90 @@
+package receive
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"callstitch/internal/secret"
+)
+
+// certificates are what the door shows, and whom it trusts. The files are read again
+// when they change, for connections that come then.
+type certificates struct {
+	files TLS
+	watch *secret.Watch
+	log   *slog.Logger
+	told  rarely
+
+	mu      sync.Mutex
+	current *tls.Config
+	stale   error // why the files as they are now are not in use
+}
+
+func openCertificates(files TLS, log *slog.Logger) (*certificates, error) {
+	paths := []string{files.CertFile, files.KeyFile}
+	if files.ClientCAFile != "" {
+		paths = append(paths, files.ClientCAFile)
+	}
+	c := &certificates{files: files, watch: secret.NewWatch(paths...), log: log}
+	c.watch.Changed()
+	var err error
+	c.current, err = files.load()
+	return c, err
+}
+
+// server is the configuration of a server, which takes the one of now for each client.
+func (c *certificates) server() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.now(), nil },
+	}
+}
+
+// now is the configuration of the files as they are, or of what was read last: a
+// certificate and its key change one after the other.
+func (c *certificates) now() *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watch.Changed() {
+		fresh, err := c.files.load()
+		c.stale = err
+		if err == nil {
+			c.current = fresh
+			c.log.Info("certificates were read again")
+		}
+	}
+	if c.stale != nil && c.told.now() {
+		c.log.Warn("certificates are not read again; those read before go on", "error", c.stale)
+	}
+	return c.current
+}
+
+func (t *TLS) load() (*tls.Config, error) {
+	own, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the door's certificate: %w", err)
+	}
+	out := &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{own},
+		NextProtos:   []string{"h2", "http/1.1"},
+	}
+	if t.ClientCAFile == "" {
+		return out, nil
+	}
+	authorities, err := os.ReadFile(t.ClientCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the authorities of clients: %w", err)
+	}
+	out.ClientCAs = x509.NewCertPool()
+	if !out.ClientCAs.AppendCertsFromPEM(authorities) {
+		return nil, errors.New("the file of the clients' authorities holds no PEM certificate")
+	}
+	out.ClientAuth = tls.VerifyClientCertIfGiven // endpoints that ask for one refuse who gives none
+	return out, nil
+}

@@ -1,0 +1,72 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ExamineTarget looks at everything that somebody who writes raw events to a topic needs
+// of the brokers, and changes nothing. largest is the largest of them, in bytes.
+func ExamineTarget(ctx context.Context, cfg Config, topic string, largest int64) []Finding {
+	cfg = cfg.withDefaults()
+	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
+	if err != nil {
+		return []Finding{{What: "client options are valid", Err: err}}
+	}
+	defer cl.Close()
+	reach := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
+	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	if reach.Err = cl.Ping(attempt); reach.Err != nil {
+		return []Finding{reach}
+	}
+	adm := kadm.NewClient(cl)
+	details, err := adm.ListTopics(ctx, topic)
+	if err != nil {
+		return []Finding{reach, {What: "topics can be listed", Err: err}}
+	}
+	configs, err := topicConfigs(ctx, adm, []string{topic})
+	if err != nil {
+		return []Finding{reach, {What: "topics can be described", Err: err}}
+	}
+	d := details[topic]
+	found := []Finding{reach, {
+		What: fmt.Sprintf("topic %s, to which events go, has %d partitions", topic, len(d.Partitions)), Err: missing(topic, d),
+	}}
+	if found[1].Err != nil {
+		return found
+	}
+	found[1].Advice = adviseInSync(topic, d, configs[topic])
+	return append(found, targetLimit(topic, configs[topic], largest),
+		examineOperations(ctx, cl, "this user may write to topic "+topic, map[string][]int{topic: {opWrite}}))
+}
+
+// targetLimit holds the largest event against what a topic takes, which is told to those
+// with the right. What a batch has beside it, some hundred bytes, is made up for by
+// compression, or there is no such event.
+func targetLimit(topic string, config map[string]string, largest int64) Finding {
+	f := Finding{What: fmt.Sprintf("topic %s takes events of %d bytes", topic, largest)}
+	takes, err := strconv.ParseInt(config["max.message.bytes"], 10, 64)
+	switch {
+	case err != nil:
+		f.Advice = "max.message.bytes of topic " + topic + " is not told: grant DESCRIBE_CONFIGS"
+	case takes < largest:
+		f.Err = fmt.Errorf("max.message.bytes is %d: raise it, or lower receive.max_body", takes)
+	}
+	return f
+}
+
+// adviseInSync warns of acknowledgements that one broker alone may give.
+func adviseInSync(topic string, d kadm.TopicDetail, config map[string]string) string {
+	for _, p := range d.Partitions {
+		if len(p.Replicas) > 1 && config["min.insync.replicas"] == "1" {
+			return fmt.Sprintf("min.insync.replicas of topic %s is 1 of %d replicas: what one broker alone has is acknowledged, and lost with it; set it to 2", topic, len(p.Replicas))
+		}
+	}
+	return ""
+}
