@@ -22,6 +22,24 @@ type provider struct {
 // providers has the row of each provider.
 var providers = [...]*provider{&opentact, &stringee, &sonetel, &bandwidth}
 
+// ProviderNames are the names of all providers.
+func ProviderNames() (names []string) {
+	for _, p := range providers {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// providerNamed is nil where there is none of the name, or the alias.
+func providerNamed(name string) *provider {
+	for _, p := range providers {
+		if name != "" && (name == p.name || name == p.alias) {
+			return p
+		}
+	}
+	return nil
+}
+
 // feed is where one call is drawn and told.
 type feed struct {
 	draw
@@ -118,6 +136,3 @@ func (d draw) weighted(weights ...float64) int {
 	}
 	return len(weights) - 1
 }
-
-// provider picks one; all are equally busy.
-func (d draw) provider() *provider { return pick(d, providers[:]) }

@@ -9,7 +9,7 @@ import (
 // about other things, and deletions.
 func (s *Simulator) noise(t *tenant, p *provider) Record {
 	d := s.calls
-	r := Record{Timestamp: s.clock + d.between(20, 3000), Headers: t.headers(d, p, false), Key: []byte(t.name)}
+	r := Record{Timestamp: s.clock + d.between(20, 3000), Headers: t.headers(d, p, false), Key: []byte(t.name), Provider: p.name, Tenant: t.name}
 	choices := p.noise
 	n := d.IntN(len(choices) + 1)
 	if n == len(choices) {

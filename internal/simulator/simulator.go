@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type Config struct {
 	Garbage float64
 	// Tenants is how many tenants the calls belong to; 0 means 1.
 	Tenants int
+	// Providers are the names of those that the calls come from; none means all.
+	Providers []string
 	// Start is when the first call may start; the zero time means defaultStart.
 	Start time.Time
 	// DiscardTruth keeps no truth, for endless runs in which nobody asks for it.
@@ -64,6 +67,11 @@ func (c Config) Validate() error {
 	case c.Tenants < 0 || c.Tenants > maxTenants:
 		return fmt.Errorf("tenants is %d; it is from 0 to %d", c.Tenants, maxTenants)
 	}
+	for _, name := range c.Providers {
+		if providerNamed(name) == nil {
+			return fmt.Errorf("providers has %q; it is of %s", name, strings.Join(ProviderNames(), ", "))
+		}
+	}
 	return nil
 }
 
@@ -76,10 +84,14 @@ type Header struct {
 // Record is one raw record. Timestamp, in epoch milliseconds, is when it is in
 // Kafka; it must become the record's Kafka timestamp, since it is the only clock
 // of some instants in the truth.
+//
+// Provider and Tenant are whose it is, also where no header says so: whoever delivers
+// it otherwise than through Kafka knows.
 type Record struct {
-	Key, Value []byte
-	Timestamp  int64
-	Headers    []Header
+	Key, Value       []byte
+	Timestamp        int64
+	Headers          []Header
+	Provider, Tenant string
 }
 
 // Counts are running totals of what was emitted.
@@ -99,6 +111,7 @@ type Counts struct {
 type Simulator struct {
 	cfg     Config
 	tenants []tenant
+	from    []*provider
 	calls   draw
 	faults  draw
 	clock   int64 // start of the latest call, epoch ms
@@ -128,6 +141,11 @@ func New(cfg Config) *Simulator {
 		faults: newDraw(cfg.Seed, faultStream),
 		clock:  cfg.Start.UnixMilli(),
 		counts: Counts{Ignored: map[string]int64{}, Rejected: map[string]int64{}},
+	}
+	for _, p := range providers { // in this order, whatever that of the names is
+		if len(cfg.Providers) == 0 || slices.ContainsFunc(cfg.Providers, func(name string) bool { return providerNamed(name) == p }) {
+			s.from = append(s.from, p)
+		}
 	}
 	s.tenants = newTenants(newDraw(cfg.Seed, tenantStream), max(cfg.Tenants, 1))
 	return s
@@ -179,7 +197,7 @@ func (s *Simulator) drawCall() {
 	s.counts.Calls++
 	s.clock += int64(s.calls.ExpFloat64() * 1000 / s.cfg.Rate)
 	t := &s.tenants[s.calls.IntN(len(s.tenants))]
-	p := s.calls.provider()
+	p := pick(s.calls, s.from) // all are equally busy
 	c := &call{truth: Truth{Tenant: t.name, Provider: p.name}}
 	f := feed{draw: s.calls, call: c, tenant: t, transfers: s.cfg.Transfers, scratch: s.scratch}
 	if s.calls.chance(relayedShare) {
@@ -249,7 +267,7 @@ func (s *Simulator) batch(c *call) {
 }
 
 func (s *Simulator) queueMessage(c *call, m *message, t *tenant, p *provider) {
-	r := Record{Key: []byte(m.leg.id), Value: m.value, Timestamp: m.arrival, Headers: t.headers(s.calls, p, m.kind != tellsExtra)}
+	r := Record{Key: []byte(m.leg.id), Value: m.value, Timestamp: m.arrival, Headers: t.headers(s.calls, p, m.kind != tellsExtra), Provider: p.name, Tenant: t.name}
 	if m.value == nil { // in one record with the one before
 		return
 	}

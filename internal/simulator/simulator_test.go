@@ -408,3 +408,22 @@ func BenchmarkNext(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 	b.ReportMetric(float64(bytes)/float64(b.N), "B/record")
 }
+
+// Calls come from the providers that are named, and from no others.
+func TestProviders(t *testing.T) {
+	sim := New(Config{Seed: 1, Calls: 300, Providers: []string{"stringee", "xelion"}})
+	again := New(Config{Seed: 1, Calls: 300, Providers: []string{"sonetel", "stringee", "stringee"}})
+	seen := map[string]int{}
+	for r, ok := sim.Next(); ok; r, ok = sim.Next() {
+		seen[r.Provider]++
+		if same, _ := again.Next(); !bytes.Equal(same.Value, r.Value) {
+			t.Fatal("the order of the names changes what is drawn")
+		}
+	}
+	if seen["stringee"] < 100 || seen["sonetel"] < 100 || len(seen) != 2 {
+		t.Errorf("records come from %v", seen)
+	}
+	if err := (Config{Providers: []string{"stringee", "acme"}}).Validate(); err == nil || !strings.Contains(err.Error(), `"acme"`) {
+		t.Errorf("got %v", err)
+	}
+}
