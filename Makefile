@@ -33,7 +33,7 @@ build: ## the program, static: bin/callstitch
 # The whole module comes last, so that the last lines are its tests'. What they
 # need is fetched first: where it cannot be, this is said before the tests, not by them.
 .PHONY: test
-test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat)
+test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat, nginx)
 	$(LOCAL) -fetch
 	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics
 	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
@@ -77,7 +77,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 .PHONY: bench
 bench: ## benchmarks into bench/new.txt, compared with bench/old.txt if there is one
 	@mkdir -p bench
-	$(GO) test -run '^$$' -bench . -skip '^Benchmark(Kafka|Curve)$$' -benchmem -count 6 ./... | tee bench/new.txt
+	$(GO) test -run '^$$' -bench . -skip '^Benchmark(Kafka|Curve|Receive)$$' -benchmem -count 6 ./... | tee bench/new.txt
 	@if [ -f bench/old.txt ]; then $(TOOL) benchstat bench/old.txt bench/new.txt; fi
 
 .PHONY: demo
@@ -91,6 +91,10 @@ kafka: ## Apache Kafka and a schema registry on this machine, until Ctrl-C
 .PHONY: bench-kafka
 bench-kafka: ## callstitch beside a two-hop pass-through on one Apache Kafka; prints Markdown
 	$(GO) test -run '^$$' -bench '^BenchmarkKafka$$' -benchtime 1x -timeout 60m ./topology/kafka $(ARGS)
+
+.PHONY: bench-receive
+bench-receive: ## posts to the front door beside a bare producer on one Apache Kafka
+	$(GO) test -run '^$$' -bench '^BenchmarkReceive$$' -benchtime 40000x -timeout 60m ./cmd/callstitch/internal/faults $(ARGS)
 
 .PHONY: bench-curve
 bench-curve: ## how the cost of an event grows, in memory, with ten million legs held at last; prints Markdown

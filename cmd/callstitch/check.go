@@ -20,17 +20,31 @@ import (
 const checkTimeout = 30 * time.Second
 
 func newCheck() *cobra.Command {
+	var probe string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check configuration, brokers, topics, group, rights and schemas before a start",
-		Long: `check says of each condition of a start whether it holds, and changes nothing.
-Lines with ! are advice, of what would be better. It exits 0 where all conditions hold, 1 where one does not, 2 for a wrong configuration.`,
-		Example: `  callstitch check -c callstitch.yaml`,
-		Args:    takes(),
+		Long: `check says of each condition of a start whether it holds, and changes nothing: of the
+processor's where there are sources, of the front door's where receive is configured.
+Lines with ! are advice, of what would be better. It exits 0 where all conditions hold, 1 where one does not, 2 for a wrong configuration.
+
+With --probe it also posts [] through each endpoint of a front door that runs, with the
+endpoint's authentication: here, or at the address that the providers use. Nothing is
+decoded from it, and it is counted as such.`,
+		Example: `  callstitch check -c callstitch.yaml
+  callstitch check -c callstitch.yaml --probe=https://calls.example`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if probe == probeHere && len(args) == 1 {
+				return fmt.Errorf("--probe takes its URL after an equals sign: --probe=%s", args[0])
+			}
+			return takes()(cmd, args)
+		},
 	}
 	flags := addConfigFlags(cmd, brokersFlag, registryFlag)
+	cmd.Flags().StringVar(&probe, "probe", "", "post an event through each endpoint of the front door at `URL`")
+	cmd.Flags().Lookup("probe").NoOptDefVal = probeHere
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
-		cfg, unknown, err := flags.loadToRun()
+		cfg, unknown, err := flags.loadWith(config.ToDoAll)
 		if err != nil {
 			return err
 		}
@@ -41,17 +55,40 @@ Lines with ! are advice, of what would be better. It exits 0 where all condition
 		for _, name := range unknown {
 			out.Remark(name + " sets no key; ignored")
 		}
-		return check(ctx, out, cfg)
+		return check(ctx, out, cfg, probe)
 	})
 	return cmd
 }
 
-func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
-	runtime, err := cfg.Runtime()
-	if err != nil {
-		return err
+func check(ctx context.Context, out terminal.Writer, cfg *config.Config, probe string) (err error) {
+	if probe != "" && len(cfg.Receive.Endpoints) == 0 {
+		return usageError{errors.New("--probe posts to receive.endpoints, and there are none")}
 	}
 	failed := 0
+	if len(cfg.Sources) > 0 {
+		if failed, err = checkRun(ctx, out, cfg); err != nil {
+			return err
+		}
+	}
+	if cfg.Receive.Configured() {
+		wrong, err := checkReceive(ctx, out, cfg, probe)
+		if err != nil {
+			return err
+		}
+		failed += wrong
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d conditions of a start do not hold", failed)
+	}
+	return nil
+}
+
+// checkRun looks at what the processor needs, and counts what does not hold.
+func checkRun(ctx context.Context, out terminal.Writer, cfg *config.Config) (failed int, err error) {
+	runtime, err := cfg.Runtime()
+	if err != nil {
+		return 0, err
+	}
 	for _, f := range examine(ctx, runtime) {
 		out.Mark(f.What, f.Err)
 		if f.Advice != "" {
@@ -66,10 +103,7 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config) error {
 		out.Mark("schema registry "+cfg.Registry.Shown()+" answers", err)
 		wrong = 1
 	}
-	if failed += wrong; failed > 0 {
-		return fmt.Errorf("%d conditions of a start do not hold", failed)
-	}
-	return nil
+	return failed + wrong, nil
 }
 
 func examine(ctx context.Context, runtime kafka.Config) []kafka.Finding {

@@ -35,6 +35,7 @@ const (
 type demoOptions struct {
 	length  time.Duration
 	listen  string
+	receive bool
 	traffic simulator.Config
 }
 
@@ -45,7 +46,8 @@ func newDemo() *cobra.Command {
 		Short: "Everything in one process, nothing to install: broker, registry, traffic, processor, console",
 		Long: `demo starts a Kafka broker and a schema registry in this process, sends them
 simulated traffic, and runs the processor on it. It prints a line for each session
-that closes, until Ctrl-C. Any Kafka client can look on.`,
+that closes, until Ctrl-C. Any Kafka client can look on. With --receive the traffic is
+posted to a front door in this process, as the providers' webhooks are.`,
 		Example: `  callstitch demo --rate 5`,
 		Args:    takes(),
 		RunE:    runs(func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }),
@@ -53,6 +55,7 @@ that closes, until Ctrl-C. Any Kafka client can look on.`,
 	f := cmd.Flags()
 	f.DurationVar(&o.length, "for", 0, "`TIME` after which it ends; 0 is Ctrl-C")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`HOST:PORT` of the console")
+	f.BoolVar(&o.receive, "receive", false, "post the traffic to a front door, which takes it to the broker")
 	f.Float64Var(&o.traffic.Rate, "rate", 2, "`N` calls that start in a second")
 	f.Uint64Var(&o.traffic.Seed, "seed", uint64(time.Now().UnixNano()), "`N` that the traffic is drawn from")
 	f.Lookup("seed").DefValue = "the time"
@@ -66,11 +69,12 @@ type demo struct {
 	page  *console.Console
 	log   *slog.Logger
 	lines chan *call.Session // closed sessions to print
+	door  *demoDoor          // nil: traffic goes to the broker
 	books demoBook
 	sent  int64 // records that were sent; read after the simulator has ended
 }
 
-func (o *demoOptions) run(cmd *cobra.Command) error {
+func (o *demoOptions) run(cmd *cobra.Command) (err error) {
 	o.traffic.Duplicates, o.traffic.Disorder, o.traffic.Transfers = 0.05, 0.05, 0.15
 	o.traffic.Garbage, o.traffic.Tenants, o.traffic.DiscardTruth = 0.005, 3, true
 	if err := o.traffic.Validate(); err != nil {
@@ -97,6 +101,12 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 	d := &demo{
 		Writer: terminal.New(cmd.OutOrStdout()), cfg: demoConfig(broker.ListenAddrs(), registry.URL()),
 		log: newLog(config.Log{Level: "warn", Format: "text"}, os.Stderr), lines: make(chan *call.Session, maxDemoLines),
+	}
+	if o.receive {
+		if d.door, err = openDemoDoor(&d.cfg); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.door.close()) }()
 	}
 	d.greet(listener.Addr().String())
 	return d.run(ctx, listener, o.traffic)
@@ -135,6 +145,9 @@ func (d *demo) greet(page string) {
 		fmt.Fprintf(d, "  %s %s\n", d.Paint(terminal.Dim, fmt.Sprintf("%-9s", name)), text)
 	}
 	fmt.Fprintln(d, d.Paint(terminal.Bold, "callstitch demo")+": simulated calls of four providers, stitched into sessions")
+	if d.door != nil {
+		line("door", fmt.Sprintf("http://%s/{provider}/{tenant}: all traffic is posted there, with a password that is asked for", d.door.address))
+	}
 	line("page", d.Paint(terminal.Cyan, "http://"+page+"/"))
 	line("broker", broker)
 	line("registry", d.cfg.Registry.URL)
@@ -190,6 +203,9 @@ func (d *demo) run(ctx context.Context, listener net.Listener, traffic simulator
 
 // send makes traffic in real time until ctx ends, after a backlog.
 func (d *demo) send(ctx context.Context, traffic simulator.Config) error {
+	if d.door != nil {
+		return d.post(ctx, traffic)
+	}
 	producer, err := kafka.NewProducer(ctx, d.cfg.Kafka.Brokers, nil)
 	if err != nil {
 		return err

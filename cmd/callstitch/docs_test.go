@@ -26,6 +26,7 @@ import (
 
 const (
 	operationsPage = "../../docs/operations.md"
+	receivePage    = "../../docs/receive.md"
 	recordsPage    = "../../docs/records.md"
 )
 
@@ -206,26 +207,31 @@ func schemaFields(t *testing.T, schema string) (top, nested []string) {
 	return top, nested
 }
 
-// TestDocumentedLogLines holds the table of log lines against every warning and
-// error that the program logs, both ways.
+// TestDocumentedLogLines holds the tables of log lines against every warning and error
+// that the program logs, both ways.
 func TestDocumentedLogLines(t *testing.T) {
-	documented := docpage.Read(t, operationsPage).Section(t, "## Log").FirstWords()
-	logged := logLines(t, "../..")
-	if len(logged) < 5 {
-		t.Fatalf("found only %q in the program", logged)
-	}
-	slices.Sort(documented)
-	slices.Sort(logged)
-	if diff := cmp.Diff(slices.Compact(logged), slices.Compact(documented)); diff != "" {
-		t.Errorf("lines of %s (-program +documented):\n%s", operationsPage, diff)
+	for page, dirs := range map[string][]string{
+		operationsPage: {"cmd", "topology", "schemas", "processor"},
+		receivePage:    {"internal/receive", "internal/secret"},
+	} {
+		documented := docpage.Read(t, page).Section(t, "## Log").FirstWords()
+		logged := logLines(t, "../..", dirs)
+		if len(logged) < 5 {
+			t.Fatalf("found only %q in the program", logged)
+		}
+		slices.Sort(documented)
+		slices.Sort(logged)
+		if diff := cmp.Diff(slices.Compact(logged), slices.Compact(documented)); diff != "" {
+			t.Errorf("lines of %s (-program +documented):\n%s", page, diff)
+		}
 	}
 }
 
-// logLines are the messages that the packages below root log at level warn or
+// logLines are the messages that the packages below directories log at level warn or
 // error.
-func logLines(t *testing.T, root string) (lines []string) {
+func logLines(t *testing.T, root string, dirs []string) (lines []string) {
 	t.Helper()
-	for _, dir := range []string{"cmd", "topology", "schemas", "processor"} {
+	for _, dir := range dirs {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 				return err
@@ -249,17 +255,22 @@ func logLines(t *testing.T, root string) (lines []string) {
 	return lines
 }
 
-// logLine is the message of a call such as log.Warn("…").
+// logLine is the message of a call such as log.Warn("…"), or of log.Log(ctx, level, "…"),
+// whose level is decided where it is called.
 func logLine(n ast.Node) (string, bool) {
 	c, ok := n.(*ast.CallExpr)
-	if !ok || len(c.Args) == 0 {
+	if !ok {
 		return "", false
 	}
 	method, ok := c.Fun.(*ast.SelectorExpr)
-	if !ok || method.Sel.Name != "Warn" && method.Sel.Name != "Error" {
+	if !ok {
 		return "", false
 	}
-	literal, ok := c.Args[0].(*ast.BasicLit)
+	at, logs := map[string]int{"Warn": 0, "Error": 0, "Log": 2}[method.Sel.Name]
+	if !logs || len(c.Args) <= at {
+		return "", false
+	}
+	literal, ok := c.Args[at].(*ast.BasicLit)
 	if !ok || literal.Kind != token.STRING {
 		return "", false
 	}

@@ -22,6 +22,7 @@ var (
 	graceFlag      = keyFlag{"grace", "grace", "`TIME` that a session waits after its last leg has ended"}
 	exchangeFlag   = keyFlag{"exchange-partitions", "exchange_partitions", "`N` stitch tasks"}
 	listenFlag     = keyFlag{"listen", "http.listen", "`HOST:PORT` of the console, health and metrics; empty for none"}
+	doorFlag       = keyFlag{"listen", "receive.listen", "`HOST:PORT` that the providers' webhooks come to"}
 	logLevelFlag   = keyFlag{"log-level", "log.level", "`LEVEL` of messages: debug, info, warn, error"}
 	logFormatFlag  = keyFlag{"log-format", "log.format", "`FORMAT` of messages: text or json"}
 )
@@ -48,11 +49,11 @@ func (f *configFlags) load() (*config.Config, error) {
 	return cfg, err
 }
 
-// loadToRun is the configuration of a command that cannot, and the variables that
-// set no key of it.
-func (f *configFlags) loadToRun() (cfg *config.Config, unknown []string, err error) {
+// loadWith is the configuration of a command that cannot do without something, and
+// the variables that set no key of it.
+func (f *configFlags) loadWith(needs config.Needs) (cfg *config.Config, unknown []string, err error) {
 	in := f.inputs()
-	in.MeetsBroker = true
+	in.Needs = needs
 	return config.Read(in)
 }
 

@@ -55,7 +55,7 @@ Begin with:  callstitch demo`,
 	}
 	root.SetFlagErrorFunc(flagProblem)
 	root.AddCommand(
-		newDemo(), newRun(), newProcess(), newSimulate(), newTail(),
+		newDemo(), newRun(), newReceive(), newProcess(), newSimulate(), newTail(),
 		newExplain(), newTopology(), newCheck(), newSeek(), newSchemas(), newVersion(),
 	)
 	return root

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -44,6 +45,14 @@ func TestBroker(t *testing.T) {
 			})
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("AN_HOUR_AGO", time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
+			listen, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Setenv("LISTEN", listen.Addr().String())
+			if err := listen.Close(); err != nil {
+				return err
+			}
 			env.Setenv("CALLSTITCH_KAFKA_BROKERS", broker.ListenAddrs()[0])
 			env.Setenv("CALLSTITCH_SCHEMA_REGISTRY_URL", registry.URL())
 			return nil
@@ -68,7 +77,7 @@ func TestScript(t *testing.T) {
 }
 
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits": exits, "lines": countLines, "enlarge": enlarge, "crlf": crlf, "eventually": eventually, "pick": pick, "without": without,
+	"exits": exits, "lines": countLines, "enlarge": enlarge, "crlf": crlf, "eventually": eventually, "pick": pick, "without": without, "expand": expand,
 }
 
 // exits runs a command that must end with a status: exits 2 callstitch nonsense.
@@ -160,4 +169,12 @@ func without(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	lines := regexp.MustCompile("(?m)^.*" + args[1] + ".*\n")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), lines.ReplaceAll([]byte(ts.ReadFile(args[0])), nil), 0o600))
+}
+
+// expand fills the variables that a file names with $ in: expand FILE.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: expand FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
 }

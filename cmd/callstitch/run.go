@@ -39,7 +39,7 @@ not as the state needs it, 5 where records were deleted before they were read, a
 	flags := addConfigFlags(cmd, brokersFlag, registryFlag, startFlag, workersFlag, generationFlag, graceFlag,
 		exchangeFlag, listenFlag, logLevelFlag, logFormatFlag)
 	cmd.RunE = runs(func(_ *cobra.Command, _ []string) error {
-		cfg, unknown, err := flags.loadToRun()
+		cfg, unknown, err := flags.loadWith(config.ToRun)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
 )
@@ -34,7 +35,7 @@ with --execute. Afterwards start callstitch.`,
 		if err := errors.Join(err1, err2); err != nil {
 			return usageError{err}
 		}
-		cfg, _, err := flags.loadToRun()
+		cfg, _, err := flags.loadWith(config.ToRun)
 		if err != nil {
 			return err
 		}

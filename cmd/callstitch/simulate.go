@@ -24,6 +24,7 @@ type simulateOptions struct {
 	traffic      simulator.Config
 	start        string
 	topic, truth string
+	to           string
 }
 
 func newSimulate() *cobra.Command {
@@ -33,10 +34,17 @@ func newSimulate() *cobra.Command {
 		Short: "Make synthetic provider traffic from a seed",
 		Long: `simulate draws calls and writes the events that the providers would send about
 them: to standard output as kcat -J prints them, or where brokers are configured
-to a Kafka topic. On standard output equal flags give equal bytes. To Kafka each record
-is sent when its time has come, from now on; with --start as fast as it goes.`,
+to a Kafka topic, or with --to to the front door: posted, as webhooks are. On standard
+output equal flags give equal bytes. To Kafka or the door each record is sent when its
+time has come, from now on; with --start as fast as it goes.
+
+With -c an event goes to the endpoint of its provider and tenant, with the authentication
+that is configured there; where no endpoint is that tenant's, to the first of the provider.
+Without, it goes to URL/PROVIDER/TENANT, or where URL has {provider} and {tenant}; a name
+and a password in the URL are given when they are asked for.`,
 		Example: `  callstitch simulate --calls 100 | callstitch process --format kcat
-  callstitch simulate --brokers 127.0.0.1:9092 --calls 0 --rate 20`,
+  callstitch simulate --brokers 127.0.0.1:9092 --calls 0 --rate 20
+  callstitch simulate --to http://127.0.0.1:8085 -c callstitch.yaml --calls 0`,
 		Args: takes(),
 		RunE: runs(func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }),
 	}
@@ -50,8 +58,10 @@ is sent when its time has come, from now on; with --start as fast as it goes.`,
 	f.Float64Var(&o.traffic.Transfers, "transfers", 0.1, "`SHARE` of answered calls that are passed on")
 	f.Float64Var(&o.traffic.Garbage, "garbage", 0, "`SHARE` of further records that cannot be taken")
 	f.IntVar(&o.traffic.Tenants, "tenants", 3, "`N` tenants that the calls belong to")
+	f.StringSliceVar(&o.traffic.Providers, "providers", nil, "`PROVIDER,…` that the calls come from; all, or those that have an endpoint")
 	f.StringVar(&o.start, "start", "", "`INSTANT` of the first call (RFC 3339)")
 	f.StringVar(&o.topic, "topic", rawTopic, "`TOPIC` of the records; that of the first source where one is configured")
+	f.StringVar(&o.to, "to", "", "`URL` of the front door, instead of Kafka")
 	f.StringVar(&o.truth, "truth", "", "`FILE` for the sessions that must come out, one JSON object a line")
 	o.config = addConfigFlags(cmd, brokersFlag, registryFlag)
 	return cmd
@@ -82,9 +92,12 @@ func (o *simulateOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if len(cfg.Kafka.Brokers) == 0 {
+	switch {
+	case o.to != "":
+		err = o.toDoor(ctx, cmd.ErrOrStderr(), cfg, truth)
+	case len(cfg.Kafka.Brokers) == 0:
 		err = o.toStdout(ctx, cmd.OutOrStdout(), truth)
-	} else {
+	default:
 		err = o.toKafka(ctx, cfg, truth)
 	}
 	return errors.Join(err, truth.Close())

@@ -32,11 +32,11 @@ func load(t *testing.T, profiles ...string) *types.Project {
 }
 
 func TestComposeServices(t *testing.T) {
-	always := []string{"callstitch", "kafka", "registry", "topic"}
+	always := []string{"callstitch", "kafka", "receiver", "registry", "topic"}
 	if got := sorted(load(t).ServiceNames()); !slices.Equal(got, always) {
 		t.Errorf("services %v, want %v", got, always)
 	}
-	withTraffic := []string{"callstitch", "kafka", "registry", "simulator", "topic"}
+	withTraffic := []string{"callstitch", "kafka", "receiver", "registry", "simulator", "topic"}
 	if got := sorted(load(t, "traffic").ServiceNames()); !slices.Equal(got, withTraffic) {
 		t.Errorf("services with the profile traffic %v, want %v", got, withTraffic)
 	}
@@ -94,7 +94,7 @@ func TestComposeRunsWhatTestsRun(t *testing.T) {
 }
 
 func TestComposeProcessorNeedsNoPrivilege(t *testing.T) {
-	for _, name := range []string{"callstitch", "simulator"} {
+	for _, name := range []string{"callstitch", "receiver", "simulator"} {
 		s := load(t, "traffic").Services[name]
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) {
 			t.Errorf("service %s: read-only %v, dropped capabilities %v", name, s.ReadOnly, s.CapDrop)

@@ -15,7 +15,7 @@ func TestSecrets(t *testing.T) {
 	cfg.Kafka.SASL = SASL{"scram-sha-256", "reader", "password"}
 	cfg.Registry.URL = "https://user:s3cret@one:8081, http://two:8081"
 	cfg.Registry.Username, cfg.Registry.PasswordFile = "reader", "password"
-	if problems := cfg.validate(); problems != nil {
+	if problems := cfg.validate(0); problems != nil {
 		t.Fatal(problems)
 	}
 	runtime, err := cfg.Runtime()
@@ -34,7 +34,7 @@ func TestSecrets(t *testing.T) {
 		t.Error("a password is taken for a certificate")
 	}
 	cfg.Kafka.SASL.Mechanism = "plain"
-	if problems := cfg.validate(); len(problems) != 1 || problems[0].Key != "kafka.sasl.mechanism" {
+	if problems := cfg.validate(0); len(problems) != 1 || problems[0].Key != "kafka.sasl.mechanism" {
 		t.Errorf("a password would go over the wire as it is: %v", problems)
 	}
 }

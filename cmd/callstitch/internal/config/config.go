@@ -55,9 +55,10 @@ type Config struct {
 	// StartupTimeout is how long a start waits for brokers and registry.
 	StartupTimeout time.Duration `yaml:"startup_timeout"`
 
-	Emit Emit `yaml:"emit"`
-	HTTP HTTP `yaml:"http"`
-	Log  Log  `yaml:"log"`
+	Emit    Emit    `yaml:"emit"`
+	HTTP    HTTP    `yaml:"http"`
+	Receive Receive `yaml:"receive"`
+	Log     Log     `yaml:"log"`
 }
 
 // Kafka is the brokers, and how to get in.
@@ -167,6 +168,7 @@ func Default() Config {
 		StartupTimeout:     5 * time.Minute,
 		Emit:               Emit{Partial: true},
 		HTTP:               HTTP{Listen: "127.0.0.1:8080"},
+		Receive:            defaultReceive(),
 		Log:                Log{Level: "info", Format: "text"},
 	}
 }

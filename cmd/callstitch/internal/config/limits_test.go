@@ -19,7 +19,7 @@ func TestLimitsAreAllowed(t *testing.T) {
 		for n, allowed := range map[int64]bool{test.low - 1: false, test.low: true, test.high: true, test.high + 1: false} {
 			l := newLoader()
 			l.readFlag(key, fmt.Sprint(n), "--flag")
-			if _, err := l.finish(false); (err == nil) != allowed {
+			if _, err := l.finish(0); (err == nil) != allowed {
 				t.Errorf("%s: %d: %v, want it allowed: %t", key, n, err, allowed)
 			}
 		}
@@ -29,7 +29,7 @@ func TestLimitsAreAllowed(t *testing.T) {
 	} {
 		l := newLoader()
 		l.readFlag("commit_interval", d.String(), "--flag")
-		if _, err := l.finish(false); (err == nil) != allowed {
+		if _, err := l.finish(0); (err == nil) != allowed {
 			t.Errorf("commit_interval: %s: %v, want it allowed: %t", d, err, allowed)
 		}
 	}

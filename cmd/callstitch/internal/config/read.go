@@ -18,10 +18,22 @@ type Inputs struct {
 	File    string   // YAML; empty: none
 	Environ []string // as os.Environ gives it
 	Flags   []Flag
-	// MeetsBroker makes the keys that a command cannot meet a broker without
-	// required.
-	MeetsBroker bool
+	Needs   Needs // what must be there
 }
+
+// Needs are what a command cannot do without, of what has no default.
+type Needs uint8
+
+const (
+	// ToRun is what the processor needs: brokers and sources.
+	ToRun Needs = 1 << iota
+	// ToReceive is what the front door needs: brokers, endpoints or feeds, and the
+	// files with their secrets.
+	ToReceive
+	// ToDoAll is what either needs whose configuration there is; the processor's,
+	// where there is neither.
+	ToDoAll
+)
 
 // Flag is a flag of the command line that stands for a key.
 type Flag struct{ Name, Key, Value string }
@@ -40,7 +52,7 @@ func Read(in Inputs) (cfg *Config, unknown []string, err error) {
 	for _, f := range in.Flags {
 		l.readFlag(f.Key, f.Value, "--"+f.Name)
 	}
-	cfg, err = l.finish(in.MeetsBroker)
+	cfg, err = l.finish(in.Needs)
 	return cfg, l.unknown, err
 }
 
@@ -151,12 +163,17 @@ func (l *loader) readText(text, path, place string, v reflect.Value) {
 	}
 }
 
-// finish validates what was read. With meetsBroker the keys without
-// a default are among the problems.
-func (l *loader) finish(meetsBroker bool) (*Config, error) {
-	problems := l.cfg.validate()
-	if meetsBroker {
+// finish validates what was read. What is needed and not there is among the problems.
+func (l *loader) finish(needs Needs) (*Config, error) {
+	if needs&ToDoAll != 0 {
+		needs = l.cfg.configured()
+	}
+	problems := l.cfg.validate(needs)
+	if needs&ToRun != 0 {
 		problems = append(problems, l.cfg.missing()...)
+	}
+	if needs&ToReceive != 0 {
+		problems = append(problems, l.cfg.missingToReceive()...)
 	}
 	for _, p := range problems {
 		l.lines = append(l.lines, fmt.Sprintf("%s: %s %s", l.where(p.Key), p.Key, p.Text))

@@ -20,7 +20,7 @@ func load(t *testing.T, yaml string, environ ...string) (*Config, error) {
 		t.Fatal(err)
 	}
 	l.readEnvironment(environ)
-	return l.finish(false)
+	return l.finish(0)
 }
 
 func TestEmptyFileIsDefault(t *testing.T) {
@@ -179,7 +179,7 @@ func TestFlagWinsOverFileAndEnvironment(t *testing.T) {
 	l := newLoader()
 	l.readEnvironment([]string{"CALLSTITCH_GRACE=1s"})
 	l.readFlag("grace", "3s", "--grace")
-	got, err := l.finish(false)
+	got, err := l.finish(0)
 	if err != nil || got.Grace != 3*time.Second {
 		t.Errorf("grace %v, %v", got, err)
 	}

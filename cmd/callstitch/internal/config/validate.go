@@ -38,7 +38,7 @@ var (
 )
 
 // validate lists everything that is wrong with the values, not only the first.
-func (c *Config) validate() []problem {
+func (c *Config) validate(needs Needs) []problem {
 	v := &validation{}
 	v.check(kafkaName.MatchString(c.ApplicationID) && len(c.ApplicationID) <= maxApplicationID, "application_id",
 		"must be 1 to %d of the characters a-z A-Z 0-9 . _ -", maxApplicationID)
@@ -62,16 +62,28 @@ func (c *Config) validate() []problem {
 		"must be of the characters a-z A-Z 0-9 . _ -")
 	v.between(c.StartupTimeout, time.Second, 24*time.Hour, "startup_timeout")
 	v.check(c.HTTP.Listen == "" || hostPort(c.HTTP.Listen), "http.listen", "must be host:port, such as 127.0.0.1:8080")
+	c.validateReceive(v, needs&ToReceive != 0)
 	v.oneOf(c.Log.Level, logLevels, "log.level")
 	v.oneOf(c.Log.Format, logFormats, "log.format")
 	return v.problems
+}
+
+// configured is what the configuration is for: the processor, the front door, or both.
+func (c *Config) configured() (needs Needs) {
+	if c.Receive.Configured() {
+		needs = ToReceive
+	}
+	if len(c.Sources) > 0 || needs == 0 {
+		needs |= ToRun
+	}
+	return needs
 }
 
 // missing lists the keys without a default that a command which meets a broker
 // needs.
 func (c *Config) missing() []problem {
 	v := &validation{}
-	v.check(len(c.Kafka.Brokers) > 0, "kafka.brokers", `is required, such as ["127.0.0.1:9092"]`)
+	v.brokers(c.Kafka.Brokers)
 	v.check(len(c.Sources) > 0, "sources", "is required, such as [{topic: call.raw}]")
 	return v.problems
 }
@@ -114,8 +126,7 @@ func (c *Config) validateSources(v *validation) {
 		v.check(!seen[s.Topic], key+".topic", "%q is a source already", s.Topic)
 		seen[s.Topic] = true
 		_, known := call.ParseProvider(s.Provider)
-		v.check(known || s.Provider == "", key+".provider",
-			"must be %s, or absent", providersAndAliases())
+		v.check(known || s.Provider == "", key+".provider", "must be %s, or absent", providersAndAliases())
 	}
 }
 
@@ -146,6 +157,9 @@ func (c *Config) validateTopics(v *validation) {
 	v.within(int64(t.MinISR), 0, maxReplicas, "topics.min_isr")
 	v.check(t.Prefix == "" || kafkaName.MatchString(t.Prefix), "topics.prefix", "must be of the characters a-z A-Z 0-9 . _ -")
 	used := map[string]string{}
+	if c.Receive.Configured() {
+		used[c.Receive.Topic] = "what receive writes to"
+	}
 	for _, s := range c.Sources {
 		used[s.Topic] = "a source"
 	}
@@ -179,6 +193,15 @@ func (v *validation) check(ok bool, key, format string, args ...any) {
 	if !ok {
 		v.problems = append(v.problems, problem{key, fmt.Sprintf(format, args...)})
 	}
+}
+
+func (v *validation) brokers(brokers []string) {
+	v.check(len(brokers) > 0, "kafka.brokers", `is required, such as ["127.0.0.1:9092"]`)
+}
+
+func (v *validation) network(text, key string) {
+	_, err := parsePrefix(text)
+	v.check(err == nil, key, "%q must be an address or a network, such as 192.0.2.7 or 192.0.2.0/24", text)
 }
 
 func (v *validation) within(n, low, high int64, key string) {

@@ -142,6 +142,13 @@ func setScalar(v reflect.Value, text string) error {
 		}
 		return err
 	}
+	if v.Type() == reflect.TypeFor[Size]() {
+		n, err := parseSize(text)
+		if err == nil {
+			v.SetInt(int64(n))
+		}
+		return err
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
