@@ -60,6 +60,20 @@ func (b *broker) read(t *testing.T, group, topic string) (n int64) {
 	return n
 }
 
+// records is how many have been written to a topic.
+func (b *broker) records(t *testing.T, topic string) (n int) {
+	t.Helper()
+	ends, err := b.admin.ListEndOffsets(t.Context(), topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends.Each(func(o kadm.ListedOffset) { n += int(o.Offset) })
+	return n
+}
+
 // everyTaskHasRead reports whether a group has read of each partition of its exchange.
 func (b *broker) everyTaskHasRead(t *testing.T, group string) bool {
 	t.Helper()
