@@ -25,6 +25,10 @@ const (
 	// spoolLimit is how long an event waits for the disk. With hold before it, it is
 	// still less than who sends events waits for an answer.
 	spoolLimit = 3 * time.Second
+	// waitMost is how many events wait for Kafka at a time where there is a spool; what is
+	// more goes there at once. Fewer than the door answers at a time, so that in the first
+	// moments of an outage, before it is known to be one, nobody is refused.
+	waitMost = 1024
 	// watchEvery is how often it is looked whether Kafka answers.
 	watchEvery = time.Second
 	// pingEvery is how often Kafka is asked whether it is there, since events may be
@@ -45,6 +49,7 @@ type Intake struct {
 	spool   *spool.Spool // nil: there is none
 	log     *slog.Logger
 	spooled atomic.Int64
+	waiting atomic.Int64 // events that wait for Kafka
 
 	mu        sync.Mutex // guards the rest
 	unreached error      // why Kafka has not answered when it was asked last, or nil
@@ -104,27 +109,34 @@ func (in *Intake) Take(_ context.Context, e Event) error {
 	r := recordOf(e)
 	sent, why := in.offer(r)
 	if sent != nil {
-		hold := time.NewTimer(in.hold)
-		defer hold.Stop()
-		select {
-		case err := <-sent:
-			if err == nil {
-				return nil
-			}
-			sent, why = nil, fmt.Errorf("refused by Kafka: %w", err)
-		case <-hold.C:
-			why = ErrNotInTime
-		}
+		why = in.await(sent)
 	}
-	if in.spool == nil {
+	if why == nil || in.spool == nil {
 		return why
 	}
 	return in.keep(r, sent)
 }
 
+// await waits until Kafka has an event, for hold at most.
+func (in *Intake) await(sent <-chan error) error {
+	in.waiting.Add(1)
+	defer in.waiting.Add(-1)
+	hold := time.NewTimer(in.hold)
+	defer hold.Stop()
+	select {
+	case err := <-sent:
+		if err != nil {
+			return fmt.Errorf("refused by Kafka: %w", err)
+		}
+		return nil
+	case <-hold.C:
+		return ErrNotInTime
+	}
+}
+
 // offer sends a record to Kafka, or says why it does not.
 func (in *Intake) offer(r spool.Record) (sent <-chan error, why error) {
-	if in.spool != nil && in.away() {
+	if in.spool != nil && (in.waiting.Load() >= waitMost || in.away()) {
 		return nil, ErrNotInTime // as those before it: it need not wait to find out
 	}
 	done := make(chan error, 1)

@@ -297,6 +297,23 @@ func TestOutageWithSpool(t *testing.T) {
 	})
 }
 
+// TestFewWait: until it is known that Kafka is away, no more wait for it than the door has
+// room for; with a spool nobody is refused for that.
+func TestFewWait(t *testing.T) {
+	intakes(t, true, func(t *testing.T, in *Intake, k *fakeKafka) {
+		in.flight.max = 64 << 20
+		k.goes(true)
+		first := take(in, event("first"))
+		for range waitMost - 1 {
+			take(in, event("waits"))
+		}
+		synctest.Wait()
+		wantTaken(t, take(in, event("goes to the spool at once")), 0)
+		time.Sleep(2 * testHold)
+		wantTaken(t, first, testHold)
+	})
+}
+
 // TestOnePartitionAway: as long as Kafka acknowledges records in time, one that it does
 // not acknowledge sends no others to the spool.
 func TestOnePartitionAway(t *testing.T) {
