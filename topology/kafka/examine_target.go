@@ -42,7 +42,7 @@ func ExamineTarget(ctx context.Context, cfg Config, topic string, largest int64)
 		return found
 	}
 	found[1].Advice = adviseInSync(topic, d, configs[topic])
-	return append(found, targetLimit(topic, configs[topic], largest),
+	return append(found, targetLimit(topic, configs[topic], largest), targetPolicy(topic, configs[topic]),
 		examineOperations(ctx, cl, "this user may write to topic "+topic, map[string][]int{topic: {opWrite}}))
 }
 
@@ -57,6 +57,16 @@ func targetLimit(topic string, config map[string]string, largest int64) Finding 
 		f.Advice = "max.message.bytes of topic " + topic + " is not told: grant DESCRIBE_CONFIGS"
 	case takes < largest:
 		f.Err = fmt.Errorf("max.message.bytes is %d: raise it, or lower receive.max_body", takes)
+	}
+	return f
+}
+
+// targetPolicy looks whether a topic takes records without a key, as raw events are: one
+// that is compacted refuses them.
+func targetPolicy(topic string, config map[string]string) Finding {
+	f := Finding{What: "topic " + topic + " takes records without a key"}
+	if policy := config["cleanup.policy"]; strings.Contains(policy, "compact") {
+		f.Err = fmt.Errorf("cleanup.policy is %s, and every event will be refused: make it delete", policy)
 	}
 	return f
 }
