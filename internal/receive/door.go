@@ -35,6 +35,7 @@ type door struct {
 	log         *slog.Logger
 	metrics     *metrics
 	bodies      budget // of requests under way
+	unproven    budget // of those of them that are being read, and have proven nothing yet
 	connections *connections
 	leaving     atomic.Bool
 	paths       *http.ServeMux
@@ -45,6 +46,7 @@ func newDoor(cfg *Config, take Take, m *metrics) (*door, error) {
 	d := &door{
 		cfg: cfg, take: take, log: cfg.Log, metrics: m,
 		bodies:      budget{max: cfg.MaxInFlight},
+		unproven:    budget{max: max(cfg.MaxInFlight/2, cfg.MaxBody+1)}, // strangers never have all
 		connections: &connections{max: connectionLimit(), requestsMax: requestsMax, metrics: m},
 		paths:       http.NewServeMux(),
 	}
@@ -96,9 +98,26 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, endpoint string, f
 	f.write(w, r)
 }
 
-// read reads a body of up to MaxBody. held is what it took of the budget, which is the
-// caller's to give back.
-func (d *door) read(w http.ResponseWriter, r *http.Request) (body []byte, held int64, f *refusal) {
+// room takes room for so many bytes of a body, and reports whether there was any.
+func (d *door) room(n int64, proven bool) bool {
+	if !proven && !d.unproven.take(n) {
+		return false
+	}
+	if d.bodies.take(n) {
+		return true
+	}
+	if !proven {
+		d.unproven.give(n)
+	}
+	return false
+}
+
+// read reads a body of up to MaxBody, of a request that has proven what it is, or whose
+// proof is yet to come. held is what it took of the budget, which is the caller's to give back.
+func (d *door) read(w http.ResponseWriter, r *http.Request, proven bool) (body []byte, held int64, f *refusal) {
+	if !proven {
+		defer func() { d.unproven.give(held) }()
+	}
 	if r.ContentLength > d.cfg.MaxBody {
 		return nil, 0, tooLarge
 	}
@@ -108,7 +127,7 @@ func (d *door) read(w http.ResponseWriter, r *http.Request) (body []byte, held i
 		size = r.ContentLength + 1 // the last byte is for its end
 	}
 	for {
-		if !d.bodies.take(size - held) {
+		if !d.room(size-held, proven) {
 			return nil, held, errNoRoomToRead
 		}
 		held = size

@@ -611,7 +611,8 @@ func TestALengthThatLies(t *testing.T) {
 func TestBodiesAreBounded(t *testing.T) {
 	k := new(taker)
 	const claimed, size = 100, 128 << 10
-	limits := func(c *Config) { c.MaxBody, c.MaxInFlight = size, claimed*firstRead+size+size/2 }
+	const fit = 6 // large bodies beside the claims
+	limits := func(c *Config) { c.MaxBody, c.MaxInFlight = size, 2*(claimed*firstRead+size+size/2) }
 	virtually(t, limits, k, func(d testDoor) {
 		// A client that keeps its connections is listened to until it has sent all: a pipe
 		// cannot be closed by half, as a socket is for others.
@@ -634,8 +635,10 @@ func TestBodiesAreBounded(t *testing.T) {
 		}
 		large := strings.Repeat("x", size)
 		var posts sync.WaitGroup
-		posts.Go(func() { d.want(d.post("/open/a/b", large), http.StatusOK) })
-		synctest.Wait()
+		for range fit {
+			posts.Go(func() { d.want(d.post("/open/a/b", large), http.StatusOK) })
+			synctest.Wait()
+		}
 		refused := d.post("/open/a/b", large)
 		d.want(refused, http.StatusServiceUnavailable)
 		if got := refused.Header.Get("Retry-After"); got != "5" {
@@ -652,6 +655,31 @@ func TestBodiesAreBounded(t *testing.T) {
 			_ = c.Close()
 		}
 		d.want(d.post("/open/a/b", large), http.StatusOK)
+	})
+}
+
+// TestStrangersHaveHalf: who sends bodies slowly, and has proven nothing, keeps none from
+// being heard who proves what he is first.
+func TestStrangersHaveHalf(t *testing.T) {
+	const strangers = 100
+	limits := func(c *Config) { c.MaxBody, c.MaxInFlight = 4<<10, 2*strangers*firstRead }
+	virtually(t, limits, new(taker), func(d testDoor) {
+		var slow []net.Conn
+		for range strangers {
+			c, _ := d.raw("POST /stringee/acme HTTP/1.1\r\nHost: door\r\nContent-Length: 4096\r\n\r\n{")
+			slow = append(slow, c)
+		}
+		synctest.Wait()
+		d.want(d.post("/stringee/acme", "{}"), http.StatusServiceUnavailable)
+		d.want(d.post("/opentact/acme", "{}", "Authorization", "Bearer new"), http.StatusOK)
+		time.Sleep(bodyLimit + time.Second)
+		d.want(d.post("/stringee/acme", "{}"), http.StatusUnauthorized)
+		if held := d.unproven.used.Load() + d.bodies.used.Load(); held != 0 {
+			t.Errorf("%d bytes are held by nobody", held)
+		}
+		for _, c := range slow {
+			_ = c.Close()
+		}
 	})
 }
 

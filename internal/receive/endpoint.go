@@ -61,7 +61,7 @@ func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) *refusal {
 	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
 		return encoded
 	}
-	body, held, f := e.door.read(w, r)
+	body, held, f := e.door.read(w, r, e.guard.admits())
 	defer e.door.bodies.give(held)
 	if f == errNoRoomToRead {
 		return e.refuse(ErrNoRoom, e.answer.unread)

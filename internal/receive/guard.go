@@ -76,6 +76,11 @@ func (g *guard) admit(r *http.Request) *refusal {
 	return nil
 }
 
+// admits reports whether admit asks for anything: else whoever sends a body is a stranger.
+func (g *guard) admits() bool {
+	return g.password != nil || g.token != nil || len(g.auth.SourceIPs) > 0 || g.auth.ClientCert
+}
+
 // verify refuses a request whose body is not signed as it must be.
 func (g *guard) verify(r *http.Request, body []byte) *refusal {
 	if g.signing != nil && !g.signature.Verify(r.Header.Get(g.signature.Header), body, g.values(g.signing)) {
