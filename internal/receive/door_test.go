@@ -661,8 +661,8 @@ func TestBodiesAreBounded(t *testing.T) {
 // TestStrangersHaveHalf: who sends bodies slowly, and has proven nothing, keeps none from
 // being heard who proves what he is first.
 func TestStrangersHaveHalf(t *testing.T) {
-	const strangers = 100
-	limits := func(c *Config) { c.MaxBody, c.MaxInFlight = 4<<10, 2*strangers*firstRead }
+	const strangers = 100 // who would take all
+	limits := func(c *Config) { c.MaxBody, c.MaxInFlight = 4<<10, strangers*firstRead }
 	virtually(t, limits, new(taker), func(d testDoor) {
 		var slow []net.Conn
 		for range strangers {
