@@ -16,7 +16,7 @@ type cache struct {
 	newest *node
 
 	left []*room // of nodes that were dropped; effects of the open transaction may share their memory
-	free []*room // nobody has: at most freeRooms
+	free []*room // empty ones: at most freeRooms
 }
 
 // freeRooms is how many rooms wait for new nodes: few, for most are taken again at once.
@@ -41,9 +41,13 @@ func (c *cache) begin(id call.NodeID) *node {
 	return new(room).begin(id)
 }
 
-// settled says that the effects of the transaction are used up.
+// settled says that the effects of the transaction are used up. Rooms are emptied, with
+// their short lists: what reads a form does not write what is absent from it.
 func (c *cache) settled() {
-	c.free = append(c.free, c.left[:min(len(c.left), freeRooms-len(c.free))]...)
+	for _, r := range c.left[:min(len(c.left), freeRooms-len(c.free))] {
+		*r = room{}
+		c.free = append(c.free, r)
+	}
 	clear(c.left)
 	c.left = c.left[:0]
 }

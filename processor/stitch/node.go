@@ -73,10 +73,8 @@ type room struct {
 	published [1]publication
 }
 
-// begin makes the room that of a node of which nothing is known. Nothing of the last one is
-// left, in its short lists either: what reads a form does not write what is absent from it.
+// begin makes the room, which is empty, that of a node of which nothing is known.
 func (r *room) begin(id call.NodeID) *node {
-	*r = room{}
 	r.node = node{id: id, room: r, links: r.links[:0], published: r.published[:0], ids: idSet{tail: r.ids[:0]}}
 	return &r.node
 }

@@ -27,24 +27,35 @@ type Finding struct {
 // that fails as far as that makes sense.
 func Examine(ctx context.Context, cfg Config) []Finding {
 	cfg = cfg.withDefaults()
-	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
-	if err != nil {
-		return []Finding{{What: "client options are valid", Err: err}}
+	cl, reached := reach(ctx, &cfg)
+	if cl == nil {
+		return []Finding{reached}
 	}
 	defer cl.Close()
-	reach := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
-	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	if reach.Err = cl.Ping(attempt); reach.Err != nil {
-		return []Finding{reach}
-	}
 	found := []Finding{
-		reach,
+		reached,
 		{What: "brokers run Apache Kafka 4.0 or later with transaction.version 2", Err: requireTransactionVersion(ctx, cl)},
 	}
 	found = append(found, examineTopics(ctx, &cfg, kadm.NewClient(cl))...)
 	found = append(found, examineGroup(ctx, &cfg, cl)...)
 	return append(found, examineRights(ctx, &cfg, cl)...)
+}
+
+// reach finds whether brokers answer, and has a client of them for the caller to close;
+// nil where they do not.
+func reach(ctx context.Context, cfg *Config) (*kgo.Client, Finding) {
+	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
+	if err != nil {
+		return nil, Finding{What: "client options are valid", Err: err}
+	}
+	f := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
+	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	if f.Err = cl.Ping(attempt); f.Err != nil {
+		cl.Close()
+		return nil, f
+	}
+	return cl, f
 }
 
 // loadingPause is between two questions to a coordinator that is still loading.

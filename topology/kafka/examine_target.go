@@ -7,35 +7,28 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // ExamineTarget looks at everything that somebody who writes raw events to a topic needs
 // of the brokers, and changes nothing. largest is the largest of them, in bytes.
 func ExamineTarget(ctx context.Context, cfg Config, topic string, largest int64) []Finding {
 	cfg = cfg.withDefaults()
-	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-check")...)
-	if err != nil {
-		return []Finding{{What: "client options are valid", Err: err}}
+	cl, reached := reach(ctx, &cfg)
+	if cl == nil {
+		return []Finding{reached}
 	}
 	defer cl.Close()
-	reach := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
-	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	if reach.Err = cl.Ping(attempt); reach.Err != nil {
-		return []Finding{reach}
-	}
 	adm := kadm.NewClient(cl)
 	details, err := adm.ListTopics(ctx, topic)
 	if err != nil {
-		return []Finding{reach, {What: "topics can be listed", Err: err}}
+		return []Finding{reached, {What: "topics can be listed", Err: err}}
 	}
 	configs, err := topicConfigs(ctx, adm, []string{topic})
 	if err != nil {
-		return []Finding{reach, {What: "topics can be described", Err: err}}
+		return []Finding{reached, {What: "topics can be described", Err: err}}
 	}
 	d := details[topic]
-	found := []Finding{reach, {
+	found := []Finding{reached, {
 		What: fmt.Sprintf("topic %s, to which events go, has %d partitions", topic, len(d.Partitions)), Err: missing(topic, d),
 	}}
 	if found[1].Err != nil {

@@ -32,9 +32,12 @@ func PaceGarbage(ctx context.Context) {
 	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	look := time.NewTicker(garbageLook)
 	defer look.Stop()
-	for {
+	for last := 0; ; {
 		runtimemetrics.Read(live)
-		debug.SetGCPercent(garbagePercent(live[0].Value.Uint64()))
+		if percent := garbagePercent(live[0].Value.Uint64()); percent != last { // to set it stops the world
+			debug.SetGCPercent(percent)
+			last = percent
+		}
 		select {
 		case <-ctx.Done():
 			return
