@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -65,6 +66,42 @@ func (f *configFlags) inputs() config.Inputs {
 		}
 	}
 	return in
+}
+
+// addExecuteFlag is for a command that changes what it did not make itself: it says what
+// it would do, and does it only with this flag.
+func addExecuteFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("execute", false, "do it, instead of saying what it would do")
+}
+
+// outputFormat is how a command writes what it found: for people, or for programs. As a
+// flag it takes nothing else.
+type outputFormat string
+
+const (
+	outputText outputFormat = "text"
+	outputJSON outputFormat = "json"
+)
+
+func addOutputFlag(cmd *cobra.Command) *outputFormat {
+	format := outputText
+	cmd.Flags().VarP(&format, "output", "o", "`FORMAT` of what is written: text or json")
+	return &format
+}
+
+func (f *outputFormat) String() string { return string(*f) }
+
+// Type is what pflag calls the value in its messages.
+func (f *outputFormat) Type() string { return "FORMAT" }
+
+// Set takes text or json.
+func (f *outputFormat) Set(value string) error {
+	switch format := outputFormat(value); format {
+	case outputText, outputJSON:
+		*f = format
+		return nil
+	}
+	return errors.New("it must be text or json")
 }
 
 // providerChoices are the names of the providers as help and messages list them.

@@ -13,7 +13,6 @@ import (
 )
 
 func newSeek() *cobra.Command {
-	var execute bool
 	cmd := &cobra.Command{
 		Use:   "seek TOPIC PARTITION OFFSET",
 		Short: "Go on at another offset of a source partition, once nothing runs",
@@ -28,7 +27,7 @@ with --execute. Afterwards start callstitch.`,
 		Args: takes([]argument{{name: "TOPIC", is: "a source"}, partitionArgument, offsetArgument}),
 	}
 	flags := addConfigFlags(cmd, brokersFlag)
-	cmd.Flags().BoolVar(&execute, "execute", false, "do it, instead of saying what it would do")
+	execute := addExecuteFlag(cmd)
 	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
 		partition, err1 := strconv.ParseInt(args[1], 10, 32)
 		offset, err2 := strconv.ParseInt(args[2], 10, 64)
@@ -45,11 +44,11 @@ with --execute. Afterwards start callstitch.`,
 		}
 		ctx, stop := untilSignal()
 		defer stop()
-		move, err := kafka.Seek(ctx, runtime, topology.TopicPartition{Topic: args[0], Partition: int32(partition)}, offset, execute)
+		move, err := kafka.Seek(ctx, runtime, topology.TopicPartition{Topic: args[0], Partition: int32(partition)}, offset, *execute)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), told(move, execute))
+		fmt.Fprintln(cmd.OutOrStdout(), told(move, *execute))
 		return nil
 	})
 	return cmd

@@ -63,12 +63,8 @@ const seekLimit = 6 * attemptLimit
 
 // requireIdle holds that nobody is in the group, and that the partition has the offset.
 func requireIdle(ctx context.Context, cfg *Config, cl *kgo.Client, adm *kadm.Client, tp topology.TopicPartition, to int64) error {
-	members, err := groupMembers(ctx, cl, cfg.ApplicationID)
-	if err != nil {
+	if err := requireEmpty(ctx, cl, cfg.ApplicationID); err != nil {
 		return err
-	}
-	if len(members) > 0 {
-		return fmt.Errorf("group %s has %d members: stop all instances, and whoever else is in it, first", cfg.ApplicationID, len(members))
 	}
 	switch start, end, err := bounds(ctx, adm, tp); {
 	case err != nil:
