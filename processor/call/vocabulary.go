@@ -433,6 +433,15 @@ var rejectReasonNames = [...]string{
 
 func (r RejectReason) String() string { return rejectReasonNames[r] }
 
+// ParseRejectReason reads a reason's name.
+func ParseRejectReason(s string) (RejectReason, bool) {
+	i := slices.Index(rejectReasonNames[1:], s)
+	return RejectReason(i + 1), i >= 0
+}
+
+// RejectReasonNames lists their names.
+func RejectReasonNames() []string { return slices.Clone(rejectReasonNames[1:]) }
+
 // Vocabulary lists the words of each closed vocabulary by the name of the
 // record field that carries it. Schemas and docs are tested against it.
 func Vocabulary() map[string][]string {

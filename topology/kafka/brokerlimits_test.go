@@ -65,14 +65,16 @@ func TestRejectsOfAnotherTime(t *testing.T) {
 					if h.Key != "callstitch.timestamp" {
 						continue
 					}
-					dated++
+					if string(h.Value) != fmt.Sprint(rec.Timestamp.UnixMilli()) {
+						dated++
+					}
 					if !sent[fmt.Sprintf("%s %s", h.Value, rec.Value)] {
 						t.Errorf("no record was of %s with the value of a reject that says so", h.Value)
 					}
 				}
 			}
 			if dated == 0 {
-				t.Error("no reject tells the time of its record")
+				t.Error("no reject has another time than its record")
 			}
 		})
 	}

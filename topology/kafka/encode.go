@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -147,7 +146,7 @@ func (e *encoder) reject(r *call.Reject) *kgo.Record {
 		rec.Timestamp = time.UnixMilli(r.Timestamp)
 	}
 	rec.Headers = appendHeaders(nil, r.Headers)
-	own := e.rejectHeaders(r)
+	own := appendHeaders(nil, topology.RejectHeaders(r))
 	cut := fit(rec, e.rejects.limit-batchOverhead-cutRoom-headersSize(own))
 	if cut != nil && r.Cut != nil {
 		// It came cut: the value is the beginning of another.
@@ -155,20 +154,10 @@ func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	}
 	if cut != nil {
 		r = &call.Reject{Reason: r.Reason, Detail: r.Detail, Timestamp: r.Timestamp, Source: r.Source, Batch: r.Batch, Cut: cut}
-		own = e.rejectHeaders(r)
+		own = appendHeaders(nil, topology.RejectHeaders(r))
 	}
 	rec.Headers = append(rec.Headers, own...)
 	return rec
-}
-
-// rejectHeaders are the headers of ours. They hold the record's time where the topic does
-// not take it for that of the reject (K48).
-func (e *encoder) rejectHeaders(r *call.Reject) []kgo.RecordHeader {
-	headers := appendHeaders(nil, topology.RejectHeaders(r))
-	if e.rejects.now && r.Timestamp > 0 {
-		headers = append(headers, kgo.RecordHeader{Key: "callstitch.timestamp", Value: strconv.AppendInt(nil, r.Timestamp, 10)})
-	}
-	return headers
 }
 
 // fit cuts a record to room bytes, and tells what it was; nil where it fits. Headers

@@ -43,7 +43,7 @@ func TestRejectKeepsTheRecord(t *testing.T) {
 	want := map[string]string{
 		"tenant": "acme", "__streams.errors.topic": "call.raw", "__streams.errors.partition": "2", "__streams.errors.offset": "17",
 		"__streams.errors.exception": "callstitch.Rejected", "__streams.errors.message": "unexpected end at byte 3",
-		"callstitch.reason": "MALFORMED_JSON",
+		"callstitch.reason": "MALFORMED_JSON", "callstitch.timestamp": "1772442000123",
 	}
 	if diff := cmp.Diff(want, headersOf(rec)); diff != "" {
 		t.Error(diff)
