@@ -42,10 +42,7 @@ type decodeState struct {
 func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
 	start := decodeState{clock: call.Unheard, dated: call.Unheard}
 	return &DecodeTask{
-		source: TopicPartition{src.Topic, partition},
-		decoder: decode.New(decode.Settings{
-			Provider: src.Provider, Tenant: src.Tenant, Scope: src.Scope, LinkByTag: src.LinkByTag,
-		}),
+		source: TopicPartition{src.Topic, partition}, decoder: src.decoder(),
 		now: start, committed: start,
 		ignored: map[string]int64{}, fresh: map[string]int64{},
 	}
@@ -138,11 +135,23 @@ func (t *DecodeTask) Prepare(r *Record) {
 	if r.prepared || r.Refused != nil {
 		return
 	}
-	r.decoded = t.decoder.Decode(decode.Input{
+	r.decoded = t.decoder.Decode(r.input())
+	r.prepared = true
+}
+
+// Decode is what comes of a raw record of the source, as its decode task would have it.
+func (s Source) Decode(r Record) decode.Result { return s.decoder().Decode(r.input()) }
+
+func (s Source) decoder() *decode.Decoder {
+	return decode.New(decode.Settings{Provider: s.Provider, Tenant: s.Tenant, Scope: s.Scope, LinkByTag: s.LinkByTag})
+}
+
+// input is a raw record as the decoder takes it.
+func (r *Record) input() decode.Input {
+	return decode.Input{
 		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
 		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
-	})
-	r.prepared = true
+	}
 }
 
 // refuse rejects a record that the runtime could not hand over. It is read like any

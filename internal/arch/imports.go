@@ -99,6 +99,13 @@ var rules = map[string]rule{
 		},
 		foreign: none,
 	},
+	"cmd/callstitch/internal/rejects": {
+		std: append([]string{"encoding/json", "regexp"}, pureStd...),
+		ours: []string{
+			"cmd/callstitch/internal/console", "cmd/callstitch/internal/terminal", "processor/call", "topology",
+		},
+		foreign: []string{"github.com/go-json-experiment/json/jsontext"},
+	},
 	"cmd/callstitch/internal/rawfile": {
 		ours: []string{"processor/call", "topology"}, foreign: []string{"github.com/go-json-experiment/json/jsontext"},
 	},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"callstitch/cmd/callstitch/internal/config"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
 	"callstitch/schemas"
 	"callstitch/topology"
@@ -252,7 +253,7 @@ func (a *archive) read(ctx context.Context, window time.Duration) (Evidence, err
 	e.where = fmt.Sprintf("%d raw records of %s between %s and %s", len(e.pile.records), strings.Join(topics, ", "),
 		from.Format(time.DateTime), until.Format(time.DateTime))
 	if a.noSchema != nil {
-		e.remarks = append(e.remarks, "outputs were read with this program's own schemas: "+printable(a.noSchema.Error()))
+		e.remarks = append(e.remarks, "outputs were read with this program's own schemas: "+terminal.Printable(a.noSchema.Error()))
 	}
 	if n := a.gone(e.pile); n > 0 {
 		e.remarks = append(e.remarks, fmt.Sprintf("%d of the call's raw records are gone from their topic: the story has gaps", n))

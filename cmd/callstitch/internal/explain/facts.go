@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"callstitch/cmd/callstitch/internal/console"
 	"callstitch/cmd/callstitch/internal/terminal"
@@ -79,7 +78,7 @@ func (x *story) facts(s *call.Session, leg call.LegID) []fact {
 		{"outcome", "sip_status", codeText(s.SIPStatus)},
 		{"transfers", "transfers", x.transfers(s)},
 		{"recordings", "recordings", recordingsText(s)},
-		{"conference", "conference_id", printable(s.ConferenceID)},
+		{"conference", "conference_id", terminal.Printable(s.ConferenceID)},
 		{"flags", "quality_flags", strings.Join(s.Flags.Words(), " ")},
 	}
 	if i := slices.IndexFunc(s.Legs, func(l call.LegSummary) bool { return l.ID == leg }); i >= 0 && len(s.Legs) > 1 {
@@ -105,7 +104,7 @@ func (x *story) party(p call.Party) string {
 	case p == (call.Party{}):
 		return ""
 	case x.showNumbers:
-		return printable(terminal.Party(p))
+		return terminal.Printable(terminal.Party(p))
 	}
 	return console.Mask(p)
 }
@@ -149,7 +148,7 @@ func (x *story) transfers(s *call.Session) string {
 func recordingsText(s *call.Session) string {
 	var texts []string
 	for _, r := range s.Recordings {
-		texts = append(texts, strings.TrimSpace(printable(r.ID)+" "+r.Status.String()))
+		texts = append(texts, strings.TrimSpace(terminal.Printable(r.ID)+" "+r.Status.String()))
 	}
 	return strings.Join(texts, ", ")
 }
@@ -162,14 +161,4 @@ func (x *story) clock(ms int64) string {
 		return t.Format("15:04:05.000")
 	}
 	return t.Format("2006-01-02 15:04:05.000")
-}
-
-// printable is a provider's text without what a terminal would obey.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '�'
-	}, text)
 }

@@ -62,7 +62,7 @@ func (x *story) printStep(s topology.Step) {
 	e := s.Event
 	x.printDay(int64(s.ProcessedAt))
 	x.printf("%s  %s  %s → %s  %s: %s%s", x.Paint(terminal.Dim, x.clock(int64(s.ProcessedAt))), x.Paint(terminal.Cyan, position(e.Source)),
-		printable(strings.TrimSpace(e.ProviderType+" "+e.ProviderState)), e.Type, x.leg(e.Leg), x.outcome(s),
+		terminal.Printable(strings.TrimSpace(e.ProviderType+" "+e.ProviderState)), e.Type, x.leg(e.Leg), x.outcome(s),
 		x.mark(x.q.isAbout(e.Source)))
 	if s.Outcome == stitch.Accepted {
 		x.first[e.ID] = e
@@ -127,7 +127,7 @@ func (x *story) printJoins(e *call.Event, before, after map[call.LegID]*call.Ses
 		x.printJoin(e.Leg, others, l.Kind.String()+" "+x.linkValue(l), before, after)
 		x.links[to] = append(x.links[to], e.Leg)
 	}
-	x.printJoin(e.Leg, x.links[call.LegNode(e.Leg)], call.LinkParent.String()+" "+printable(e.CallID), before, after)
+	x.printJoin(e.Leg, x.links[call.LegNode(e.Leg)], call.LinkParent.String()+" "+terminal.Printable(e.CallID), before, after)
 }
 
 // printJoin tells to which of the others a link joins a leg: of those that were in
@@ -157,7 +157,7 @@ func (x *story) linkValue(l call.Link) string {
 	if l.Kind == call.LinkTag {
 		return x.party(call.Party{Raw: l.Value})
 	}
-	return printable(l.Value)
+	return terminal.Printable(l.Value)
 }
 
 func (x *story) printChanges(lines []string) {

@@ -138,7 +138,7 @@ func (x *story) finish(e Evidence) error {
 // printNotTaken tells of a raw record that belongs to no session.
 func (x *story) printNotTaken(r *decode.Result) {
 	if r.Reject != nil {
-		x.printf("rejected as %s: %s; it is in the rejects topic, and in no session", r.Reject.Reason, printable(r.Reject.Detail))
+		x.printf("rejected as %s: %s; it is in the rejects topic, and in no session", r.Reject.Reason, terminal.Printable(r.Reject.Detail))
 		return
 	}
 	x.printf("ignored as %s: it tells nothing of a call, and is in no session", r.Ignored)
@@ -150,7 +150,7 @@ func (x *story) leg(id call.LegID) string {
 		return fmt.Sprintf("leg %d", i+1)
 	}
 	x.named = append(x.named, id)
-	return fmt.Sprintf("leg %d (%s)", len(x.named), printable(cmp.Or(x.related.callIDs[id], id.String())))
+	return fmt.Sprintf("leg %d (%s)", len(x.named), terminal.Printable(cmp.Or(x.related.callIDs[id], id.String())))
 }
 
 // mark points at what was asked for.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 )
@@ -61,6 +62,16 @@ func (w Writer) Mark(what string, err error) {
 // Remark writes one line, with !, that deserves a look and is no condition.
 func (w Writer) Remark(text string) {
 	fmt.Fprintf(w, "%s %s\n", w.Paint(Yellow, "!"), text)
+}
+
+// Printable is somebody else's text without what a terminal would obey.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '�'
+	}, text)
 }
 
 // Is reports whether w is a terminal.

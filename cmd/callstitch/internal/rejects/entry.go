@@ -1,0 +1,140 @@
+package rejects
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"callstitch/processor/call"
+	"callstitch/topology"
+)
+
+// Place is where a record is.
+type Place struct {
+	topology.TopicPartition
+	Offset int64
+}
+
+// String is the place as the arguments of commands have it.
+func (p Place) String() string { return fmt.Sprintf("%s %d %d", p.Topic, p.Partition, p.Offset) }
+
+// Compare orders by topic, partition and offset.
+func (p Place) Compare(o Place) int {
+	if c := p.TopicPartition.Compare(o.TopicPartition); c != 0 {
+		return c
+	}
+	return int(min(1, max(-1, p.Offset-o.Offset)))
+}
+
+// ParsePlace reads a place whose parts have slashes between them, as headers have it.
+func ParsePlace(text string) (Place, bool) {
+	parts := strings.Split(text, "/")
+	if len(parts) != 3 || parts[0] == "" {
+		return Place{}, false
+	}
+	partition, err1 := strconv.ParseUint(parts[1], 10, 31)
+	offset, err2 := strconv.ParseUint(parts[2], 10, 63)
+	return Place{topology.TopicPartition{Topic: parts[0], Partition: int32(partition)}, int64(offset)}, err1 == nil && err2 == nil
+}
+
+// PlaceOf is where a record is.
+func PlaceOf(r topology.Record) Place {
+	return Place{topology.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Offset}
+}
+
+// Entry is one record of the rejects topic.
+type Entry struct {
+	Place
+	Reject call.Reject
+	// Replays is how often the raw record was sent in again before it came here.
+	Replays int
+	// Source is what the configuration says of the topic that it came from; Known
+	// reports whether it says anything.
+	Source topology.Source
+	Known  bool
+	// Provider is whose event it should have been, as far as headers and configuration
+	// tell; its shape, which may tell more, is not asked.
+	Provider call.Provider
+	Tenant   string
+}
+
+// Read is the entry that a record of the rejects topic is. The errors quote nothing of it.
+func Read(cfg *topology.Config, r topology.Record) (e Entry, err error) {
+	e = Entry{Place: PlaceOf(r)}
+	if e.Reject, e.Replays, err = topology.ParseReject(r); err != nil {
+		return e, fmt.Errorf("%s: %w", e.Place, err)
+	}
+	e.Source, e.Known = sourceOf(cfg, e.Reject.Source.Topic)
+	e.Provider, e.Tenant = e.whose()
+	return e, nil
+}
+
+// sourceOf is the source of a topic; one that is not among them has no settings.
+func sourceOf(cfg *topology.Config, topic string) (topology.Source, bool) {
+	for _, s := range cfg.Sources {
+		if s.Topic == topic {
+			return s, true
+		}
+	}
+	return topology.Source{Topic: topic}, false
+}
+
+// noTenant owns what neither header nor source gives to anybody.
+const noTenant = "default"
+
+// whose is the provider and the tenant of an entry.
+func (e *Entry) whose() (p call.Provider, tenant string) {
+	if e.Reject.Reason == call.RejectIDConflict { // without headers: the event says it
+		var event struct {
+			Provider string `json:"provider"`
+			Tenant   string `json:"tenant_id"`
+		}
+		_ = json.Unmarshal(e.Reject.Value, &event) // one that was cut says nothing
+		p, _ = call.ParseProvider(event.Provider)
+		if event.Tenant != "" {
+			return p, event.Tenant
+		}
+	}
+	if p == call.NoProvider {
+		p = e.Source.Provider
+	}
+	tenant = e.Source.Tenant
+	for _, h := range e.Reject.Headers { // of several the last counts
+		switch h.Key {
+		case "provider":
+			p, _ = call.ParseProvider(string(h.Value))
+		case "tenant":
+			tenant = string(h.Value)
+		}
+	}
+	if tenant == "" {
+		tenant = noTenant
+	}
+	return p, tenant
+}
+
+// Missing is what the rejects topic does not have of the raw record, so that it must be
+// fetched from its source; empty where it has all.
+func (e *Entry) Missing() string {
+	switch c := e.Reject.Cut; {
+	case e.Reject.Reason == call.RejectIDConflict:
+		return "the value is the event as it was understood, not the record"
+	case e.Reject.Reason == call.RejectUnreadable:
+		return "no client can read the record"
+	case c != nil && len(c.Dropped) > 0:
+		return fmt.Sprintf("%d of %d bytes are here, without %s", len(e.Reject.Value), c.Length, strings.Join(c.Dropped, " and "))
+	case c != nil:
+		return fmt.Sprintf("%d of %d bytes are here", len(e.Reject.Value), c.Length)
+	}
+	return ""
+}
+
+// Raw is the raw record as the rejects topic has it: whole where nothing is missing.
+func (e *Entry) Raw() topology.Record {
+	r := &e.Reject
+	return topology.Record{
+		Topic: r.Source.Topic, Partition: r.Source.Partition, Offset: r.Source.Offset,
+		Timestamp: r.Timestamp, Key: r.Key, Value: r.Value, Headers: r.Headers,
+	}
+}

@@ -1,0 +1,56 @@
+package rejects
+
+import (
+	"strings"
+	"testing"
+
+	"callstitch/processor/call"
+	"callstitch/topology"
+)
+
+// The verdict is the decoder's, with the settings of the source and the headers of the record.
+func TestVerdict(t *testing.T) {
+	const answer = `{"eventType":"answer","callId":"c-1","eventTime":"2022-05-04T18:53:01.832Z"}`
+	many := "[" + strings.Repeat(answer+",", 9) + answer + "]"
+	for name, c := range map[string]struct {
+		src     topology.Source
+		headers []call.Header
+		value   string
+		want    string // its beginning
+	}{
+		"taken by its shape":   {value: answer, want: "would be taken: bandwidth CALL_ANSWERED of c-1 → leg "},
+		"taken by its source":  {src: topology.Source{Provider: call.Bandwidth}, value: answer, want: "would be taken: bandwidth "},
+		"of another's source":  {src: topology.Source{Provider: call.Stringee}, value: answer, want: "would be rejected again as "},
+		"with the header":      {src: topology.Source{Provider: call.Stringee}, headers: headers("provider", "bandwidth"), value: answer, want: "would be taken: bandwidth "},
+		"with a wrong header":  {headers: headers("provider", "nobody"), value: answer, want: "would be rejected again as UNKNOWN_PROVIDER: "},
+		"ignored":              {value: "[]", want: "would be ignored as empty"},
+		"no JSON":              {value: "hello", want: "would be rejected again as MALFORMED_JSON: "},
+		"an array of ten":      {value: many, want: "would be taken: bandwidth "},
+		"what a terminal does": {value: strings.Replace(answer, "c-1", `c\u001b`, 1), want: "would be taken: bandwidth CALL_ANSWERED of c� → leg "},
+	} {
+		v := Judge(c.src, topology.Record{Topic: "call.raw", Timestamp: 1, Value: []byte(c.value), Headers: c.headers})
+		if got := v.String(); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %s, want %s…", name, got, c.want)
+		}
+		if v.Rejected() != strings.Contains(c.want, "rejected") {
+			t.Errorf("%s: rejected %t", name, v.Rejected())
+		}
+	}
+	v := Judge(topology.Source{}, topology.Record{Value: []byte(many)})
+	if !strings.HasSuffix(v.String(), ", and 2 more") {
+		t.Error(v.String())
+	}
+}
+
+// A tenant and a scope are part of the leg's id: the verdict is of the same leg as the
+// processor would have.
+func TestVerdictOfTheSourcesLeg(t *testing.T) {
+	r := topology.Record{Value: []byte(`{"eventType":"answer","callId":"c-1"}`)}
+	leg := func(s topology.Source) call.LegID { return Judge(s, r).Taken[0].Leg }
+	if leg(topology.Source{}) == leg(topology.Source{Tenant: "acme"}) || leg(topology.Source{}) == leg(topology.Source{Scope: "eu"}) {
+		t.Error("the settings of the source do not matter")
+	}
+	if leg(topology.Source{}) != leg(topology.Source{Tenant: "default"}) {
+		t.Error("a source without a tenant is not default's")
+	}
+}
