@@ -33,7 +33,9 @@ func (s *Selection) Matches(e *Entry) bool {
 		(s.Grep == nil || s.Grep.Match(e.Reject.Value))
 }
 
-func among[T comparable](wanted []T, one T) bool { return wanted == nil || slices.Contains(wanted, one) }
+func among[T comparable](wanted []T, one T) bool {
+	return wanted == nil || slices.Contains(wanted, one)
+}
 
 // SourcePart is a source topic, a partition of it, or one record.
 type SourcePart struct {
