@@ -1,22 +1,34 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/rejects"
+	"callstitch/cmd/callstitch/internal/terminal"
+	"callstitch/topology"
+	"callstitch/topology/kafka"
 )
 
 func newRejects() *cobra.Command {
-	return group(&cobra.Command{
-		Use:     "rejects",
-		Short:   "See what could not be taken",
-		Example: "  callstitch rejects list -c callstitch.yaml",
-	})
+	return group(
+		&cobra.Command{
+			Use:     "rejects",
+			Short:   "See what could not be taken, and what would come of it now",
+			Example: "  callstitch rejects list -c callstitch.yaml",
+		},
+		newRejectsList(),
+		newRejectsShow(),
+	)
 }
 
 // selectionFlags say which rejects are meant, for every command about them.
@@ -26,7 +38,14 @@ type selectionFlags struct {
 	max                                  int
 }
 
+// addSelectionFlags are the flags of a command that goes through all that are meant.
 func addSelectionFlags(cmd *cobra.Command) *selectionFlags {
+	s := addSelection(cmd)
+	cmd.Flags().IntVar(&s.max, "max", 0, "end after `N` that are meant; 0 does not count")
+	return s
+}
+
+func addSelection(cmd *cobra.Command) *selectionFlags {
 	s := new(selectionFlags)
 	f := cmd.Flags()
 	f.StringSliceVar(&s.reasons, "reason", nil, "only of `REASON,…`, such as UNKNOWN_PROVIDER")
@@ -36,7 +55,6 @@ func addSelectionFlags(cmd *cobra.Command) *selectionFlags {
 	f.StringVar(&s.since, "since", "", "only of records since `WHEN`: an instant, a day, or how long ago, such as -2h or -7d")
 	f.StringVar(&s.until, "until", "", "only of records before `WHEN`")
 	f.StringVar(&s.grep, "grep", "", "only where the value matches `RE`")
-	f.IntVar(&s.max, "max", 0, "end after `N` that are meant; 0 does not count")
 	return s
 }
 
@@ -86,4 +104,93 @@ func (s *selectionFlags) selection() (rejects.Selection, error) {
 		return sel, usageError{errors.Join(problems...)}
 	}
 	return sel, nil
+}
+
+// rejectsTopic is a rejects topic and who reads it.
+type rejectsTopic struct {
+	topology topology.Config
+	tail     kafka.TailConfig
+	progress io.Writer
+}
+
+// openRejects is where a configuration has the rejects. Brokers are not asked yet.
+func openRejects(flags *configFlags, progress io.Writer) (*rejectsTopic, error) {
+	cfg, err := flags.load()
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Kafka.Brokers) == 0 {
+		return nil, usageError{errors.New("--brokers or kafka.brokers is required")}
+	}
+	tail, err := tailOf(cfg)
+	return &rejectsTopic{topology: cfg.Topology(), tail: tail, progress: progress}, err
+}
+
+func tailOf(cfg *config.Config) (kafka.TailConfig, error) {
+	runtime, err := cfg.Runtime()
+	return kafka.TailConfig{
+		Brokers: runtime.Brokers, Client: runtime.Client, Topic: cfg.Topology().Topics.Rejects, From: "earliest",
+	}, err
+}
+
+// sinceMargin is how much earlier than its record's time a reject may have been written,
+// at most: where rejects have the time of their writing, and their sources' dates were
+// ahead by what check allows, on brokers whose clocks differ.
+const sinceMargin = 2 * time.Hour
+
+// tally is what a reading of rejects came to.
+type tally struct {
+	read, meant atomic.Int64
+	strange     int64 // records that are no rejects
+	first       error // why the first of them is none
+}
+
+func (t *tally) String() string {
+	return fmt.Sprintf("%d records read, %d rejects that are meant", t.read.Load(), t.meant.Load())
+}
+
+// each hands on the rejects that are meant, as far as the topic reaches now. Of what is
+// no reject it only says how much there is.
+func (r *rejectsTopic) each(ctx context.Context, sel rejects.Selection, most int, yield func(*rejects.Entry) error) (t *tally, err error) {
+	t = new(tally)
+	progress := terminal.StartProgress(r.progress, t.String)
+	defer progress.Stop()
+	tail := r.tail
+	if !sel.Since.IsZero() {
+		tail.From = sel.Since.Add(-sinceMargin).UTC().Format(time.RFC3339)
+	}
+	err = kafka.Tail(ctx, tail, func(rec topology.Record) error {
+		t.read.Add(1)
+		e, err := rejects.Read(&r.topology, rec)
+		if err != nil {
+			t.strange++
+			t.first = cmp.Or(t.first, err)
+			return nil
+		}
+		if !sel.Matches(&e) {
+			return nil
+		}
+		n := t.meant.Add(1)
+		if err := yield(&e); err != nil {
+			return err
+		}
+		if n == int64(most) {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %v", t)
+	}
+	return t, err
+}
+
+// remark tells of what was no reject.
+func (t *tally) remark(w terminal.Writer) {
+	if t.strange > 0 {
+		w.Remark(fmt.Sprintf("%d records of the topic are no rejects of callstitch; the first: %v", t.strange, t.first))
+	}
 }

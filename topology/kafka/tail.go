@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"callstitch/topology"
@@ -56,6 +58,27 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 	}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Topic: assign})
 	return reader.read(ctx, cl, yield)
+}
+
+// errFound ends a tail at the record that was asked for.
+var errFound = errors.New("found")
+
+// RecordAt is the record at one offset of a partition, and whether there is one that
+// readers may have. Of the configuration it takes where and how to read.
+func RecordAt(ctx context.Context, cfg TailConfig, partition int32, offset int64) (rec topology.Record, found bool, err error) {
+	cfg.Partitions, cfg.From = []int32{partition}, strconv.FormatInt(offset, 10)
+	cfg.Until, cfg.Follow = time.Time{}, false
+	err = Tail(ctx, cfg, func(r topology.Record) error { // it begins behind what is gone
+		rec, found = r, r.Offset == offset
+		return errFound
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return rec, found && err == nil, err
 }
 
 type tailer struct {
@@ -130,11 +153,16 @@ func (t *tailer) byHand(ctx context.Context, cl *kgo.Client, partition int32, yi
 	return nil
 }
 
+var errNoTopic = errors.New("the topic does not exist: check its name and topics.prefix")
+
 // span is where each partition of a topic is read from, and its end.
 func span(ctx context.Context, adm *kadm.Client, cfg *TailConfig) (starts, ends map[int32]int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
 	first, err := offsets(adm.ListStartOffsets(ctx, cfg.Topic))
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil, nil, errNoTopic
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -142,7 +170,7 @@ func span(ctx context.Context, adm *kadm.Client, cfg *TailConfig) (starts, ends 
 		return nil, nil, err
 	}
 	if len(ends) == 0 {
-		return nil, nil, fmt.Errorf("the topic does not exist: check its name and topics.prefix")
+		return nil, nil, errNoTopic
 	}
 	if starts, err = begin(ctx, adm, cfg, first, ends); err != nil || cfg.Until.IsZero() {
 		return starts, ends, err

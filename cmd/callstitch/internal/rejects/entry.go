@@ -1,7 +1,10 @@
 package rejects
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -137,4 +140,34 @@ func (e *Entry) Raw() topology.Record {
 		Topic: r.Source.Topic, Partition: r.Source.Partition, Offset: r.Source.Offset,
 		Timestamp: r.Timestamp, Key: r.Key, Value: r.Value, Headers: r.Headers,
 	}
+}
+
+// Origin is where the raw record was read.
+func (e *Entry) Origin() Place {
+	s := e.Reject.Source
+	return Place{topology.TopicPartition{Topic: s.Topic, Partition: s.Partition}, s.Offset}
+}
+
+// Fetchable reports whether the source can have what is missing here: not where nobody
+// can read it.
+func (e *Entry) Fetchable() bool { return e.Reject.Reason != call.RejectUnreadable }
+
+// errAnother says that a source topic was made anew, or that a value was damaged.
+var errAnother = errors.New("the record there is another one")
+
+// Same holds that the record at the origin is the one that was rejected, as far as the
+// reject tells.
+func (e *Entry) Same(r *topology.Record) error {
+	switch sum := sha256.Sum256(r.Value); {
+	case e.Reject.Cut != nil && e.Reject.Reason != call.RejectIDConflict && sum != e.Reject.Cut.SHA256:
+		return errAnother
+	case e.Reject.Reason == call.RejectIDConflict && e.Reject.Cut == nil:
+		var event struct {
+			SHA256 string `json:"raw_sha256"`
+		}
+		if json.Unmarshal(e.Reject.Value, &event) != nil || event.SHA256 != hex.EncodeToString(sum[:]) {
+			return errAnother
+		}
+	}
+	return nil
 }

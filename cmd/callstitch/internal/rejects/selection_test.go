@@ -1,6 +1,8 @@
 package rejects
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"regexp"
 	"slices"
 	"testing"
@@ -181,5 +183,25 @@ func TestParseWords(t *testing.T) {
 	_, err2 := ParseProvider("")
 	if err1 == nil || err2 == nil {
 		t.Error("nothing is taken for a reason or a provider")
+	}
+}
+
+// A conflict's event and a record that was cut know the record that they come of.
+func TestTheSameRecord(t *testing.T) {
+	value := []byte(`{"eventType":"answer"}`)
+	sum := sha256.Sum256(value)
+	conflict := fmt.Appendf(nil, `{"raw_sha256":"%x"}`, sum)
+	for name, reject := range map[string]call.Reject{
+		"a conflict":  {Reason: call.RejectIDConflict, Value: conflict},
+		"one cut":     {Reason: call.RejectTooLarge, Value: value[:3], Cut: &call.Cut{Length: int64(len(value)), SHA256: sum}},
+		"one that is": {Reason: call.RejectBadField, Value: value},
+	} {
+		e := entry(t, reject)
+		if err := e.Same(&topology.Record{Value: value}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := e.Same(&topology.Record{Value: []byte("other")}); err == nil && name != "one that is" {
+			t.Errorf("%s: another record is taken for it", name)
+		}
 	}
 }

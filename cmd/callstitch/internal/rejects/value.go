@@ -150,10 +150,10 @@ func (m *masker) text(text string, t jsontext.Token, party bool) jsontext.Token 
 
 // partyNames are names of fields whose whole value is somebody's, at any provider and in
 // envelopes of others.
-var partyNames = regexp.MustCompile(`(?i)^(from|to|ani|dnis|cli|msisdn|user|username|alias|contact|e164|extension)$|number|phone|caller|callee|party|display_?name|(first|last|full)_?name`)
+var partyNames = regexp.MustCompile(`(?i)^(from|to|ani|dnis|cli|msisdn|user|username|alias|contact|e164|extension)$|^(from|to)_|destination|recipient|transfer_?target|number|phone|caller|callee|party|display_?name|(first|last|full)_?name`)
 
 // noParty are names that have such a word and are something else.
-var noParty = regexp.MustCompile(`(?i)(id|uuid|type|kind|count|state|time|at)$`)
+var noParty = regexp.MustCompile(`(?i)(id|uuid|sid|type|kind|count|state|time|_at|_on|At|_src)$`)
 
 func isPartyName(name string) bool { return partyNames.MatchString(name) && !noParty.MatchString(name) }
 

@@ -3,8 +3,12 @@ package rejects
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
+
+	"callstitch/processor/call"
+	"callstitch/schemas"
 )
 
 func TestPretty(t *testing.T) {
@@ -22,6 +26,13 @@ func TestPretty(t *testing.T) {
 		if got := Pretty([]byte(value), false); got != want {
 			t.Errorf("%q\n got %s\nwant %s", value, got, want)
 		}
+	}
+	event := schemas.AppendJSON(nil, &call.EventRecord{Event: &call.Event{
+		CallID: "c-1", From: call.Party{Raw: "4711", E164: "+15550100123"}, To: call.Party{Raw: "sip:bob@example.com"}, TransferTarget: "5550100",
+		Recording: call.RecordingFact{URL: "https://h.example/a?sig=secret"},
+	}})
+	if got := Pretty(event, false); !strings.Contains(got, `"provider_call_id": "c-1"`) || regexp.MustCompile(`4711|0100|bob|secret`).MatchString(got) {
+		t.Errorf("an event as it was understood: %s", got)
 	}
 	if got := Pretty(nil, false); got != "null" {
 		t.Errorf("a null value is %q", got)

@@ -2,6 +2,7 @@ package rejects
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"callstitch/cmd/callstitch/internal/terminal"
@@ -64,4 +65,30 @@ func (v *Verdict) String() string {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return "would be taken: " + strings.Join(texts, ", ")
+}
+
+// Cures are the headers with which a record would be taken that would be rejected as it
+// is: the provider that its shape tells, else each that would have it.
+func Cures(src topology.Source, r topology.Record) (all []string) {
+	const header = "provider"
+	r.Headers = slices.DeleteFunc(slices.Clone(r.Headers), func(h call.Header) bool { return h.Key == header })
+	src.Provider = call.NoProvider
+	if v := Judge(src, r); len(v.Taken) > 0 {
+		return []string{header + "=" + v.Taken[0].Provider.String()}
+	}
+	for _, p := range call.Providers() {
+		src.Provider = p
+		if v := Judge(src, r); len(v.Taken) > 0 {
+			all = append(all, header+"="+p.String())
+		}
+	}
+	return all
+}
+
+// Doubts are why an entry may be rejected again though its verdict is good.
+func (e *Entry) Doubts(v *Verdict) []string {
+	if e.Reject.Reason == call.RejectIDConflict && !v.Rejected() {
+		return []string{"its event's id is that of another with other content: it is in conflict again, unless a scope tells them apart"}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package rejects
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,5 +53,33 @@ func TestVerdictOfTheSourcesLeg(t *testing.T) {
 	}
 	if leg(topology.Source{}) != leg(topology.Source{Tenant: "default"}) {
 		t.Error("a source without a tenant is not default's")
+	}
+}
+
+// A wrong header is cured by what the shape says; where that says nothing, by what would
+// take it.
+func TestCures(t *testing.T) {
+	const answer = `{"eventType":"answer","callId":"c-1","eventTime":"2022-05-04T18:53:01.832Z"}`
+	for name, c := range map[string]struct {
+		src   topology.Source
+		value string
+		want  []string
+	}{
+		"a wrong source":    {topology.Source{Provider: call.Stringee}, answer, []string{"provider=bandwidth"}},
+		"no provider's":     {topology.Source{}, `{"hello":"world"}`, nil},
+		"no JSON":           {topology.Source{}, `hello`, nil},
+		"several providers": {topology.Source{}, `{"eventType":"answer","callId":"c-1","call_status":"ringing","call_id":"x"}`, []string{"provider=stringee", "provider=bandwidth"}},
+	} {
+		r := topology.Record{Value: []byte(c.value), Headers: headers("provider", "nobody", "tenant", "acme")}
+		if got := Cures(c.src, r); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		for _, cure := range c.want {
+			_, provider, _ := strings.Cut(cure, "=")
+			r.Headers = headers("tenant", "acme", "provider", provider)
+			if v := Judge(c.src, r); v.Rejected() {
+				t.Errorf("%s: with %s it %v", name, cure, &v)
+			}
+		}
 	}
 }
