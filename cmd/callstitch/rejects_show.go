@@ -191,9 +191,10 @@ func (w *shower) show(ctx context.Context, p rejects.Place) error {
 // opinion is what the decoder makes of a reject now.
 type opinion struct {
 	rejects.Verdict
-	known   bool     // false: nothing can be said
-	remarks []string // what the verdict rests on, or why there is none
-	cures   []string // what would have it taken
+	known    bool     // false: nothing can be said
+	conflict bool     // state would reject what the decoder takes
+	remarks  []string // what the verdict rests on, or why there is none
+	cures    []string // what would have it taken
 }
 
 // opinion judges the whole record, from its source where the reject has not all of it.
@@ -226,7 +227,9 @@ func (r *rejectsTopic) opinion(ctx context.Context, e *rejects.Entry) (o opinion
 	if o.Rejected() {
 		o.cures = rejects.Cures(e.Source, raw)
 	}
-	o.remarks = append(o.remarks, e.Doubts(&o.Verdict)...)
+	if o.conflict = e.InConflict(&o.Verdict); o.conflict {
+		o.remarks = slices.Insert(o.remarks, 0, "and then be in conflict again: its id is that of another event of the same leg, with other content; a scope of its own would tell them apart")
+	}
 	return o
 }
 
@@ -259,7 +262,7 @@ func (w *shower) text(e *rejects.Entry, o *opinion) {
 	say("value", rejects.Pretty(e.Reject.Value, w.plain))
 	if o.known {
 		colour := terminal.Green
-		if o.Rejected() {
+		if o.Rejected() || o.conflict {
 			colour = terminal.Red
 		}
 		say("now", w.out.Paint(colour, o.String()))
@@ -280,7 +283,7 @@ type jsonEvent struct {
 }
 
 type jsonVerdict struct {
-	Outcome string      `json:"outcome"` // taken, ignored, rejected, unknown
+	Outcome string      `json:"outcome"` // taken, ignored, rejected, conflict, unknown
 	Events  []jsonEvent `json:"events"`
 	Ignored *string     `json:"ignored"`
 	Reason  *string     `json:"reason"`
@@ -324,6 +327,8 @@ func verdictOf(o *opinion) jsonVerdict {
 	case o.Rejected():
 		reason := o.Reason.String()
 		v.Outcome, v.Reason, v.Message = "rejected", &reason, &o.Detail
+	case o.conflict:
+		v.Outcome = "conflict"
 	case o.Ignored != "":
 		v.Outcome = "ignored"
 	}

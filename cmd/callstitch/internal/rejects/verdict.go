@@ -85,10 +85,9 @@ func Cures(src topology.Source, r topology.Record) (all []string) {
 	return all
 }
 
-// Doubts are why an entry may be rejected again though its verdict is good.
-func (e *Entry) Doubts(v *Verdict) []string {
-	if e.Reject.Reason == call.RejectIDConflict && !v.Rejected() {
-		return []string{"its event's id is that of another with other content: it is in conflict again, unless a scope tells them apart"}
-	}
-	return nil
+// InConflict reports whether a record that would be taken would be in conflict again: it
+// was so before, and its events are of the same leg still, no scope having told them apart.
+func (e *Entry) InConflict(v *Verdict) bool {
+	return e.Reject.Reason == call.RejectIDConflict &&
+		slices.ContainsFunc(v.Taken, func(t Taken) bool { return t.Leg.String() == string(e.Reject.Key) })
 }

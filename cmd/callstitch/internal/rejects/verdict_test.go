@@ -83,3 +83,17 @@ func TestCures(t *testing.T) {
 		}
 	}
 }
+
+// A conflict stays one until something tells its leg from the other.
+func TestInConflict(t *testing.T) {
+	r := topology.Record{Value: []byte(`{"eventType":"answer","callId":"c-1"}`)}
+	v, scoped := Judge(topology.Source{}, r), Judge(topology.Source{Scope: "eu"}, r)
+	key := []byte(v.Taken[0].Leg.String())
+	e := Entry{Reject: call.Reject{Reason: call.RejectIDConflict, Key: key}}
+	if !e.InConflict(&v) || e.InConflict(&scoped) {
+		t.Errorf("as it was: %t, with a scope: %t", e.InConflict(&v), e.InConflict(&scoped))
+	}
+	if e.Reject.Reason = call.RejectBadField; e.InConflict(&v) {
+		t.Error("another reason is a conflict")
+	}
+}
