@@ -85,10 +85,9 @@ func instantText(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.
 
 func (l *lister) rows() error {
 	if l.json {
-		encoder := json.NewEncoder(l.out)
 		for _, r := range l.histogram.Rows() {
-			if err := encoder.Encode(rowOf(&r)); err != nil {
-				return fmt.Errorf("write rows: %w", err)
+			if err := writeJSON(l.out, rowOf(&r)); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -123,13 +122,20 @@ func shortened(text string) string {
 // line is one reject.
 func (l *lister) line(e *rejects.Entry) error {
 	if l.json {
-		if err := json.NewEncoder(l.out).Encode(entryOf(e)); err != nil {
-			return fmt.Errorf("write rejects: %w", err)
-		}
-		return nil
+		return writeJSON(l.out, entryOf(e))
 	}
 	_, err := fmt.Fprintf(l.out, "%s  %s  %s  of %s  %s\n", e.Place, instantText(e.Reject.Timestamp), e.Reject.Reason, terminal.Printable(e.Origin().String()), terminal.Printable(e.Reject.Detail))
 	if err != nil {
+		return fmt.Errorf("write rejects: %w", err)
+	}
+	return nil
+}
+
+// writeJSON writes a value as a line.
+func writeJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // it is for programs that read JSON, not for pages
+	if err := e.Encode(value); err != nil {
 		return fmt.Errorf("write rejects: %w", err)
 	}
 	return nil

@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -297,23 +295,25 @@ type jsonHeader struct {
 	Value string `json:"value"`
 }
 
-// object writes a reject with its value as people are told it: who needs the bytes takes
+// jsonShown is a reject with its value as people are told it: who needs the bytes takes
 // them from tail.
+type jsonShown struct {
+	jsonEntry
+	Key     string       `json:"key"`
+	Headers []jsonHeader `json:"headers"`
+	Value   string       `json:"value"`
+	Now     jsonVerdict  `json:"now"`
+}
+
 func (w *shower) object(e *rejects.Entry, o *opinion) error {
-	object := struct {
-		jsonEntry
-		Key     string       `json:"key"`
-		Headers []jsonHeader `json:"headers"`
-		Value   string       `json:"value"`
-		Now     jsonVerdict  `json:"now"`
-	}{
+	shown := jsonShown{
 		jsonEntry: entryOf(e), Key: rejects.Pretty(e.Reject.Key, w.plain), Value: rejects.Pretty(e.Reject.Value, w.plain),
 		Headers: []jsonHeader{}, Now: verdictOf(o),
 	}
 	for _, h := range e.Reject.Headers {
-		object.Headers = append(object.Headers, jsonHeader{h.Key, rejects.Pretty(h.Value, w.plain)})
+		shown.Headers = append(shown.Headers, jsonHeader{h.Key, rejects.Pretty(h.Value, w.plain)})
 	}
-	return encode(w.out, &object)
+	return writeJSON(w.out, &shown)
 }
 
 func verdictOf(o *opinion) jsonVerdict {
@@ -333,11 +333,4 @@ func verdictOf(o *opinion) jsonVerdict {
 		v.Outcome = "ignored"
 	}
 	return v
-}
-
-func encode(w io.Writer, object any) error {
-	if err := json.NewEncoder(w).Encode(object); err != nil {
-		return fmt.Errorf("write a reject: %w", err)
-	}
-	return nil
 }
