@@ -37,7 +37,7 @@ type TailConfig struct {
 // fails (its error).
 func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error) error {
 	base := Config{Brokers: cfg.Brokers, Client: cfg.Client}.withDefaults()
-	opts := append(base.clientOptions("callstitch-tail"), kgo.UnknownTopicRetries(-1))
+	opts := append(base.clientOptions("callstitch-tail"), kgo.UnknownTopicRetries(-1), kgo.FetchMaxPartitionBytes(tailPartitionFetch))
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
@@ -59,6 +59,11 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Topic: assign})
 	return reader.read(ctx, cl, yield)
 }
+
+// tailPartitionFetch is less than a run fetches of a partition at once. A topic that says
+// much the same again and again, as rejects do, unpacks to fifty times as much, and a look
+// at it must not take the memory of the machine.
+const tailPartitionFetch = maxPartitionFetch / 8
 
 // errFound ends a tail at the record that was asked for.
 var errFound = errors.New("found")
