@@ -102,6 +102,10 @@ func TestWhatIsNoReject(t *testing.T) {
 			t.Errorf("%s: %v", h.Key, err)
 		}
 	}
+	foreign := slices.DeleteFunc(slices.Clone(whole), func(h call.Header) bool { return h.Key == "callstitch.reason" })
+	if _, _, err := topology.ParseReject(topology.Record{Headers: foreign}); err == nil {
+		t.Error("a dead letter of Kafka Streams is taken for a reject")
+	}
 	long := slices.Clone(whole)
 	i := slices.IndexFunc(long, func(o call.Header) bool { return o.Key == "callstitch.sha256" })
 	long[i].Value = bytes.Repeat([]byte("a"), 66)

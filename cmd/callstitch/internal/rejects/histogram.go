@@ -3,6 +3,7 @@ package rejects
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"callstitch/processor/call"
 )
@@ -10,6 +11,17 @@ import (
 // rowsMax bounds the rows of a histogram: tenants are whatever headers say, and memory
 // must not grow with them. What comes beyond is counted in a row for all other tenants.
 const rowsMax = 10_000
+
+// wordMax is how much of a tenant, or of a topic's name, tells it from others: tenants of
+// more are no tenants, and topics have no longer names.
+const wordMax = 255
+
+func word(text string) string {
+	if len(text) <= wordMax {
+		return text
+	}
+	return strings.Clone(text[:wordMax]) + "…" // the whole is not kept for its beginning
+}
 
 // Kind is what a histogram counts together.
 type Kind struct {
@@ -34,7 +46,7 @@ type Histogram struct {
 
 // Add counts an entry.
 func (h *Histogram) Add(e *Entry) {
-	kind := Kind{Reason: e.Reject.Reason, Topic: e.Reject.Source.Topic, Tenant: e.Tenant}
+	kind := Kind{Reason: e.Reject.Reason, Topic: word(e.Reject.Source.Topic), Tenant: word(e.Tenant)}
 	if h.rows == nil {
 		h.rows = map[Kind]*Row{}
 	}

@@ -2,6 +2,7 @@ package rejects
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,15 +49,21 @@ func TestHistogram(t *testing.T) {
 // A hundred thousand tenants are no hundred thousand rows, and none of them is uncounted.
 func TestHistogramIsBounded(t *testing.T) {
 	var h Histogram
+	h.Add(&Entry{Reject: call.Reject{Reason: call.RejectBadHeader, Source: call.Source{Topic: strings.Repeat("t", 1e6)}}, Tenant: strings.Repeat("x", 1e6)})
 	const n = 100_000
 	for i := range n {
 		h.Add(&Entry{Reject: call.Reject{Reason: call.RejectBadField}, Tenant: fmt.Sprint("tenant-", i)})
+	}
+	for _, r := range h.Rows() {
+		if len(r.Tenant)+len(r.Topic) > 2*wordMax+10 {
+			t.Errorf("a row has a tenant of %d bytes and a topic of %d", len(r.Tenant), len(r.Topic))
+		}
 	}
 	rows, sum := h.Rows(), int64(0)
 	for _, r := range rows {
 		sum += r.Count
 	}
-	if len(rows) != rowsMax+1 || sum != n || !rows[0].Others || rows[0].Count != n-rowsMax {
+	if len(rows) != rowsMax+1 || sum != n+1 || !rows[0].Others || rows[0].Count != n-rowsMax+1 {
 		t.Errorf("%d rows of %d rejects, the first %+v", len(rows), sum, rows[0])
 	}
 }

@@ -15,8 +15,12 @@ import (
 	"callstitch/processor/call"
 )
 
-// valueShown is how much of a value is told: what is more is for a program to look at.
-const valueShown = 64 << 10
+const (
+	// valueShown is how much of a value is told: what is more is for a program to look at.
+	valueShown = 64 << 10
+	// bytesShown is the same of a value that is no text, of which people see little.
+	bytesShown = 1 << 10
+)
 
 // Pretty is a value for people: JSON indented, anything else as the text that it is,
 // without what a terminal would obey. Numbers of telephones are masked, and names beside
@@ -33,8 +37,11 @@ func Pretty(value []byte, plain bool) string {
 		}
 	}
 	text = legible(text)
-	if len(text) > valueShown {
-		cut := valueShown
+	cut := valueShown
+	if !utf8.Valid(value) {
+		cut = bytesShown
+	}
+	if len(text) > cut {
 		for !utf8.RuneStart(text[cut]) {
 			cut--
 		}

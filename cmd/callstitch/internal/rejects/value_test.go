@@ -1,6 +1,7 @@
 package rejects
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -42,6 +43,9 @@ func TestPretty(t *testing.T) {
 	}
 	if got := Pretty([]byte(strings.Repeat("é ", valueShown)), false); len(got) > valueShown+50 || !strings.HasSuffix(got, " more bytes)") {
 		t.Errorf("%d bytes are shown, which end in %q", len(got), got[len(got)-30:])
+	}
+	if got := Pretty(bytes.Repeat([]byte{0xff}, 1e6), false); len(got) > bytesShown+50 || !strings.HasPrefix(got, `\xff\xff`) {
+		t.Errorf("%d bytes are shown of what is no text: %.20s", len(got), got)
 	}
 }
 

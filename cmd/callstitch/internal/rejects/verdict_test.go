@@ -66,6 +66,7 @@ func TestCures(t *testing.T) {
 		want  []string
 	}{
 		"a wrong source":    {topology.Source{Provider: call.Stringee}, answer, []string{"provider=bandwidth"}},
+		"what two take":     {topology.Source{Provider: call.Opentact}, `{"type":"recording","call_id":"call-1","start_time":1795892416063,"end_time":1795892532679,"recording_url":"https://example.com/a.mp3"}`, []string{"provider=stringee"}},
 		"no provider's":     {topology.Source{}, `{"hello":"world"}`, nil},
 		"no JSON":           {topology.Source{}, `hello`, nil},
 		"several providers": {topology.Source{}, `{"eventType":"answer","callId":"c-1","call_status":"ringing","call_id":"x"}`, []string{"provider=stringee", "provider=bandwidth"}},
