@@ -149,7 +149,7 @@ func (s Source) decoder() *decode.Decoder {
 // input is a raw record as the decoder takes it.
 func (r *Record) input() decode.Input {
 	return decode.Input{
-		Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0),
+		Value: r.Value, Headers: r.Headers, Timestamp: max(Original(r), 0),
 		Source: call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
 	}
 }
@@ -260,7 +260,7 @@ func rejected(r Record, why *Refusal) Output {
 	return Output{Key: r.Key, Value: &call.Reject{
 		Reason: why.Reason, Detail: why.Detail, Cut: why.Cut, Batch: why.Batch,
 		Source:    call.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
-		Timestamp: r.Timestamp, Key: r.Key, Value: r.Value, Headers: r.Headers,
+		Timestamp: Original(&r), Key: r.Key, Value: r.Value, Headers: r.Headers,
 	}}
 }
 

@@ -8,7 +8,7 @@ import (
 // Record is one record of a raw or exchange topic. Timestamp is the Kafka
 // timestamp in epoch milliseconds; 0 means that there is none, as in raw files. It becomes
 // arrival time in DecodeTask.Process, and evidence of call time in package decode,
-// and is neither before.
+// and is neither before; of one that came again, see Original.
 type Record struct {
 	Topic     string
 	Partition int32

@@ -25,7 +25,6 @@ const (
 	headerLength    = "callstitch.length"
 	headerSHA256    = "callstitch.sha256"
 	headerDropped   = "callstitch.dropped"
-	headerReplays   = "callstitch.replays"
 )
 
 // RejectHeaders are the headers that the record of a reject has behind its own: where

@@ -85,7 +85,7 @@ type Event struct {
 
 	Time       Instant // best estimate of when it happened
 	ReportedAt Time    // when the provider made the message
-	IngestedAt int64   // Kafka timestamp of the raw record as it was read, epoch ms; 0 in raw files, null
+	IngestedAt int64   // Kafka timestamp of the raw record when it came first, epoch ms; 0 in raw files, null
 
 	// What the event says of its leg's lifecycle; most events know only some.
 	Started  Instant

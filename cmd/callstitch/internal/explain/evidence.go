@@ -102,5 +102,5 @@ func newDecoder(s topology.Source) *decode.Decoder {
 }
 
 func decodeRecord(d *decode.Decoder, r *topology.Record) decode.Result {
-	return d.Decode(decode.Input{Value: r.Value, Headers: r.Headers, Timestamp: max(r.Timestamp, 0), Source: sourceOf(r)})
+	return d.Decode(decode.Input{Value: r.Value, Headers: r.Headers, Timestamp: max(topology.Original(r), 0), Source: sourceOf(r)})
 }
