@@ -39,7 +39,7 @@ func Original(r *Record) int64 {
 
 // Again is the raw record of a reject, to be sent in again, for the next time after
 // replays times: with its key, its value, and its headers but for those of ours. Place is
-// where the reject is. The record is dated when it is written; when it came first is in
+// where the reject is. One without a timestamp comes as if for the first time. The record is dated when it is written; when it came first is in
 // a header of its own, since a topic may date records itself, or bound their dates, and an
 // old date would hold the clock of its partition and may be deleted at once.
 func Again(r *call.Reject, replays int, place call.Source) Record {

@@ -23,11 +23,12 @@ func newRejects() *cobra.Command {
 	return group(
 		&cobra.Command{
 			Use:     "rejects",
-			Short:   "See what could not be taken, and what would come of it now",
+			Short:   "See what could not be taken, what would come of it now, and send it in again",
 			Example: "  callstitch rejects list -c callstitch.yaml",
 		},
 		newRejectsList(),
 		newRejectsShow(),
+		newRejectsReplay(),
 	)
 }
 

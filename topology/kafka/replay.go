@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -46,7 +48,7 @@ type Replay struct {
 	limits *limits
 	notes  []string
 	batch  replayBatch
-	sent   int64
+	sent   atomic.Int64
 
 	beforeCommit func() // of tests: a crash
 }
@@ -227,8 +229,8 @@ func (r *Replay) note(format string, args ...any) {
 // Notes are what is odd about what was found, in words.
 func (r *Replay) Notes() []string { return r.notes }
 
-// Sent is how many records were sent, and committed.
-func (r *Replay) Sent() int64 { return r.sent }
+// Sent is how many records were sent, and committed. It may be called beside Run.
+func (r *Replay) Sent() int64 { return r.sent.Load() }
 
 // Offsets is how many offsets Run goes through at most.
 func (r *Replay) Offsets() (n int64) {
@@ -247,10 +249,13 @@ func (r *Replay) from(p int32) int64 {
 
 // Run goes through the rejects, partition by partition and each in order, and sends what
 // choose makes of them; nil leaves one where it is. Those that were sent before are not
-// shown to it. It ends with ctx after the transaction at hand.
+// shown to it. It ends where choose says io.EOF, and with ctx after the transaction at hand.
 func (r *Replay) Run(ctx context.Context, choose func(topology.Record) (*topology.Record, error)) error {
 	for _, p := range slices.Sorted(maps.Keys(r.ends)) {
-		if err := r.runPartition(ctx, p, choose); err != nil {
+		switch err := r.runPartition(ctx, p, choose); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
 			return err
 		}
 	}
@@ -265,36 +270,61 @@ func (r *Replay) runPartition(ctx context.Context, p int32, choose func(topology
 	r.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(from)}})
 	defer r.reader.RemoveConsumePartitions(map[string][]int32{topic: {p}})
 	t := &tailer{cfg: TailConfig{Topic: topic}, next: map[int32]int64{p: from}, ends: r.ends, open: map[int32]bool{p: true}}
-	// Offsets of markers between two that were sent are sent too, or every commit of
-	// the processor would be a gap in the bookmark.
-	unbroken, reached := true, from
+	w := walk{mark: r.marks[p], batch: &r.batch, unbroken: true, reached: from}
 	err := t.read(ctx, r.reader, func(rec topology.Record) error {
-		before := !r.cfg.Again && r.marks[p].has(rec.Offset)
-		var again *topology.Record
-		if !before {
-			var err error
-			if again, err = choose(rec); err != nil {
-				return err
-			}
-		}
-		if !unbroken {
-			reached = rec.Offset
-		}
-		unbroken = before || again != nil
-		if again == nil {
-			if before {
-				reached = rec.Offset + 1
-			}
+		if !r.cfg.Again && r.marks[p].has(rec.Offset) {
+			w.passes(rec.Offset)
 			return nil
 		}
-		err := r.add(ctx, p, *again, stretch{reached, rec.Offset + 1})
-		reached = rec.Offset + 1
-		return err
+		again, err := choose(rec)
+		if err != nil || again == nil {
+			w.unbroken = false
+			return err
+		}
+		return r.add(ctx, p, *again, w.sends(rec.Offset))
 	})
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	if err = errors.Join(err, ctx.Err()); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	return r.send(ctx, p)
+	return errors.Join(r.send(ctx, p), err)
+}
+
+// walk goes through a partition. Offsets of markers between two rejects that were sent
+// are taken for sent, or every commit of the processor would be a gap in the bookmark.
+type walk struct {
+	mark     *bookmark
+	batch    *replayBatch
+	unbroken bool // the last reject was sent
+	fresh    bool // by this replay
+	reached  int64
+}
+
+// sends goes over a reject that is sent, and is what is done with that.
+func (w *walk) sends(offset int64) stretch {
+	done := w.over(offset)
+	w.fresh = true
+	return done
+}
+
+// passes goes over a reject that was sent before.
+func (w *walk) passes(offset int64) {
+	fresh := w.unbroken && w.fresh
+	done := w.over(offset)
+	w.fresh = false
+	if fresh {
+		w.batch.done = append(w.batch.done, done)
+	} else {
+		w.mark.add(done.from, done.to)
+	}
+}
+
+func (w *walk) over(offset int64) stretch {
+	if !w.unbroken {
+		w.reached = offset
+	}
+	done := stretch{w.reached, offset + 1}
+	w.unbroken, w.reached = true, offset+1
+	return done
 }
 
 // add puts a record into the batch, and sends that if it is full.
@@ -327,7 +357,7 @@ func (r *Replay) send(ctx context.Context, p int32) error {
 	if err := r.transact(context.WithoutCancel(ctx), p); err != nil {
 		return err
 	}
-	r.sent += int64(n)
+	r.sent.Add(int64(n))
 	r.batch = replayBatch{}
 	if r.cfg.Rate > 0 {
 		wait(ctx, time.Until(begun.Add(time.Duration(n)*time.Second/time.Duration(r.cfg.Rate))))
@@ -433,7 +463,7 @@ func (r *Replay) failed(ctx context.Context, cause error) error {
 func (r *Replay) fencedBy(err error) error {
 	for _, code := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidTxnState} {
 		if errors.Is(err, code) {
-			return &fencedReplay{r.name, r.cfg.TransactionTimeout, r.sent, err}
+			return &fencedReplay{r.name, r.cfg.TransactionTimeout, r.sent.Load(), err}
 		}
 	}
 	return nil
