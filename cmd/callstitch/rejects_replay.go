@@ -159,7 +159,7 @@ func (o *replayOptions) interrupted(err error, sent int64) error {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
-	if !*o.execute {
+	if !*o.execute || errors.Is(err, kafka.ErrFenced) {
 		return err
 	}
 	return fmt.Errorf("%w; %d records were sent, and the same command goes on with the others", err, sent)
@@ -195,17 +195,15 @@ func (o *replayOptions) tellText(out terminal.Writer, p *rejects.Replay, r *kafk
 	if t.Late > 0 {
 		out.Remark(fmt.Sprintf("%d of those to be sent came first before %s: after retention an event is late, and changes no session", t.Late, p.LateBefore.Format(time.DateTime)))
 	}
-	beside := "that was not sent before"
+	before := " that were not sent before"
 	if o.again {
-		beside = "sent before or not"
+		before = ""
 	}
 	switch matched := t.Matched.Load(); {
-	case matched == 0:
-		fmt.Fprintf(out, "no reject is meant %s\n", beside)
 	case *o.execute:
-		fmt.Fprintf(out, "%d rejects are meant, %s: %d were sent, %d left\n", matched, beside, r.Sent(), t.LeftOver())
+		fmt.Fprintf(out, "%d rejects are meant%s: %d were sent, %d left\n", matched, before, r.Sent(), t.LeftOver())
 	default:
-		fmt.Fprintf(out, "%d rejects are meant, %s: %d would be sent, %d left\n", matched, beside, t.Chosen(), t.LeftOver())
+		fmt.Fprintf(out, "%d rejects are meant%s: %d would be sent, %d left\n", matched, before, t.Chosen(), t.LeftOver())
 	}
 	if !*o.execute {
 		fmt.Fprintln(out, "nothing was changed: --execute does it")

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"errors"
@@ -240,7 +241,7 @@ func (a *archive) tail(ctx context.Context, t kafka.TailConfig, topic, from stri
 // read reads the raw records around those of the calls.
 func (a *archive) read(ctx context.Context, window time.Duration) (Evidence, error) {
 	from, until := time.UnixMilli(a.since).Add(-window), time.UnixMilli(a.until).Add(window)
-	e := Evidence{cfg: a.cfg, through: a.through(call.Arrival(time.Now().UnixMilli()))}
+	e := Evidence{cfg: a.cfg}
 	topics := a.topics()
 	for _, topic := range topics {
 		t := a.broker
@@ -249,6 +250,10 @@ func (a *archive) read(ctx context.Context, window time.Duration) (Evidence, err
 			return e, err
 		}
 	}
+	if err := a.readLater(ctx, &e.pile); err != nil {
+		return e, err
+	}
+	e.through = a.through(call.Arrival(time.Now().UnixMilli()))
 	e.pile.merge()
 	e.where = fmt.Sprintf("%d raw records of %s between %s and %s", len(e.pile.records), strings.Join(topics, ", "),
 		from.Format(time.DateTime), until.Format(time.DateTime))
@@ -262,6 +267,39 @@ func (a *archive) read(ctx context.Context, window time.Duration) (Evidence, err
 		e.stored = append(e.stored, a.sessions[id])
 	}
 	return e, nil
+}
+
+// laterMax is how many records are read one by one. More of one call were hardly
+// rejected.
+const laterMax = 100
+
+// readLater reads the calls' raw records that lie far behind the time that they tell: they
+// were rejects, and came again.
+func (a *archive) readLater(ctx context.Context, p *pile) error {
+	missing := maps.Clone(a.sources)
+	for i := range p.records {
+		delete(missing, sourceOf(&p.records[i].Record))
+	}
+	places := slices.SortedFunc(maps.Keys(missing), func(s, o call.Source) int {
+		return cmp.Or(cmp.Compare(s.Topic, o.Topic), cmp.Compare(s.Partition, o.Partition), cmp.Compare(s.Offset, o.Offset))
+	})
+	for _, s := range places[:min(len(places), laterMax)] {
+		t := a.broker
+		t.Partitions = []int32{s.Partition}
+		err := a.tail(ctx, t, s.Topic, strconv.FormatInt(s.Offset, 10), func(r topology.Record) error {
+			if sourceOf(&r) == s { // else it is gone
+				a.until = max(a.until, r.Timestamp)
+				if err := p.add(r); err != nil {
+					return err
+				}
+			}
+			return errEnough
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return err
+		}
+	}
+	return nil
 }
 
 // topics are those of the configured sources, and those that the calls' records
