@@ -21,7 +21,7 @@ import (
 // What was looked at and left is not in it: it is looked at again the next time, when its
 // cause may be mended.
 type bookmark struct {
-	floor int64  // all before it are done
+	floor int64     // all before it are done
 	sent  []stretch // beyond it, in order, and apart
 }
 

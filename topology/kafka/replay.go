@@ -509,13 +509,13 @@ func (r *Replay) Fetch(ctx context.Context, at call.Source) (rec topology.Record
 	if err == nil && b != nil && b.damage == "" {
 		err = b.each(at.Offset, func(next topology.Record) error {
 			rec, found = next, next.Offset == at.Offset
-			return errFound
+			return errRead
 		})
 	}
 	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange):
 		return rec, fmt.Errorf("%s has no offset %d any more: retention took it, or the topic was made anew", tp, at.Offset)
-	case err != nil && !errors.Is(err, errFound):
+	case err != nil && !errors.Is(err, errRead):
 		return rec, fmt.Errorf("fetch %s at %d: %w", tp, at.Offset, err)
 	case b != nil && b.damage != "":
 		return rec, fmt.Errorf("%s at %d is of a batch that cannot be read", tp, at.Offset)
@@ -527,5 +527,5 @@ func (r *Replay) Fetch(ctx context.Context, at call.Source) (rec topology.Record
 	return rec, nil
 }
 
-// errFound ends a look through a batch.
-var errFound = errors.New("found")
+// errRead ends a look through a batch after its first record.
+var errRead = errors.New("read")

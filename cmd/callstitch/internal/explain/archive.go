@@ -1,8 +1,8 @@
 package explain
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -285,17 +285,13 @@ func (a *archive) readLater(ctx context.Context, p *pile) error {
 	})
 	for _, s := range places[:min(len(places), laterMax)] {
 		t := a.broker
-		t.Partitions = []int32{s.Partition}
-		err := a.tail(ctx, t, s.Topic, strconv.FormatInt(s.Offset, 10), func(r topology.Record) error {
-			if sourceOf(&r) == s { // else it is gone
-				a.until = max(a.until, r.Timestamp)
-				if err := p.add(r); err != nil {
-					return err
-				}
-			}
-			return errEnough
-		})
-		if err != nil && !errors.Is(err, errEnough) {
+		t.Topic = s.Topic
+		r, found, err := kafka.RecordAt(ctx, t, s.Partition, s.Offset)
+		if err == nil && found { // else it is gone
+			a.until = max(a.until, r.Timestamp)
+			err = p.add(r)
+		}
+		if err != nil {
 			return err
 		}
 	}

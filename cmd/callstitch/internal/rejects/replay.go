@@ -20,13 +20,13 @@ type Fate uint8
 // Only the first two are sent; the others stay what they are.
 const (
 	WouldBeTaken   Fate = iota // it is sent, and would be taken now
-	SentAnyway                  // it is sent, though it would not be
-	RejectedAgain               // its cause is not mended
-	IgnoredNow                  // it holds no event of a call any more
-	NotToBeHad                  // the rejects do not have it whole, and its source does not either
-	NotEdited                   // the command did not give a value for it
-	NoTopic                     // no source takes it
-	ReplayedEnough              // it was sent in again as often as it may be
+	SentAnyway                 // it is sent, though it would not be
+	RejectedAgain              // its cause is not mended
+	IgnoredNow                 // it holds no event of a call any more
+	NotToBeHad                 // the rejects do not have it whole, and its source does not either
+	NotEdited                  // the command did not give a value for it
+	NoTopic                    // no source takes it
+	ReplayedEnough             // it was sent in again as often as it may be
 	fateCount
 )
 
@@ -217,4 +217,3 @@ func set(headers, to []call.Header) []call.Header {
 	}
 	return append(headers, to...)
 }
-

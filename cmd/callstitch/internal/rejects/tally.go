@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"text/tabwriter"
 
@@ -90,7 +89,7 @@ func (t *Tally) kinds() []tallyKind {
 
 // columns are the headings of the fates that a text has a column for where any has it.
 var columns = [fateCount]string{
-	"TAKEN", "SENT ANYWAY", "REJECTED AGAIN", "IGNORED", "NOT TO BE HAD", "NOT EDITED", "NO TOPIC", "ENOUGH",
+	"taken", "sent anyway", "rejected again", "ignored", "not to be had", "not edited", "no topic", "replayed enough",
 }
 
 // Write writes the tally for people: what is sent, what is left, and examples of that.
@@ -102,7 +101,7 @@ func (t *Tally) Write(w terminal.Writer) {
 		}
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(table, "REASON\tSOURCE")
+	fmt.Fprint(table, "reason\tsource")
 	for _, f := range shown {
 		fmt.Fprintf(table, "\t%s", columns[f])
 	}
@@ -122,7 +121,7 @@ func (t *Tally) Write(w terminal.Writer) {
 	}
 	for f := range fateCount {
 		if more := t.fates[f] - examplesMax; more > 0 && !f.Sent() {
-			fmt.Fprintf(w, "and %d more: %s\n", more, strings.ToLower(columns[f]))
+			fmt.Fprintf(w, "and %d more: %s\n", more, columns[f])
 		}
 	}
 }
