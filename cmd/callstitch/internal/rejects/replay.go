@@ -1,9 +1,6 @@
 package rejects
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,33 +87,36 @@ func (p *Replay) Choose(r topology.Record) (*topology.Record, error) {
 	return &again, nil
 }
 
-// judge is what becomes of an entry, and why. It takes into the entry what is fetched.
+// judge is what becomes of an entry, and why.
 func (p *Replay) judge(e *Entry) (again topology.Record, fate Fate, why string) {
 	if e.Replays >= p.MaxReplays { // known without its source
-		return again, ReplayedEnough, p.enough(e)
+		return again, ReplayedEnough, enough(e.Replays)
 	}
-	conflict := conflicting(e)
+	raw, replays := e.Reject, e.Replays
 	if missing := e.Missing(); missing != "" {
-		if err := p.complete(e); err != nil {
-			return again, NotToBeHad, missing + ", and " + err.Error()
+		whole, err := p.fetch(e)
+		if err != nil {
+			return again, NotToBeHad, fmt.Sprintf("%s, and %v", missing, err)
 		}
+		// A conflict has no headers that could say how often it came.
+		replays = max(replays, topology.Replays(whole.Headers))
+		raw.Timestamp, raw.Key, raw.Value, raw.Headers = topology.Original(&whole), whole.Key, whole.Value, whole.Headers
 	}
-	if e.Replays >= p.MaxReplays {
-		return again, ReplayedEnough, p.enough(e)
+	if replays >= p.MaxReplays {
+		return again, ReplayedEnough, enough(replays)
 	}
-	raw := e.Reject
 	if p.Now {
 		raw.Timestamp = 0
 	}
-	again = topology.Again(&raw, e.Replays, e.source())
+	again = topology.Again(&raw, replays, call.Source{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset})
 	again.Headers = set(again.Headers, p.Set)
-	src := e.Source
+	src, known := e.Source, e.Known
 	if p.To != "" {
 		again.Topic = p.To
-		src, e.Known = sourceOf(p.Config, p.To)
+		src, known = sourceOf(p.Config, p.To)
 	}
-	if !e.Known {
-		return again, NoTopic, fmt.Sprintf("topic %s is not among the sources: nobody would read it; name one with --to", again.Topic)
+	if !known {
+		return again, NoTopic, fmt.Sprintf("%s is none of the sources: nobody would read it; name one with --to", again.Topic)
 	}
 	if p.Edit != nil {
 		value, err := p.Edit(again.Value)
@@ -125,12 +125,11 @@ func (p *Replay) judge(e *Entry) (again topology.Record, fate Fate, why string) 
 		}
 		again.Value = value
 	}
-	fate, why = p.verdict(src, again, conflict)
-	if !fate.Sent() && p.EvenIfRejected {
+	if fate, why = verdict(e, src, again); fate != WouldBeTaken {
+		if !p.EvenIfRejected {
+			return again, fate, why
+		}
 		fate = SentAnyway
-	}
-	if !fate.Sent() {
-		return again, fate, why
 	}
 	if err := p.Takes(again); err != nil {
 		return again, NoTopic, err.Error()
@@ -138,76 +137,36 @@ func (p *Replay) judge(e *Entry) (again topology.Record, fate Fate, why string) 
 	return again, fate, why
 }
 
-func (p *Replay) enough(e *Entry) string {
-	return fmt.Sprintf("it was sent in again %d times", e.Replays)
-}
+func enough(replays int) string { return fmt.Sprintf("it was sent in again %d times", replays) }
 
 // verdict is what the present decoder makes of a record that comes again, and, of one
 // that was in conflict, whether it would be so again.
-func (p *Replay) verdict(src topology.Source, again topology.Record, conflict call.EventID) (Fate, string) {
-	if v := Judge(src, again); v.Rejected() {
+func verdict(e *Entry, src topology.Source, again topology.Record) (Fate, string) {
+	v := Judge(src, again)
+	switch {
+	case v.Rejected():
 		return RejectedAgain, v.String()
-	} else if v.Ignored != "" {
+	case v.Ignored != "":
 		return IgnoredNow, v.String()
-	}
-	if conflict == (call.EventID{}) {
-		return WouldBeTaken, ""
-	}
-	for _, e := range src.Decode(again).Events {
-		if e.ID == conflict {
-			return RejectedAgain, "would be rejected again as ID_CONFLICT: its id is still that of an accepted event; where servers share ids, give each its --set scope=…"
-		}
+	case e.InConflict(&v):
+		return RejectedAgain, "would be in conflict again: it is of the same leg still; where servers share ids, give each a scope, with --set scope=…"
 	}
 	return WouldBeTaken, ""
 }
 
-// conflicting is the id that an entry is in conflict about; zero where it is not.
-func conflicting(e *Entry) (id call.EventID) {
-	if e.Reject.Reason == call.RejectIDConflict {
-		_, _ = hex.Decode(id[:], []byte(eventOf(e).ID)) // of a text of another length nothing is believed
+// fetch is the raw record of an entry from its source.
+func (p *Replay) fetch(e *Entry) (topology.Record, error) {
+	if !e.Fetchable() {
+		return topology.Record{}, errors.New("none ever will: have it sent again by its sender")
 	}
-	return id
-}
-
-// conflictEvent is what the value of an ID_CONFLICT tells of its raw record.
-type conflictEvent struct {
-	ID  string `json:"event_id"`
-	Sum string `json:"raw_sha256"`
-}
-
-func eventOf(e *Entry) (event conflictEvent) {
-	if json.Unmarshal(e.Reject.Value, &event) != nil || len(event.ID) != 2*len(call.EventID{}) {
-		return conflictEvent{Sum: event.Sum}
+	raw, err := p.Fetch(e.Reject.Source)
+	if err == nil {
+		err = e.Same(&raw)
 	}
-	return event
-}
-
-// complete fetches the raw record of an entry from its source, and holds that it is the
-// one that was rejected.
-func (p *Replay) complete(e *Entry) error {
-	r := &e.Reject
-	if r.Reason == call.RejectUnreadable {
-		return errors.New("none ever will: have it sent again by its sender")
-	}
-	raw, err := p.Fetch(r.Source)
 	if err != nil {
-		return err
+		return raw, fmt.Errorf("from %s it could not be read again: %w", e.Origin(), err)
 	}
-	sum := sha256.Sum256(raw.Value)
-	switch {
-	case r.Cut != nil && (sum != r.Cut.SHA256 || int64(len(raw.Value)) != r.Cut.Length):
-		return errors.New("its source has another record there now")
-	case r.Cut == nil && eventOf(e).Sum != hex.EncodeToString(sum[:]):
-		return errors.New("its source has another record there now")
-	}
-	e.Replays = max(e.Replays, topology.Replays(raw.Headers))
-	r.Timestamp, r.Key, r.Value, r.Headers, r.Cut = topology.Original(&raw), raw.Key, raw.Value, raw.Headers, nil
-	return nil
-}
-
-// source is the place of an entry.
-func (e *Entry) source() call.Source {
-	return call.Source{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset}
+	return raw, nil
 }
 
 // set puts headers in the place of those with their names.
