@@ -59,7 +59,7 @@ another reject; after --max-replays times it stays. Only one replay of an applic
 runs at a time: a later one ends an earlier one.
 
 It exits 0 where all that was meant was sent, 1 where some of it was left.`,
-		Example: `  callstitch rejects replay -c callstitch.yaml --reason UNKNOWN_PROVIDER --set provider=bandwidth
+		Example: `  callstitch rejects replay -c callstitch.yaml --reason BAD_HEADER --set tenant=acme
   callstitch rejects replay -c callstitch.yaml --reason MALFORMED_JSON --edit "jq -c .body" --execute`,
 		Args: takes(),
 		RunE: runs(func(cmd *cobra.Command, _ []string) error { return o.run(cmd) }),
@@ -67,7 +67,7 @@ It exits 0 where all that was meant was sent, 1 where some of it was left.`,
 	o.config = addConfigFlags(cmd, brokersFlag)
 	o.selection = addSelectionFlags(cmd)
 	f := cmd.Flags()
-	f.StringArrayVar(&o.set, "set", nil, "send with the header `NAME=VALUE` in place of its own, such as provider=bandwidth")
+	f.StringArrayVar(&o.set, "set", nil, "send with the header `NAME=VALUE` in place of its own, such as tenant=acme")
 	f.StringVar(&o.edit, "edit", "", "send what the shell's `COMMAND` makes of the value, such as 'jq -c .body'")
 	f.StringVar(&o.to, "to", "", "send to the source `TOPIC`, instead of where each came from")
 	f.BoolVar(&o.now, "now", false, "events that have no time of their own happen now, instead of when they came first")

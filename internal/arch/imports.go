@@ -100,7 +100,7 @@ var rules = map[string]rule{
 		foreign: none,
 	},
 	"cmd/callstitch/internal/rejects": {
-		std: append([]string{"encoding/json", "regexp"}, pureStd...),
+		std: append([]string{"encoding/json", "regexp", "sync/atomic", "text/tabwriter"}, pureStd...),
 		ours: []string{
 			"cmd/callstitch/internal/console", "cmd/callstitch/internal/terminal", "processor/call", "topology",
 		},

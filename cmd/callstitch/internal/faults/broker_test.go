@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"callstitch/topology"
 )
 
 // broker answers what readers cannot tell: for them a topic ends where an open
@@ -20,7 +22,8 @@ type broker struct {
 func newBroker(t *testing.T, addresses []string) *broker {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(addresses...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(10*time.Millisecond)) // else topics that were just made are not listed
+		kgo.MetadataMinAge(10*time.Millisecond), // else topics that were just made are not listed
+		kgo.ProducerBatchMaxBytes(2<<20))        // for what is too large for the decoder
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +38,30 @@ const written = 1
 func (b *broker) write(t *testing.T, topic string, key, value []byte) {
 	t.Helper()
 	if err := b.client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: written, Key: key, Value: value}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeAll appends records as they are, to the partitions that they name.
+func (b *broker) writeAll(t *testing.T, records ...topology.Record) {
+	t.Helper()
+	var all []*kgo.Record
+	for _, r := range records {
+		rec := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Timestamp: time.UnixMilli(r.Timestamp), Key: r.Key, Value: r.Value}
+		for _, h := range r.Headers {
+			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		all = append(all, rec)
+	}
+	if err := b.client.ProduceSync(t.Context(), all...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// set changes a setting of a topic.
+func (b *broker) set(t *testing.T, topic, key, value string) {
+	t.Helper()
+	if _, err := b.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: key, Value: &value}}, topic); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
+
+	"callstitch/processor/call"
+	"callstitch/topology"
 )
 
 // hangup is what Bandwidth sends at the end of a call, with a place for what is wrong with it.
@@ -21,7 +22,7 @@ const hangup = `{"eventType":"disconnect","eventTime":"2026-03-01T10:00:09Z","ca
 type refused struct {
 	reason   string
 	provider string // header, where there is one
-	headers  []kgo.RecordHeader
+	headers  []call.Header
 	value    string
 	mend     []string // arguments of a replay
 	leaves   string   // the call id that a session then has
@@ -38,7 +39,7 @@ func refusals() []refused {
 		{"MISSING_CALL_ID", "bandwidth", nil, end(""), []string{"--edit", `sed 's/"callId":""/"callId":"c-missing"/'`}, "c-missing"},
 		{"BAD_FIELD", "bandwidth", nil, strings.Replace(end("c-field"), `"c-field"`, "7", 1), []string{"--edit", `sed 's/"callId":7/"callId":"c-field"/'`}, "c-field"},
 		{"BAD_TIMESTAMP", "bandwidth", nil, strings.Replace(end("c-time"), `"eventTime":"2026`, `"eventTime":"1926`, 1), []string{"--edit", "sed s/1926/2026/"}, "c-time"},
-		{"BAD_HEADER", "bandwidth", []kgo.RecordHeader{{Key: "tenant"}}, end("c-header"), []string{"--set", "tenant=acme"}, "c-header"},
+		{"BAD_HEADER", "bandwidth", []call.Header{{Key: "tenant"}}, end("c-header"), []string{"--set", "tenant=acme"}, "c-header"},
 		{"ID_CONFLICT", "stringee", nil, strings.Replace(fmt.Sprintf(stringeeEnd, "c-conflict"), "agent1", "agent2", 1), []string{"--set", "scope=two"}, "c-conflict of another scope"},
 	}
 }
@@ -48,47 +49,34 @@ const stringeeEnd = `{"call_status":"ended","timestamp_ms":1772359209000,"call_i
 
 // sonetelCall is a call of which nothing but the records' own times tells when it was.
 // Its hang-up may have a header that nobody knows.
-func sonetelCall(id, lastProvider string, at time.Time) (records []*kgo.Record) {
+func sonetelCall(topic, id, lastProvider string, at time.Time) (records []topology.Record) {
 	for i, typ := range []string{"newCallEvent", "callConnectedEvent", "callHungUpEvent"} {
 		provider := "sonetel"
 		if typ == "callHungUpEvent" {
 			provider = lastProvider
 		}
-		records = append(records, &kgo.Record{
-			Timestamp: at.Add(time.Duration(i) * 10 * time.Second), Headers: []kgo.RecordHeader{{Key: "provider", Value: []byte(provider)}},
+		records = append(records, topology.Record{
+			Topic: topic, Timestamp: at.Add(time.Duration(i) * 10 * time.Second).UnixMilli(), Headers: []call.Header{{Key: "provider", Value: []byte(provider)}},
 			Value: fmt.Appendf(nil, `{"messageType":"notification","notificationType":%q,"notification":{"callId":%q,"callerPhoneNumber":"+15550100177","calleeUser":"u-1"}}`, typ, id),
 		})
 	}
 	return records
 }
 
-// replays is an application with a source to which records are written a day late.
+// replays is an application with a source that takes records of 2 MiB.
 type replays struct {
 	*application
-	raw      string
-	producer *kgo.Client
+	raw string
 }
 
 func newReplays(t *testing.T, p *program, id string) *replays {
 	t.Helper()
 	raw := id + ".raw"
-	if _, err := p.broker.admin.CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": kadm.StringPtr("2097152")}, raw); err != nil {
+	if err := p.cluster.CreateTopic(t.Context(), raw, 1); err != nil {
 		t.Fatal(err)
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(p.cluster.Brokers()...), kgo.DefaultProduceTopic(raw), kgo.ProducerBatchMaxBytes(2<<20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cl.Close)
-	a := newApplication(t, p, &traffic{topic: raw}, id, "workers: 1", "exchange_partitions: 1", "grace: 1s")
-	return &replays{a, raw, cl}
-}
-
-func (r *replays) write(records ...*kgo.Record) {
-	r.t.Helper()
-	if err := r.producer.ProduceSync(r.t.Context(), records...).FirstErr(); err != nil {
-		r.t.Fatal(err)
-	}
+	p.broker.set(t, raw, "max.message.bytes", "2097152")
+	return &replays{newApplication(t, p, &traffic{topic: raw}, id, "workers: 1", "exchange_partitions: 1", "grace: 1s"), raw}
 }
 
 // awaitBook waits until the book has so many records.
@@ -149,14 +137,16 @@ func TestRejectsAreReplayed(t *testing.T) {
 	r.begin(1)
 	all := refusals()
 	n := int64(len(all))
-	r.write(&kgo.Record{Value: fmt.Appendf(nil, stringeeEnd, "c-conflict"), Headers: []kgo.RecordHeader{{Key: "provider", Value: []byte("stringee")}}})
+	dated := time.Now().Add(-time.Hour).UnixMilli()
+	records := []topology.Record{{Topic: r.raw, Timestamp: dated, Value: fmt.Appendf(nil, stringeeEnd, "c-conflict"), Headers: []call.Header{{Key: "provider", Value: []byte("stringee")}}}}
 	for _, c := range all {
-		rec := &kgo.Record{Value: []byte(c.value), Headers: c.headers, Timestamp: time.Now().Add(-time.Hour)}
+		rec := topology.Record{Topic: r.raw, Timestamp: dated, Value: []byte(c.value), Headers: c.headers}
 		if c.provider != "" {
-			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: "provider", Value: []byte(c.provider)})
+			rec.Headers = append(rec.Headers, call.Header{Key: "provider", Value: []byte(c.provider)})
 		}
-		r.write(rec)
+		records = append(records, rec)
 	}
+	r.broker.writeAll(t, records...)
 	r.awaitBook(1+n, n-1, 1)
 
 	if o := r.replay(1, "--execute"); o.Matched != n || o.Sent != 0 || o.Fates["would_be_rejected_again"] != n {
@@ -204,12 +194,9 @@ func TestADayLater(t *testing.T) {
 			r := newReplays(t, p, "day-"+strings.ToLower(timestamps))
 			r.begin(1)
 			at := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
-			r.write(slices.Concat(sonetelCall("x-right", "sonetel", at), sonetelCall("x-wrong", "sonetell", at))...)
+			r.broker.writeAll(t, slices.Concat(sonetelCall(r.raw, "x-right", "sonetel", at), sonetelCall(r.raw, "x-wrong", "sonetell", at))...)
 			r.awaitBook(6, 1, 0)
-			set := kadm.AlterConfig{Name: "message.timestamp.type", Value: &timestamps}
-			if _, err := p.broker.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{set}, r.raw); err != nil {
-				t.Fatal(err)
-			}
+			r.broker.set(t, r.raw, "message.timestamp.type", timestamps)
 			if o := r.replay(0, "--execute", "--set", "provider=sonetel"); o.Sent != 1 {
 				t.Fatalf("%+v", o)
 			}
