@@ -57,7 +57,7 @@ func sonetelCall(topic, id, lastProvider string, at time.Time) (records []topolo
 		}
 		records = append(records, topology.Record{
 			Topic: topic, Timestamp: at.Add(time.Duration(i) * 10 * time.Second).UnixMilli(), Headers: []call.Header{{Key: "provider", Value: []byte(provider)}},
-			Value: fmt.Appendf(nil, `{"messageType":"notification","notificationType":%q,"notification":{"callId":%q,"callerPhoneNumber":"+15550100177","calleeUser":"u-1"}}`, typ, id),
+			Value: fmt.Appendf(nil, `{"messageType":"notification","notificationType":%q,"notification":{"callId":%q,"date":%q,"callerPhoneNumber":"+15550100177","calleeUser":"u-1"}}`, typ, id, at.UTC().Format(time.DateTime)),
 		})
 	}
 	return records
