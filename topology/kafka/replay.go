@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -47,8 +48,10 @@ type Replay struct {
 	origin map[string]bool // the topics that are there
 	limits *limits
 	notes  []string
-	batch  replayBatch
-	sent   atomic.Int64
+	// outlives reports whether rejects are kept for longer than a bookmark is.
+	outlives bool
+	batch    replayBatch
+	sent     atomic.Int64
 
 	beforeCommit func() // of tests: a crash
 }
@@ -130,14 +133,13 @@ func (r *Replay) look(ctx context.Context) error {
 	}
 	r.id = details[rejects].ID
 	known := make(map[string]int32)
-	if configs, err := topicConfigs(ctx, adm, r.cfg.rawTopics()); err == nil { // else the brokers' default is assumed
-		for topic, c := range configs { // order: each has its own
-			var n int32
-			if _, err := fmt.Sscan(c["max.message.bytes"], &n); err == nil {
-				known[topic] = n
-			}
+	configs, _ := topicConfigs(ctx, adm, names) // of what this user may not ask about, the brokers' defaults are assumed
+	for topic, c := range configs {             // order: each has its own
+		if n, err := strconv.ParseInt(c["max.message.bytes"], 10, 32); err == nil {
+			known[topic] = int32(n)
 		}
 	}
+	r.outlives = outlivesBookmark(configs[rejects]["retention.ms"])
 	r.limits = newLimits(&r.cfg.Config, known)
 	r.starts, r.ends, err = span(ctx, adm, &TailConfig{Topic: rejects, From: "earliest"})
 	if err != nil {
@@ -188,6 +190,9 @@ func (r *Replay) readBookmarks(ctx context.Context) error {
 			r.marks[tp.Partition] = b
 		}
 	}
+	if len(r.marks) == 0 && r.outlives && !r.cfg.Again {
+		r.note("nothing is known of an earlier replay: brokers keep its bookmark for %v (offsets.retention.minutes), and %s has rejects for longer; what was sent before that would be sent again, and --since leaves it out", bookmarkKept, r.cfg.Topics.Rejects)
+	}
 	for p, start := range r.starts { // order: each has its own
 		if r.marks[p] == nil {
 			r.marks[p] = new(bookmark)
@@ -195,6 +200,16 @@ func (r *Replay) readBookmarks(ctx context.Context) error {
 		r.marks[p].rise(start)
 	}
 	return nil
+}
+
+// bookmarkKept is how long brokers keep the offsets of a group that nobody uses, unless
+// they are told otherwise (offsets.retention.minutes).
+const bookmarkKept = 7 * 24 * time.Hour
+
+// outlivesBookmark reports whether what is kept for so long is kept for longer than that.
+func outlivesBookmark(retention string) bool {
+	ms, err := strconv.ParseInt(retention, 10, 64)
+	return err == nil && (ms < 0 || ms > bookmarkKept.Milliseconds())
 }
 
 func (r *Replay) fetchBookmarks(ctx context.Context) (*kmsg.OffsetFetchResponse, error) {

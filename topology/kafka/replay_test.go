@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/deploy/localkafka"
 	"callstitch/processor/call"
@@ -252,5 +254,104 @@ func TestReplayFetches(t *testing.T) {
 	}
 	if err := r.Takes(topology.Record{Topic: source, Value: make([]byte, 1<<20)}); err == nil {
 		t.Error("a topic takes a record of more than its max.message.bytes")
+	}
+}
+
+func TestRejectsMayOutliveTheBookmark(t *testing.T) {
+	for retention, want := range map[string]bool{"-1": true, "604800000": false, "604800001": true, "60000": false, "": false} {
+		if outlivesBookmark(retention) != want {
+			t.Errorf("retention.ms %q: %t", retention, !want)
+		}
+	}
+}
+
+// A user with the rights that docs/operations.md lists for it can replay, and without any
+// one of them cannot.
+func TestReplayHasItsRights(t *testing.T) {
+	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
+	admin := testConfig(t, cluster.Brokers(), as("admin"))
+	createSource(t, admin, 2)
+	cl := client(t, admin)
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	if _, err := adm.CreateTopic(t.Context(), 2, 1, nil, admin.Topics.Rejects); err != nil {
+		t.Fatal(err)
+	}
+	reject(t, admin, 0, 4)
+	page, err := os.ReadFile(operationsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "\n### Sending rejects in again\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	var rights []*kadm.ACLBuilder
+	for _, row := range rightsRow.FindAllStringSubmatch(text, -1) {
+		for word := range strings.SplitSeq(row[2], ", ") {
+			operation, err := kmsg.ParseACLOperation(word)
+			if err != nil {
+				t.Fatalf("%s: %v", row[0], err)
+			}
+			acl := kadm.NewACLs().Allow("User:app").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral).Operations(operation)
+			switch {
+			case strings.HasPrefix(row[1], "each source topic"):
+				acl.Topics(admin.rawTopics()...)
+			case strings.HasPrefix(row[1], "topic `call.rejects`"):
+				acl.Topics(admin.Topics.Rejects)
+			case strings.HasPrefix(row[1], "group `<application_id>-rejects-replay`"):
+				acl.Groups(testApp + "-rejects-replay")
+			case strings.HasPrefix(row[1], "transactional id `<application_id>-rejects-replay`"):
+				acl.TransactionalIDs(testApp + "-rejects-replay")
+			default:
+				t.Fatalf("the table of rights names an unknown resource: %s", row[1])
+			}
+			rights = append(rights, acl)
+		}
+	}
+	if len(rights) != 5 {
+		t.Fatalf("the table has %d rights", len(rights))
+	}
+	cfg := admin
+	cfg.Client = []kgo.Opt{as("app")}
+	replay := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		r, err := OpenReplay(ctx, ReplayConfig{Config: cfg, Execute: true, Again: true})
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, fetched := r.Fetch(ctx, call.Source{Topic: cfg.Sources[0].Topic, Partition: 0, Offset: 0})
+		if fetched != nil && !strings.Contains(fetched.Error(), "no record") {
+			return fetched
+		}
+		return r.Run(ctx, but(cfg))
+	}
+	for left := range rights { // one is left out
+		for i, acl := range rights {
+			if i == left {
+				continue
+			}
+			if created, err := adm.CreateACLs(t.Context(), acl); err != nil || created[0].Err != nil {
+				t.Fatal(err, created)
+			}
+		}
+		if err := replay(); err == nil {
+			t.Errorf("right %d is not needed", left)
+		} else if !strings.Contains(err.Error(), "AUTHORIZATION_FAILED") && !strings.Contains(err.Error(), "there is no topic") {
+			t.Errorf("without right %d: %v", left, err)
+		}
+		if left < len(rights)-1 {
+			for _, acl := range rights {
+				if _, err := adm.DeleteACLs(t.Context(), acl); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if created, err := adm.CreateACLs(t.Context(), rights[len(rights)-1]); err != nil || created[0].Err != nil {
+		t.Fatal(err, created)
+	}
+	if err := replay(); err != nil {
+		t.Errorf("with all rights: %v", err)
 	}
 }

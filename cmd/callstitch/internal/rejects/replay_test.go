@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"callstitch/cmd/callstitch/internal/terminal"
+	"callstitch/internal/docpage"
 	"callstitch/processor/call"
 	"callstitch/topology"
 )
@@ -205,5 +206,36 @@ func TestTallyIsBounded(t *testing.T) {
 	}
 	if len(tally.rows) > kindsMax+1 || len(tally.left) > examplesMax || tally.fates[RejectedAgain] != 5000 {
 		t.Errorf("%d rows, %d examples", len(tally.rows), len(tally.left))
+	}
+}
+
+// The examples in docs/operations.md are what the command writes.
+func TestDocumentedReplay(t *testing.T) {
+	var tally Tally
+	tally.Read.Store(5210)
+	tally.Matched.Store(1204)
+	entry := func(partition int32, offset int64) *Entry {
+		return &Entry{
+			Place:  Place{topology.TopicPartition{Topic: "call.rejects", Partition: partition}, offset},
+			Reject: call.Reject{Reason: call.RejectUnknownProvider, Source: call.Source{Topic: "call.raw"}},
+		}
+	}
+	for range 1202 {
+		tally.add(entry(0, 0), WouldBeTaken, "")
+	}
+	const why = "would be rejected again as MALFORMED_JSON: invalid JSON at byte 270"
+	tally.add(entry(3, 1042), RejectedAgain, why)
+	tally.add(entry(5, 988), RejectedAgain, why)
+	var text bytes.Buffer
+	tally.Write(terminal.Writer{Writer: &text})
+	object, err := tally.JSON(false, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(docpage.Read(t, "../../../../docs/operations.md"))
+	for _, example := range []string{text.String(), string(object) + "\n"} {
+		if !strings.Contains(page, example) {
+			t.Errorf("docs/operations.md does not have\n%s", example)
+		}
 	}
 }
