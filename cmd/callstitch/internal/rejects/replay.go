@@ -89,9 +89,6 @@ func (p *Replay) Choose(r topology.Record) (*topology.Record, error) {
 
 // judge is what becomes of an entry, and why.
 func (p *Replay) judge(e *Entry) (again topology.Record, fate Fate, why string) {
-	if e.Replays >= p.MaxReplays { // known without its source
-		return again, ReplayedEnough, enough(e.Replays)
-	}
 	raw, replays := e.Reject, e.Replays
 	if missing := e.Missing(); missing != "" {
 		whole, err := p.fetch(e)
@@ -103,7 +100,7 @@ func (p *Replay) judge(e *Entry) (again topology.Record, fate Fate, why string) 
 		raw.Timestamp, raw.Key, raw.Value, raw.Headers = topology.Original(&whole), whole.Key, whole.Value, whole.Headers
 	}
 	if replays >= p.MaxReplays {
-		return again, ReplayedEnough, enough(replays)
+		return again, ReplayedEnough, fmt.Sprintf("it was sent in again %d times", replays)
 	}
 	if p.Now {
 		raw.Timestamp = 0
@@ -136,8 +133,6 @@ func (p *Replay) judge(e *Entry) (again topology.Record, fate Fate, why string) 
 	}
 	return again, fate, why
 }
-
-func enough(replays int) string { return fmt.Sprintf("it was sent in again %d times", replays) }
 
 // verdict is what the present decoder makes of a record that comes again, and, of one
 // that was in conflict, whether it would be so again.
