@@ -94,7 +94,8 @@ func (r *replays) replay(code int, args ...string) (o struct {
 	Executed      bool
 	Matched, Sent int64
 	Fates         map[string]int64
-}) {
+},
+) {
 	r.t.Helper()
 	var complaint strings.Builder
 	cmd := r.command(append([]string{"rejects", "replay", "-o", "json"}, args...)...)
