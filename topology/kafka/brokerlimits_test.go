@@ -27,28 +27,39 @@ func TestTimesThatBrokersRefuse(t *testing.T) {
 }
 
 // TestRejectsOfAnotherTime rejects records that are older than call.rejects takes, from
-// the beginning on, and since somebody changed it. They get another time, and keep theirs
-// in a header.
+// the beginning on, and since somebody changed it, or to which it gives a time of its own.
+// They keep theirs in a header.
 func TestRejectsOfAnotherTime(t *testing.T) {
-	const bound = "message.timestamp.before.max.ms"
-	for name, changed := range map[string]bool{"made so": false, "changed": true} {
+	bound := map[string]string{"message.timestamp.before.max.ms": "86400000"}
+	for name, test := range map[string]struct {
+		config  map[string]string
+		changed bool
+	}{
+		"made so":        {bound, false},
+		"changed":        {bound, true},
+		"of its writing": {map[string]string{"message.timestamp.type": "LogAppendTime"}, false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := apache(t, 2)
 			cl := client(t, cfg)
 			defer cl.Close()
 			records := onTopic(cfg, topologytest.Calls(71, 20, 5*time.Second).Noise(71, 60).Shuffle(71, 2, time.Second, 0))
 			half := 0
-			if !changed {
-				if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 2, 1, map[string]*string{bound: kadm.StringPtr("86400000")}, cfg.Topics.Rejects); err != nil {
+			if !test.changed {
+				config := map[string]*string{}
+				for key, value := range test.config {
+					config[key] = &value
+				}
+				if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 2, 1, config, cfg.Topics.Rejects); err != nil {
 					t.Fatal(err)
 				}
 			}
 			r := startRun(t, cfg)
-			if changed {
+			if test.changed {
 				half = len(records) / 10
 				feed(t, cfg, records[:half])
 				awaitBalance(t, cfg, half, 20*time.Second)
-				alter(t, cfg, cfg.Topics.Rejects, map[string]string{bound: "86400000"})
+				alter(t, cfg, cfg.Topics.Rejects, test.config)
 			}
 			feed(t, cfg, records[half:])
 			awaitPublished(t, cfg, reference(t, records), 30*time.Second)
