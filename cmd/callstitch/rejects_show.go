@@ -159,7 +159,7 @@ func (r *rejectsTopic) record(ctx context.Context, p rejects.Place) (topology.Re
 	tail := r.tail
 	tail.Topic = p.Topic
 	rec, found, err := kafka.RecordAt(ctx, tail, p.Partition, p.Offset)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // else it is that of a step, which says what it was
 		err = fmt.Errorf("%s was not read within %v: has its partition a leader?", p, fetchLimit)
 	}
 	return rec, found, err
