@@ -39,9 +39,11 @@ func Original(r *Record) int64 {
 
 // Again is the raw record of a reject, to be sent in again, for the next time after
 // replays times: with its key, its value, and its headers but for those of ours. Place is
-// where the reject is. One without a timestamp comes as if for the first time. The record is dated when it is written; when it came first is in
-// a header of its own, since a topic may date records itself, or bound their dates, and an
-// old date would hold the clock of its partition and may be deleted at once.
+// where the reject is. One without a timestamp comes as if for the first time.
+//
+// The record is dated when it is written, and when it came first is in a header of its
+// own: a topic may date records itself, or bound their dates, and an old date may have
+// the record deleted at once, or hold its partition's clock in a backlog.
 func Again(r *call.Reject, replays int, place call.Source) Record {
 	rec := Record{Topic: r.Source.Topic, Key: r.Key, Value: r.Value}
 	for _, h := range r.Headers {

@@ -41,17 +41,18 @@ type Replay struct {
 	name   string      // transactional id, and group of the bookmark
 	reader *kgo.Client // of rejects and sources
 	sender *kgo.Client // nil in a dry run
-	id     kadm.TopicID
-	starts map[int32]int64
-	ends   map[int32]int64
-	marks  map[int32]*bookmark
-	origin map[string]bool // the topics that are there
-	limits *limits
-	notes  []string
-	// outlives reports whether rejects are kept for longer than a bookmark is.
-	outlives bool
-	batch    replayBatch
-	sent     atomic.Int64
+
+	id           kadm.TopicID // of the rejects
+	starts, ends map[int32]int64
+	offsets      int64           // from where each is begun to its end
+	outlives     bool            // rejects are kept for longer than a bookmark is
+	origin       map[string]bool // the topics that are there
+	limits       *limits         // of the sources
+	notes        []string
+
+	marks map[int32]*bookmark
+	batch replayBatch
+	sent  atomic.Int64
 
 	beforeCommit func() // of tests: a crash
 }
@@ -199,6 +200,9 @@ func (r *Replay) readBookmarks(ctx context.Context) error {
 		}
 		r.marks[p].rise(start)
 	}
+	for p, end := range r.ends { // order: a sum has none
+		r.offsets += max(end-r.from(p), 0)
+	}
 	return nil
 }
 
@@ -248,12 +252,7 @@ func (r *Replay) Notes() []string { return r.notes }
 func (r *Replay) Sent() int64 { return r.sent.Load() }
 
 // Offsets is how many offsets Run goes through at most.
-func (r *Replay) Offsets() (n int64) {
-	for p, end := range r.ends { // order: a sum has none
-		n += max(end-r.from(p), 0)
-	}
-	return n
-}
+func (r *Replay) Offsets() int64 { return r.offsets }
 
 func (r *Replay) from(p int32) int64 {
 	if r.cfg.Again {
