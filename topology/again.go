@@ -38,14 +38,13 @@ func Original(r *Record) int64 {
 }
 
 // Again is the raw record of a reject, to be sent in again, for the next time after
-// replays times: with its key, its value, and its headers but for those of ours. Place is
-// where the reject is. One without a timestamp comes as if for the first time.
+// replays times: with its key, its value, its timestamp, and its headers but for those of
+// ours. Place is where the reject is. One without a timestamp comes as if for the first time.
 //
-// The record is dated when it is written, and when it came first is in a header of its
-// own: a topic may date records itself, or bound their dates, and an old date may have
-// the record deleted at once, or hold its partition's clock in a backlog.
+// When it came first is in a header too: a topic may date records itself, or bound their
+// dates, and then the timestamp does not tell.
 func Again(r *call.Reject, replays int, place call.Source) Record {
-	rec := Record{Topic: r.Source.Topic, Key: r.Key, Value: r.Value}
+	rec := Record{Topic: r.Source.Topic, Timestamp: r.Timestamp, Key: r.Key, Value: r.Value}
 	for _, h := range r.Headers {
 		if !Own(h.Key) {
 			rec.Headers = append(rec.Headers, h)

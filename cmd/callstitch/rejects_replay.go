@@ -70,7 +70,7 @@ It exits 0 where all that was meant was sent, 1 where some of it was left.`,
 	f.StringArrayVar(&o.set, "set", nil, "send with the header `NAME=VALUE` in place of its own, such as tenant=acme")
 	f.StringVar(&o.edit, "edit", "", "send what the shell's `COMMAND` makes of the value, such as 'jq -c .body'")
 	f.StringVar(&o.to, "to", "", "send to the source `TOPIC`, instead of where each came from")
-	f.BoolVar(&o.now, "now", false, "events that have no time of their own happen now, instead of when they came first")
+	f.BoolVar(&o.now, "now", false, "date them now, and so the events that have no time of their own, instead of when they came first")
 	f.BoolVar(&o.again, "again", false, "send those too that were sent before")
 	f.BoolVar(&o.anyway, "even-if-rejected", false, "send those too that would not be taken")
 	f.IntVar(&o.rate, "rate", defaultRate, "send `N` a second at most; 0 does not wait")

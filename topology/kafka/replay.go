@@ -48,6 +48,7 @@ type Replay struct {
 	outlives     bool            // rejects are kept for longer than a bookmark is
 	origin       map[string]bool // the topics that are there
 	limits       *limits         // of the sources
+	dates        map[string]dates
 	notes        []string
 
 	marks map[int32]*bookmark
@@ -139,6 +140,10 @@ func (r *Replay) look(ctx context.Context) error {
 		if n, err := strconv.ParseInt(c["max.message.bytes"], 10, 32); err == nil {
 			known[topic] = int32(n)
 		}
+	}
+	r.dates = make(map[string]dates)
+	for topic, c := range configs { // order: each has its own
+		r.dates[topic] = datesOf(c)
 	}
 	r.outlives = outlivesBookmark(configs[rejects]["retention.ms"])
 	r.limits = newLimits(&r.cfg.Config, known)
@@ -347,6 +352,9 @@ func (r *Replay) add(ctx context.Context, p int32, rec topology.Record, done str
 		return nil
 	}
 	out := &kgo.Record{Topic: rec.Topic, Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value), Headers: appendHeaders(nil, rec.Headers)}
+	if at := time.UnixMilli(rec.Timestamp); rec.Timestamp > 0 && r.dates[rec.Topic].has(time.Since(at)) {
+		out.Timestamp = at
+	}
 	b := &r.batch
 	b.records, b.done = append(b.records, out), append(b.done, done)
 	b.bytes += size(out)

@@ -145,6 +145,45 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// A record that comes again keeps its timestamp where its source does, and is dated now
+// where that would refuse it, or delete it at once.
+func TestReplayDates(t *testing.T) {
+	cfg := replayed(t, 2)
+	source := cfg.Sources[0].Topic
+	adm := client(t, cfg)
+	defer adm.Close()
+	then, begun := time.Now().Add(-24*time.Hour).UnixMilli(), time.Now()
+	for _, c := range []struct {
+		key, value string
+		kept       bool
+	}{
+		{"message.timestamp.type", "CreateTime", true},
+		{"message.timestamp.before.max.ms", "3600000", false},
+		{"message.timestamp.type", "LogAppendTime", false},
+	} {
+		alter := []kadm.AlterConfig{{Name: c.key, Value: &c.value}}
+		if _, err := kadm.NewClient(adm).AlterTopicConfigs(t.Context(), alter, source); err != nil {
+			t.Fatal(err)
+		}
+		before := len(readRecords(t, cfg, source))
+		r := openReplay(t, ReplayConfig{Config: cfg, Execute: true, Again: true})
+		if err := r.Run(t.Context(), func(r topology.Record) (*topology.Record, error) {
+			return &topology.Record{Topic: source, Value: r.Value, Timestamp: then}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		sent := 0
+		for _, rec := range readRecords(t, cfg, source) {
+			if kept := rec.Timestamp.UnixMilli() == then; kept == c.kept && (kept || rec.Timestamp.After(begun.Add(-time.Minute))) {
+				sent++
+			}
+		}
+		if want := max(before, 2); sent != want { // those of the first round, or all since
+			t.Errorf("%s=%s: %d of %d records have the date that they should have", c.key, c.value, sent, before+2)
+		}
+	}
+}
+
 // A replay that ends between what it has produced and the commit has sent nothing. The
 // next one sends that, once; and a first one that was only slow finds out.
 func TestReplayIsFenced(t *testing.T) {
