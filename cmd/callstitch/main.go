@@ -56,7 +56,7 @@ Begin with:  callstitch demo`,
 	root.SetFlagErrorFunc(flagProblem)
 	root.AddCommand(
 		newDemo(), newRun(), newReceive(), newProcess(), newSimulate(), newTail(),
-		newExplain(), newTopology(), newCheck(), newSeek(), newSchemas(), newVersion(),
+		newExplain(), newTopology(), newCheck(), newSeek(), newReset(), newSchemas(), newVersion(),
 	)
 	return root
 }
@@ -90,7 +90,7 @@ func exitCode(err error) int {
 	_, usage := errors.AsType[usageError](err)
 	_, config := errors.AsType[*config.Error](err)
 	switch {
-	case usage || config:
+	case usage || config || errors.Is(err, kafka.ErrGeneration):
 		return exitUsage
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced
