@@ -18,7 +18,7 @@ import (
 // A reset forgets what an application knows: its offsets and its state. The sources are
 // then read again, and what is published is published anew, under a higher generation.
 // What it deletes holds each other up, so that a start between two of its steps ends with
-// ErrLostOffsets, and another reset completes the first (K60):
+// ErrLostOffsets, and another reset completes the first (K15):
 //
 //	group ──▶ exchange ──▶ changelog ──▶ all are gone ──▶ made anew ──▶ where to go on
 //	no offsets, but records in the topics    │ as before the first start    (--to only)
