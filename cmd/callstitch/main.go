@@ -90,7 +90,11 @@ func exitCode(err error) int {
 	_, usage := errors.AsType[usageError](err)
 	_, config := errors.AsType[*config.Error](err)
 	switch {
-	case usage || config || errors.Is(err, kafka.ErrGeneration):
+	case usage || config:
+		return exitUsage
+	case errors.Is(err, kafka.ErrInUse):
+		return exitFailed
+	case errors.Is(err, kafka.ErrGeneration):
 		return exitUsage
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -51,7 +53,7 @@ the truth.`,
   callstitch reset -c callstitch.yaml --to 2026-11-27T00:00:00Z --execute`,
 		Args: takes(),
 	}
-	o.config = addConfigFlags(cmd, brokersFlag, generationFlag,
+	o.config = addConfigFlags(cmd, brokersFlag,
 		keyFlag{"to", "start", "`WHERE` to begin: earliest, latest, or an RFC 3339 instant; without it, where start says"})
 	o.execute, o.output = addExecuteFlag(cmd), addOutputFlag(cmd)
 	cmd.Flags().IntVar(&o.rate, "assume", assumedRate, "reckon with `N` records a second for how long it will take")
@@ -81,6 +83,9 @@ func (o *resetOptions) run(cmd *cobra.Command, _ []string) error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
+	if *o.execute {
+		signal.Ignore(syscall.SIGPIPE) // who reads along and goes away does not end it in the middle
+	}
 	sessions := terminal.NewProgress(cmd.ErrOrStderr(), "read "+runtime.Topics.Sessions)
 	options.Progress = sessions.At
 	plan, err := kafka.PlanReset(ctx, runtime, options)
@@ -178,14 +183,14 @@ func tellSources(out io.Writer, p *kafka.ResetPlan) {
 	if p.Seeds {
 		whose = "begins at " + p.Start
 	}
-	fmt.Fprintf(w, "source\tfirst\tread to\tend\t%s\t\n", whose)
+	fmt.Fprintf(w, "source\tfirst\tread to\tend\t%s\n", whose)
 	if len(p.Sources) <= partitionsShown {
 		for _, s := range p.Sources {
 			read := "-"
 			if s.Read >= 0 {
 				read = fmt.Sprint(s.Read)
 			}
-			fmt.Fprintf(w, "%s-%d\t%d\t%s\t%d\t%d\t\n", s.Topic, s.Partition, s.First, read, s.End, s.Begin)
+			fmt.Fprintf(w, "%s-%d\t%d\t%s\t%d\t%d\n", s.Topic, s.Partition, s.First, read, s.End, s.Begin)
 		}
 		return
 	}
@@ -200,11 +205,14 @@ func tellSources(out io.Writer, p *kafka.ResetPlan) {
 				again += other.Again()
 			}
 		}
-		fmt.Fprintf(w, "%s\t%d partitions\t\t\t%d offsets before their ends\t\n", s.Topic, n, again)
+		fmt.Fprintf(w, "%s\t%d partitions\t\t\t%d offsets before their ends\n", s.Topic, n, again)
 	}
 }
 
 func tellGeneration(out io.Writer, p *kafka.ResetPlan) {
+	if p.Published == nil {
+		return
+	}
 	read := fmt.Sprintf("%d records of %s, %.0f MB, were read", p.Published.Records, p.Published.Topic, float64(p.Published.Bytes)/1e6)
 	highest := "none of them a session"
 	if p.Published.Generation != kafka.NoGeneration {

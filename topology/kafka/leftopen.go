@@ -42,8 +42,9 @@ func leftOpen(ctx context.Context, cfg *Config, cl *kgo.Client, owners map[strin
 			ids = append(ids, id)
 		}
 	}
+	open = []LeftOpen{}
 	if len(ids) == 0 {
-		return nil, nil
+		return open, nil
 	}
 	described, err := adm.DescribeTransactions(ctx, ids...)
 	if err != nil {

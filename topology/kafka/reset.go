@@ -47,7 +47,7 @@ type ResetPlan struct {
 	// Others are topics that are no sources any more, of which the group has offsets.
 	Others       []string     `json:"other_topics"`
 	Transactions []LeftOpen   `json:"transactions"`
-	Published    Published    `json:"published"`
+	Published    *Published   `json:"published"`        // nil where it was not looked at
 	Generation   int32        `json:"generation"`       // of the configuration
 	Worked       int32        `json:"group_generation"` // that the group has worked with; NoGeneration where it does not say
 	Topics       []ResetTopic `json:"topics"`
@@ -107,7 +107,7 @@ func PlanReset(ctx context.Context, cfg Config, opts ResetOptions) (*ResetPlan, 
 	}
 	p := &ResetPlan{
 		Group: cfg.ApplicationID, Generation: cfg.Stitch.Generation, Worked: NoGeneration, Start: cfg.Start, Seeds: opts.To != "",
-		Published: Published{Topic: cfg.Topics.Sessions, Generation: NoGeneration}, cfg: cfg, opts: opts,
+		Sources: []ResetPartition{}, Others: []string{}, Transactions: []LeftOpen{}, Warns: []string{}, cfg: cfg, opts: opts,
 	}
 	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-reset")...)
 	if err != nil {
@@ -130,11 +130,11 @@ func (p *ResetPlan) look(ctx context.Context, cl *kgo.Client) error {
 	if err := reachable(ctx, &p.cfg, cl); err != nil {
 		return err
 	}
-	switch err := requireEmpty(ctx, cl, p.Group); {
-	case errors.Is(err, ErrInUse):
-		p.refuse(err)
-	case err != nil:
-		return err
+	used := requireEmpty(ctx, cl, p.Group)
+	if errors.Is(used, ErrInUse) {
+		p.refuse(used)
+	} else if used != nil {
+		return used
 	}
 	adm := kadm.NewClient(cl)
 	committed, err := whenLoaded(ctx, func() (kadm.OffsetResponses, error) { return committedOffsets(ctx, &p.cfg, adm) })
@@ -142,8 +142,10 @@ func (p *ResetPlan) look(ctx context.Context, cl *kgo.Client) error {
 		return err
 	}
 	p.committed = committed
-	if p.Transactions, err = leftOpen(ctx, &p.cfg, cl, ownersIn(committed)); err != nil {
-		return err
+	if used == nil { // those of who is at work are not left
+		if p.Transactions, err = leftOpen(ctx, &p.cfg, cl, ownersIn(committed)); err != nil {
+			return err
+		}
 	}
 	p.lookAtGroup(committed)
 	if err := p.lookAtSources(ctx, adm, committed); err != nil {
@@ -309,13 +311,14 @@ func (p *ResetPlan) warnOfChange(t ResetTopic) {
 
 // lookAtGeneration reads the topic of sessions.
 func (p *ResetPlan) lookAtGeneration(ctx context.Context, cl *kgo.Client) error {
+	p.Published = &Published{Topic: p.cfg.Topics.Sessions, Generation: NoGeneration}
 	if err := p.Published.readOn(ctx, &p.cfg, cl, p.opts.Progress); err != nil {
 		return err
 	}
-	if p.Published.Hidden > 0 {
+	if p.Published.Hidden > 0 && p.Refused() == nil {
 		p.warn("%d offsets of %s are behind a transaction that is open, and were not read: --execute ends it, and looks at them, before it deletes anything", p.Published.Hidden, p.Published.Topic)
 	}
-	if err := checkGeneration(p.Generation, p.Published, p.Worked, p.opts.SameGeneration); err != nil {
+	if err := checkGeneration(p.Generation, *p.Published, p.Worked, p.opts.SameGeneration); err != nil {
 		p.refuse(err)
 	}
 	if !p.opts.SameGeneration || p.Worked < p.Generation {

@@ -153,7 +153,7 @@ func (r *resetting) lookAgain(ctx context.Context) error {
 	if err := r.Published.readOn(ctx, &r.cfg, r.cl, nil); err != nil {
 		return err
 	}
-	return checkGeneration(r.Generation, r.Published, r.Worked, r.opts.SameGeneration)
+	return checkGeneration(r.Generation, *r.Published, r.Worked, r.opts.SameGeneration)
 }
 
 // deleteGroup is refused by the brokers where somebody has joined it.
