@@ -90,6 +90,9 @@ func (o *resetOptions) run(cmd *cobra.Command, _ []string) error {
 	options.Progress = sessions.At
 	plan, err := kafka.PlanReset(ctx, runtime, options)
 	sessions.End()
+	if ctx.Err() != nil {
+		return errors.New("stopped; nothing was changed")
+	}
 	if err != nil {
 		return err
 	}
@@ -147,7 +150,7 @@ func tellReset(out terminal.Writer, p *kafka.ResetPlan, rate int) {
 	for _, s := range p.Sources {
 		again += s.Again()
 	}
-	fmt.Fprintf(out, "to read: %d offsets, some %s at %d a second (--assume)\n", again, spell(time.Duration(again)*time.Second/time.Duration(rate)), rate)
+	fmt.Fprintf(out, "to read: %d offsets, some %s at %d a second (--assume)\n", again, spell(time.Duration(float64(again)/float64(rate)*float64(time.Second))), rate)
 	tellGeneration(out, p)
 	for _, w := range p.Warns {
 		out.Remark(w)
