@@ -182,6 +182,15 @@ func TestResetRefuses(t *testing.T) {
 		t.Errorf("a plan is executed after instances have worked: %v", err)
 	}
 
+	before = planned(t, next, ResetOptions{Execute: true})
+	late := sessionOf(t, cfg, 0, 7)
+	late.Key = []byte("late")
+	produce(t, cfg, []*kgo.Record{late})
+	endedWith(t, executed(before), ErrGeneration, "set generation: 8")
+	if again := planned(t, cfg, ResetOptions{}); len(again.committed) == 0 {
+		t.Error("the group was deleted all the same")
+	}
+	next.Stitch.Generation = 8
 	one, two := planned(t, next, ResetOptions{Execute: true}), planned(t, next, ResetOptions{Execute: true})
 	if err := executed(one); err != nil {
 		t.Fatal(err)
