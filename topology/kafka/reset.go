@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/topology"
 )
@@ -151,7 +153,32 @@ func (p *ResetPlan) look(ctx context.Context, cl *kgo.Client) error {
 	if err := p.lookAtSources(ctx, adm, committed); err != nil {
 		return err
 	}
-	return p.lookAtTopics(ctx, adm)
+	if err := p.lookAtTopics(ctx, adm); err != nil {
+		return err
+	}
+	return p.lookAtRights(ctx, cl)
+}
+
+// lookAtRights finds what this user may not do, before something is done of what it may.
+func (p *ResetPlan) lookAtRights(ctx context.Context, cl *kgo.Client) error {
+	topics := examineOperations(ctx, cl, "", map[string][]int{
+		p.cfg.ExchangeTopic(): {opDelete}, p.cfg.ChangelogTopic(): {opDelete}, p.cfg.Topics.Sessions: {opRead},
+	})
+	if topics.Err != nil {
+		p.refuse(topics.Err)
+	}
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups, req.IncludeAuthorizedOperations = []string{p.Group}, true
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return fmt.Errorf("describe group %s: %w", p.Group, err)
+	}
+	for _, g := range resp.Groups {
+		if len(p.committed) > 0 && g.ErrorCode == 0 && g.AuthorizedOperations >= 0 && g.AuthorizedOperations&(1<<opDelete) == 0 {
+			p.refuse(fmt.Errorf("this user lacks DELETE on group %s: grant it", p.Group))
+		}
+	}
+	return nil
 }
 
 // reachable holds that a broker answers, before anything waits for one at length.
@@ -272,8 +299,9 @@ func (p *ResetPlan) lookAtTopics(ctx context.Context, adm *kadm.Client) error {
 		t := ResetTopic{Name: s.name, Partitions: int(s.partitions), Makes: !p.cfg.Output.NoCreate, spec: s}
 		if d := details[s.name]; d.Err == nil && len(d.Partitions) > 0 {
 			first, _, high, err := edges(ctx, adm, s.name)
-			if err != nil {
-				return err
+			if err != nil { // that of a broker which is gone for good may be what a reset is for
+				p.warn("what %s holds cannot be looked at, and is taken for state: %v", s.name, err)
+				t.Records = true
 			}
 			for partition, end := range high {
 				t.Records = t.Records || end > first[partition]
@@ -312,7 +340,12 @@ func (p *ResetPlan) warnOfChange(t ResetTopic) {
 // lookAtGeneration reads the topic of sessions.
 func (p *ResetPlan) lookAtGeneration(ctx context.Context, cl *kgo.Client) error {
 	p.Published = &Published{Topic: p.cfg.Topics.Sessions, Generation: NoGeneration}
-	if err := p.Published.readOn(ctx, &p.cfg, cl, p.opts.Progress); err != nil {
+	err := p.Published.readOn(ctx, &p.cfg, cl, p.opts.Progress)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) && p.Refused() != nil { // for that
+		p.Published = nil
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if p.Published.Hidden > 0 && p.Refused() == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/schemas"
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -198,6 +200,14 @@ func TestResetRefuses(t *testing.T) {
 	if err := executed(two); err == nil {
 		t.Error("two resets have deleted the same topics")
 	}
+	cl := client(t, cfg)
+	defer cl.Close()
+	second := resetting{ResetPlan: two, cl: cl, adm: kadm.NewClient(cl)} // it may have looked before the first was done
+	for _, topic := range two.Topics {
+		if err := second.deleteTopic(t.Context(), topic); err == nil || !strings.Contains(err.Error(), "somebody else") {
+			t.Errorf("the second deletes the %s that the first has made: %v", topic.Name, err)
+		}
+	}
 	if again := planned(t, next, ResetOptions{Execute: true}); !again.Nothing || again.Refused() != nil || executed(again) != nil {
 		t.Errorf("after a reset there is something to reset: %+v", again)
 	}
@@ -252,6 +262,10 @@ func TestResetPlan(t *testing.T) {
 		if !strings.Contains(says, words) {
 			t.Errorf("it warns of\n%s\nand not of %q", says, words)
 		}
+	}
+	stuck := hanging(t.Context(), adm, []topology.TopicPartition{{Topic: cfg.Topics.Sessions}}).Error()
+	if !regexp.MustCompile(`-0: a transaction of producer \d+ is open at offset \d+, .* abort --topic \S+ --partition 0 --start-offset \d+$`).MatchString(stuck) {
+		t.Errorf("of a transaction that does not end it says %q", stuck)
 	}
 	if err := plan.Execute(t.Context(), func(string) {}); err != nil {
 		t.Fatal(err)
@@ -376,5 +390,45 @@ func TestCheckGeneration(t *testing.T) {
 		if (c.wants == "") != (err == nil) || err != nil && (!errors.Is(err, ErrGeneration) || !strings.Contains(err.Error(), c.wants)) {
 			t.Errorf("%s: %v", c.what, err)
 		}
+	}
+}
+
+// resetNeeds holds that a reset looks for the rights that it needs beside those of a run
+// before it does anything, and that they are enough.
+func resetNeeds(t *testing.T, admin, cfg Config) {
+	t.Helper()
+	cfg.Stitch.Generation = 1
+	for _, opts := range []ResetOptions{{}, {Execute: true}} {
+		plan := planned(t, cfg, opts)
+		for _, lacks := range []string{"DELETE on group " + cfg.ApplicationID, "DELETE on topic " + cfg.ChangelogTopic(), "READ on topic " + cfg.Topics.Sessions} {
+			if err := plan.Refused(); err == nil || !strings.Contains(err.Error(), lacks) {
+				t.Errorf("it is refused for %v, and not for %s", err, lacks)
+			}
+		}
+	}
+	cl := client(t, admin)
+	defer cl.Close()
+	allow := func() *kadm.ACLBuilder {
+		return kadm.NewACLs().Allow("User:app").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral)
+	}
+	for _, acl := range []*kadm.ACLBuilder{
+		allow().Groups(cfg.ApplicationID).Operations(kadm.OpDelete),
+		allow().Topics(cfg.ExchangeTopic(), cfg.ChangelogTopic()).Operations(kadm.OpDelete),
+		allow().Topics(cfg.Topics.Sessions).Operations(kadm.OpRead),
+	} {
+		if _, err := kadm.NewClient(cl).CreateACLs(t.Context(), acl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := leaves(t, admin, cfg.ApplicationID+"-gone-0", cfg.ExchangeTopic(), cfg.Topics.Sessions)
+	defer open.Close()
+	var plan *ResetPlan
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Millisecond) { // brokers learn of rights in a moment
+		if plan = planned(t, cfg, ResetOptions{Execute: true, To: "earliest"}); plan.Refused() == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err := plan.Execute(t.Context(), func(string) {}); err != nil || len(plan.Transactions) != 1 {
+		t.Errorf("with the rights that it needs a reset, which ends %v, says %v", plan.Transactions, err)
 	}
 }
