@@ -31,7 +31,8 @@ import (
 // ResetOptions are what the configuration does not say of a reset.
 type ResetOptions struct {
 	// To is where the sources are begun at: "earliest", "latest" or an RFC 3339 instant.
-	// Empty: where the next start finds that Config.Start is.
+	// It needs topics that are made at once. Empty: where the next start finds that
+	// Config.Start is.
 	To string
 	// SameGeneration lets a topic of sessions that was emptied have the same again.
 	SameGeneration bool
@@ -106,6 +107,9 @@ func PlanReset(ctx context.Context, cfg Config, opts ResetOptions) (*ResetPlan, 
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if opts.To != "" && cfg.Output.NoCreate {
+		return nil, errors.New("offsets can be committed only with topics that are made at once")
 	}
 	p := &ResetPlan{
 		Group: cfg.ApplicationID, Generation: cfg.Stitch.Generation, Worked: NoGeneration, Start: cfg.Start, Seeds: opts.To != "",
@@ -237,25 +241,15 @@ func (p *ResetPlan) lookAtSources(ctx context.Context, adm *kadm.Client, committ
 	if len(there.Sources) == 0 {
 		return nil
 	}
-	first, err := adm.ListStartOffsets(ctx, there.rawTopics()...)
-	if err != nil {
-		return fmt.Errorf("list the first offsets of %v: %w", there.rawTopics(), err)
-	}
-	end, err := adm.ListEndOffsets(ctx, there.rawTopics()...)
-	if err != nil {
-		return fmt.Errorf("list the end offsets of %v: %w", there.rawTopics(), err)
-	}
-	begin, err := listStart(ctx, &there, adm)
-	if err != nil {
-		return fmt.Errorf("find where to begin (%s): %w", p.Start, err)
+	first, err1 := adm.ListStartOffsets(ctx, there.rawTopics()...)
+	end, err2 := adm.ListEndOffsets(ctx, there.rawTopics()...)
+	begin, err3 := listStart(ctx, &there, adm)
+	if err := cmp.Or(err1, err2, err3, first.Error(), end.Error(), begin.Error()); err != nil {
+		return fmt.Errorf("the sources %v cannot be looked at: %w: a start could not begin with them either: bring the leaders of their partitions back first, or take a source out of the configuration", there.rawTopics(), err)
 	}
 	begin.Each(func(b kadm.ListedOffset) {
 		f, _ := first.Lookup(b.Topic, b.Partition)
 		e, _ := end.Lookup(b.Topic, b.Partition)
-		if err := cmp.Or(b.Err, f.Err, e.Err); err != nil {
-			p.refuse(fmt.Errorf("%s-%d cannot be looked at: %w: bring its leader back first", b.Topic, b.Partition, err))
-			return
-		}
 		at := ResetPartition{Topic: b.Topic, Partition: b.Partition, First: f.Offset, Read: -1, End: e.Offset, Begin: min(b.Offset, e.Offset)}
 		if o, ok := committed.Lookup(b.Topic, b.Partition); ok && o.At >= 0 {
 			at.Read = o.At
@@ -273,7 +267,7 @@ func (p *ResetPlan) lookAtSources(ctx context.Context, adm *kadm.Client, committ
 func (p *ResetPlan) warnOfGaps() {
 	gone, passed := make(map[string]int), make(map[string]int64)
 	for _, s := range p.Sources {
-		if s.First > 0 && s.Read != 0 {
+		if s.First > 0 && s.Begin == s.First && s.Read != 0 && p.Start != "latest" {
 			gone[s.Topic]++
 		}
 		passed[s.Topic] += s.Passed()

@@ -30,10 +30,14 @@ func (p *ResetPlan) Execute(ctx context.Context, did func(step string)) error {
 	defer cl.Close()
 	r := resetting{ResetPlan: p, cl: cl, adm: kadm.NewClient(cl)}
 	for _, step := range r.steps() {
-		if ctx.Err() != nil {
-			return fmt.Errorf("stopped before all was done: run it again, it does the rest: %w", ctx.Err())
+		err := ctx.Err()
+		if err == nil {
+			err = step.do(ctx)
 		}
-		if err := step.do(ctx); err != nil {
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("stopped before all was done: run this again, it does the rest: %w", ctx.Err())
+		}
+		if err != nil {
 			return fmt.Errorf("reset group %s: %w", p.Group, err)
 		}
 		if step.done != "" {
