@@ -135,7 +135,7 @@ func (t *StitchTask) takeClocks(value []byte) error {
 		return fmt.Errorf("read the clocks: %w", err)
 	}
 	if n := len(t.clocks.tasks); n != int(t.cfg.ExchangePartitions) {
-		return fmt.Errorf("clocks of %d stitch tasks, where the exchange has %d partitions; restore its partition count, or reset the application", n, t.cfg.ExchangePartitions)
+		return fmt.Errorf("clocks of %d stitch tasks, where the exchange has %d partitions; restore its partition count, or reset the application with 'callstitch reset'", n, t.cfg.ExchangePartitions)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"callstitch/cmd/callstitch/internal/config"
+	"callstitch/topology/kafka"
 )
 
 // argument is one of the arguments of a command: what its help calls it, what it
@@ -145,8 +146,8 @@ func flagProblem(cmd *cobra.Command, err error) error {
 func report(w io.Writer, cmd *cobra.Command, err error) {
 	fmt.Fprintf(w, "callstitch: %v\n", err)
 	_, configured := errors.AsType[*config.Error](err)
-	if exitCode(err) != exitUsage || configured && cmd.Flags().Changed("config") {
-		return
+	if exitCode(err) != exitUsage || configured && cmd.Flags().Changed("config") || errors.Is(err, kafka.ErrGeneration) {
+		return // it is not the command line
 	}
 	example, _, _ := strings.Cut(strings.TrimSpace(cmd.Example), "\n")
 	fmt.Fprintf(w, "for example: %s\n", example)

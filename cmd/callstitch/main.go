@@ -56,8 +56,7 @@ Begin with:  callstitch demo`,
 	root.SetFlagErrorFunc(flagProblem)
 	root.AddCommand(
 		newDemo(), newRun(), newReceive(), newProcess(), newSimulate(), newTail(),
-		newExplain(), newTopology(), newCheck(), newSeek(), newSchemas(), newVersion(),
-		newRejects(),
+		newExplain(), newTopology(), newCheck(), newSeek(), newReset(), newRejects(), newSchemas(), newVersion(),
 	)
 	return root
 }
@@ -92,6 +91,10 @@ func exitCode(err error) int {
 	_, config := errors.AsType[*config.Error](err)
 	switch {
 	case usage || config:
+		return exitUsage
+	case errors.Is(err, kafka.ErrInUse):
+		return exitFailed
+	case errors.Is(err, kafka.ErrGeneration):
 		return exitUsage
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced

@@ -113,9 +113,9 @@ func checkIDs(cfg *Config, had, have topicIDs) error {
 		}
 		anew := fmt.Sprintf("%v: topic %s is another one than before: its id was %s and is %s: it was deleted and made anew", ErrLostOffsets, topic, idText(was), idText(is))
 		if slices.Contains(cfg.rawTopics(), topic) {
-			anew += fmt.Sprintf(", and what had not been read of the old one is gone; nothing was read of the new one: stop all instances, and say with 'callstitch seek %s PARTITION OFFSET' for each of its partitions where to go on; or reset the application", topic)
+			anew += fmt.Sprintf(", and what had not been read of the old one is gone; nothing was read of the new one: stop all instances, and say with 'callstitch seek %s PARTITION OFFSET' for each of its partitions where to go on; or reset the application with 'callstitch reset'", topic)
 		} else {
-			anew += ", and what it held is gone: reset the application"
+			anew += ", and what it held is gone: reset the application with 'callstitch reset'"
 		}
 		problems = append(problems, lostOffsets(anew))
 	}
@@ -171,7 +171,7 @@ func checkGone(ctx context.Context, cfg *Config, cl *kgo.Client, found topics) e
 	}
 	for p := range cfg.ExchangePartitions { // all of them had one before the first member joined
 		if o, ok := committed.Lookup(cfg.ExchangeTopic(), p); !ok || o.At < 0 {
-			return lostOffsets(fmt.Sprintf("%v: group %s has no offset for %s-%d: it was deleted, or its topic was deleted and made anew, and what it held is gone: reset the application",
+			return lostOffsets(fmt.Sprintf("%v: group %s has no offset for %s-%d: it was deleted, or its topic was deleted and made anew, and what it held is gone: reset the application with 'callstitch reset'",
 				ErrLostOffsets, cfg.ApplicationID, cfg.ExchangeTopic(), p))
 		}
 	}
@@ -219,7 +219,7 @@ func checkPartitions(h *topology.History, topic string, n int32) error {
 	if had <= n {
 		return nil
 	}
-	return lostOffsets(fmt.Sprintf("%v: topic %s has %d partitions, and had %d, for which the clocks would wait: it was made anew; give it as many (kafka-topics.sh --alter --partitions %d), or reset the application",
+	return lostOffsets(fmt.Sprintf("%v: topic %s has %d partitions, and had %d, for which the clocks would wait: it was made anew; give it as many (kafka-topics.sh --alter --partitions %d), or reset the application with 'callstitch reset'",
 		ErrLostOffsets, topic, n, had, had))
 }
 
@@ -244,7 +244,7 @@ func offsetsGone(cfg *Config, gone map[string][]topology.Progress, had, have top
 		case known:
 			why = "the topic is the same, so they were deleted, or expired (offsets.retention.minutes)"
 		}
-		problems = append(problems, lostOffsets(fmt.Sprintf("%v: group %s has no offset any more for %s: %s: say with 'callstitch seek' for each of them where to go on, or reset the application",
+		problems = append(problems, lostOffsets(fmt.Sprintf("%v: group %s has no offset any more for %s: %s: say with 'callstitch seek' for each of them where to go on, or reset the application with 'callstitch reset'",
 			ErrLostOffsets, cfg.ApplicationID, strings.Join(parts, "; "), why)))
 	}
 	return errors.Join(problems...)

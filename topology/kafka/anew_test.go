@@ -177,24 +177,6 @@ func TestSourceMadeAnewWhileStopped(t *testing.T) {
 	awaitBooksOf(t, cfg, 2, 20)
 }
 
-// reset does what the operations page says, and gives the configuration to go on with.
-func reset(t *testing.T, cfg Config) Config {
-	t.Helper()
-	cl := client(t, cfg)
-	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	if _, err := adm.DeleteGroup(t.Context(), cfg.ApplicationID); err != nil {
-		t.Fatal(err)
-	}
-	for _, topic := range []string{cfg.ExchangeTopic(), cfg.ChangelogTopic()} {
-		if _, err := adm.DeleteTopic(t.Context(), topic); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cfg.Stitch.Generation++
-	return cfg
-}
-
 // awaitBooksOf waits until the newest books of the first partitions hold so many records,
 // and nothing of before.
 func awaitBooksOf(t *testing.T, cfg Config, partitions, records int) {

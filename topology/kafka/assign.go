@@ -163,7 +163,7 @@ func (s *session) receive(ctx context.Context) error {
 	}
 	for _, a := range all {
 		if a.Topic == s.cfg.ExchangeTopic() && a.Partition >= s.cfg.ExchangePartitions { // somebody added it (K50)
-			return mismatch(a.Topic, "has got more than the %d partitions of exchange_partitions: reset the application, and have nobody change its internal topics", s.cfg.ExchangePartitions)
+			return mismatch(a.Topic, "has got more than the %d partitions of exchange_partitions: reset the application with 'callstitch reset', and have nobody change its internal topics", s.cfg.ExchangePartitions)
 		}
 		if old := s.parts[a.TopicPartition]; old != nil {
 			s.drop(old)

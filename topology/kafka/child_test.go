@@ -28,6 +28,9 @@ type childConfig struct {
 	Workers  int
 	Replicas int16 // 0: 1
 	Crash    crashPoint
+	Reset    bool   // the application, in place of running it
+	From     int32  // the generation that a reset follows
+	To       string // where a reset has the sources begin
 }
 
 // crashPoint is a step of the protocol, seen from the wire: the N-th time that
@@ -51,7 +54,8 @@ func (c crashPoint) String() string {
 }
 
 var requestNames = map[int16]string{
-	0: "Produce", 1: "Fetch", 9: "OffsetFetch", 11: "JoinGroup", 14: "SyncGroup", 22: "InitProducerID", 26: "EndTxn", 28: "TxnOffsetCommit",
+	0: "Produce", 1: "Fetch", 8: "OffsetCommit", 9: "OffsetFetch", 11: "JoinGroup", 14: "SyncGroup", 19: "CreateTopics", 20: "DeleteTopics",
+	22: "InitProducerID", 26: "EndTxn", 28: "TxnOffsetCommit", 42: "DeleteGroups",
 }
 
 // dying kills the process at its crash point.
@@ -97,10 +101,14 @@ func child(spec string) int {
 		Client: []kgo.Opt{kgo.WithHooks(&dying{at: c.Crash})}, SessionTimeout: 6 * time.Second, InstanceID: c.Instance,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), schemas: schemaIDs{},
 	}
-	cfg.Output.ReplicationFactor = c.Replicas
+	cfg.Output.ReplicationFactor, cfg.Stitch.Generation = c.Replicas, c.From
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := Run(ctx, cfg, nil); err != nil {
+	do := func() error { return Run(ctx, cfg, nil) }
+	if c.Reset {
+		do = func() error { return resetNow(ctx, cfg, c.To) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

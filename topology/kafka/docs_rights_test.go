@@ -70,6 +70,7 @@ func TestDocumentedRights(t *testing.T) {
 	if n := len(readRecords(t, reader, cfg.Topics.Sessions)); n == 0 {
 		t.Error("a reader sees no session")
 	}
+	resetNeeds(t, admin, cfg)
 }
 
 // warnings keeps what is logged.

@@ -48,12 +48,12 @@ func final(err error) bool {
 func advised(err error) error {
 	switch {
 	case errors.Is(err, ErrNewerState):
-		return fmt.Errorf("%w: run that program, or reset the application", err)
+		return fmt.Errorf("%w: run that program, or reset the application with 'callstitch reset'", err)
 	case errors.Is(err, kerr.InvalidTransactionTimeout), errors.Is(err, kerr.InvalidSessionTimeout):
 		// The brokers' limits do not change while they run, so trying again is of no use (K49).
 		return fmt.Errorf("%w: change that setting of the brokers: transactions need %v, sessions %v", err, defaultTransactionTimeout, defaultSessionTimeout)
 	case errors.Is(err, codec.ErrCorrupt):
-		return fmt.Errorf("%w: an internal topic is damaged; reset the application", err)
+		return fmt.Errorf("%w: an internal topic is damaged; reset the application with 'callstitch reset'", err)
 	}
 	return err
 }

@@ -154,9 +154,9 @@ func examineTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (found []
 
 // operations are the ACL operations of the protocol, by the codes in which a
 // broker reports those that this user is authorised for (KIP-430).
-var operations = map[int]string{opRead: "READ", opWrite: "WRITE", 8: "DESCRIBE", 10: "DESCRIBE_CONFIGS"}
+var operations = map[int]string{opRead: "READ", opWrite: "WRITE", opDelete: "DELETE", 8: "DESCRIBE", 10: "DESCRIBE_CONFIGS"}
 
-const opRead, opWrite = 3, 4
+const opRead, opWrite, opDelete = 3, 4, 6
 
 // examineRights asks the broker what this user may do with each topic. Topics
 // that are not there yet cannot be asked about.

@@ -107,7 +107,7 @@ func (s *session) classify(ctx context.Context, err error) error {
 	case errors.Is(err, kerr.FencedInstanceID):
 		return s.namesake()
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
-		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application", ErrLostOffsets, err)
+		return fmt.Errorf("%w: %w: records were deleted before they were read; raise the topic's retention, then reset the application with 'callstitch reset'", ErrLostOffsets, err)
 	case errors.Is(err, kerr.UnknownTopicID):
 		return s.recreated(ctx, err)
 	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch),

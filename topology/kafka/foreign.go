@@ -59,7 +59,7 @@ func (f *foreignOffsets) Error() string {
 			b.WriteString(", " + between(read.Offset, f.at[tp]))
 		}
 	}
-	b.WriteString(": a consumer with this group.id, or a tool, did; give each consumer a group of its own, then reset the application, or say with 'callstitch seek' where to go on")
+	b.WriteString(": a consumer with this group.id, or a tool, did; give each consumer a group of its own, then reset the application with 'callstitch reset', or say with 'callstitch seek' where to go on")
 	return b.String()
 }
 

@@ -100,11 +100,11 @@ func checkOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, committed 
 			case !ok1 || !ok2 || o.Err != nil || start.Err != nil || end.Err != nil:
 			case o.At < start.Offset:
 				problems = append(problems, fmt.Errorf(
-					"%w: %s-%d was read to offset %d but now begins at %d: %d records are gone; raise the topic's retention, then reset the application, or move the offset forward to accept the gap",
+					"%w: %s-%d was read to offset %d but now begins at %d: %d records are gone; raise the topic's retention, then reset the application with 'callstitch reset', or move the offset forward with 'callstitch seek', which accepts the gap",
 					ErrLostOffsets, topic, p, o.At, start.Offset, start.Offset-o.At))
 			case o.At > end.Offset:
 				problems = append(problems, fmt.Errorf(
-					"%w: %s-%d was read to offset %d but now ends at %d: the topic was truncated or made anew; reset the application",
+					"%w: %s-%d was read to offset %d but now ends at %d: the topic was truncated or made anew; reset the application with 'callstitch reset'",
 					ErrLostOffsets, topic, p, o.At, end.Offset))
 			}
 		}
@@ -112,24 +112,28 @@ func checkOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, committed 
 	return errors.Join(problems...)
 }
 
+// requireNoState holds that there is nothing which an application without offsets would
+// take for its own: state, or events that earlier tasks have sent each other.
 func requireNoState(ctx context.Context, cfg *Config, adm *kadm.Client) error {
-	starts, err := adm.ListStartOffsets(ctx, cfg.ChangelogTopic())
+	internal := []string{cfg.ChangelogTopic(), cfg.ExchangeTopic()}
+	starts, err := adm.ListStartOffsets(ctx, internal...)
 	if err != nil {
-		return fmt.Errorf("list the first offsets of %s: %w", cfg.ChangelogTopic(), err)
+		return fmt.Errorf("list the first offsets of %v: %w", internal, err)
 	}
-	ends, err := adm.ListEndOffsets(ctx, cfg.ChangelogTopic())
+	ends, err := adm.ListEndOffsets(ctx, internal...)
 	if err != nil {
-		return fmt.Errorf("list the end offsets of %s: %w", cfg.ChangelogTopic(), err)
+		return fmt.Errorf("list the end offsets of %v: %w", internal, err)
 	}
-	var problem error
-	ends.Each(func(end kadm.ListedOffset) {
-		start, _ := starts.Lookup(end.Topic, end.Partition)
-		if end.Err == nil && end.Offset > start.Offset && problem == nil {
-			problem = fmt.Errorf("%w: group %s has no offsets, but %s holds state: they expired or were deleted; reset the application to begin anew",
-				ErrLostOffsets, cfg.ApplicationID, cfg.ChangelogTopic())
+	for _, topic := range internal {
+		for _, end := range ends[topic] {
+			start, _ := starts.Lookup(topic, end.Partition)
+			if end.Err == nil && end.Offset > start.Offset {
+				return fmt.Errorf("%w: group %s has no offsets, but %s holds state: they expired, or were deleted, or a reset was not finished; reset the application with 'callstitch reset'",
+					ErrLostOffsets, cfg.ApplicationID, topic)
+			}
 		}
-	})
-	return problem
+	}
+	return nil
 }
 
 // seedOffsets commits the offsets to begin at. From then on a partition without
@@ -181,20 +185,24 @@ func seeded(cfg *Config, tp topology.TopicPartition, at int64) metadata {
 	return m
 }
 
-func startOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) (begin kadm.ListedOffsets, err error) {
-	switch cfg.Start {
-	case "earliest":
-		begin, err = adm.ListStartOffsets(ctx, cfg.rawTopics()...)
-	case "latest":
-		begin, err = adm.ListEndOffsets(ctx, cfg.rawTopics()...)
-	default:
-		at, _ := cfg.startTime() // was parsed by validate
-		begin, err = adm.ListOffsetsAfterMilli(ctx, at.UnixMilli(), cfg.rawTopics()...)
-	}
+func startOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) (kadm.ListedOffsets, error) {
+	begin, err := listStart(ctx, cfg, adm)
 	if err != nil {
 		return nil, err
 	}
 	return begin, begin.Error()
+}
+
+// listStart are the offsets that Start means, each with its own error.
+func listStart(ctx context.Context, cfg *Config, adm *kadm.Client) (kadm.ListedOffsets, error) {
+	switch cfg.Start {
+	case "earliest":
+		return adm.ListStartOffsets(ctx, cfg.rawTopics()...)
+	case "latest":
+		return adm.ListEndOffsets(ctx, cfg.rawTopics()...)
+	}
+	at, _ := cfg.startTime() // was parsed by validate
+	return adm.ListOffsetsAfterMilli(ctx, at.UnixMilli(), cfg.rawTopics()...)
 }
 
 // stable is a committed offset with its metadata. Timers change state without

@@ -110,7 +110,7 @@ func (r *restore) attempt(ctx context.Context) restored {
 		}
 	}
 	if records > 0 && r.of.last.owner == "" {
-		return restored{err: fmt.Errorf("%w: %s-%d holds state, but the offset of %s-%d was not committed with it: reset the application",
+		return restored{err: fmt.Errorf("%w: %s-%d holds state, but the offset of %s-%d was not committed with it: reset the application with 'callstitch reset'",
 			ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.Partition, r.of.Topic, r.of.Partition)}
 	}
 	ends, err := exchangeEnds(ctx, cl, r.cfg)
@@ -154,7 +154,7 @@ func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64,
 		return 0, 0, r.truncated(end)
 	}
 	if start > 0 { // compaction leaves the beginning where it is, and nothing else may delete here (K47)
-		return 0, 0, fmt.Errorf("%w: %s-%d begins at %d: state was deleted; reset the application, and leave the topic's cleanup.policy at compact",
+		return 0, 0, fmt.Errorf("%w: %s-%d begins at %d: state was deleted; reset the application with 'callstitch reset', and leave the topic's cleanup.policy at compact",
 			ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.Partition, start)
 	}
 	r.position.Store(start)
@@ -165,7 +165,7 @@ func (r *restore) target(ctx context.Context, cl *kgo.Client) (start, end int64,
 // truncated is the failure that the changelog is shorter than the state that was
 // committed to it (K9, K10).
 func (r *restore) truncated(end int64) error {
-	return fmt.Errorf("%w: %s-%d ends at %d, but state up to %d was committed to it: records were lost; reset the application, or restore the topic",
+	return fmt.Errorf("%w: %s-%d ends at %d, but state up to %d was committed to it: records were lost; reset the application with 'callstitch reset', or restore the topic",
 		ErrLostOffsets, r.cfg.ChangelogTopic(), r.of.Partition, end, r.of.last.changelog)
 }
 

@@ -124,7 +124,7 @@ func (p *process) lostState(s *stalls, details kadm.TopicDetails, now time.Time)
 			s.missing[name] = now
 		}
 		if now.Sub(s.missing[name]) >= deletedLimit {
-			return fmt.Errorf("%w: %s was deleted, and what callstitch kept in it is gone: reset the application, or restore the topic", ErrLostOffsets, name)
+			return fmt.Errorf("%w: %s was deleted, and what callstitch kept in it is gone: reset the application with 'callstitch reset', or restore the topic", ErrLostOffsets, name)
 		}
 	}
 	return nil

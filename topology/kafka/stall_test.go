@@ -223,7 +223,7 @@ func TestCommitsThatStandStill(t *testing.T) {
 	changelog := func(c Config) string { return c.ChangelogTopic() }
 	exchange := func(c Config) string { return c.ExchangeTopic() }
 	again := func(s *standing) { makeTopics(t, s.cfg) }
-	ends := func(s *standing) { s.ends(ErrLostOffsets, "reset the application") }
+	ends := func(s *standing) { s.ends(ErrLostOffsets, "reset the application with 'callstitch reset'") }
 	ways := []way{
 		{"stopped", sessions, false, []string{"acknowledgements from"}, func(s *standing) {
 			s.stopsAtOnce()

@@ -260,7 +260,7 @@ func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (proble
 	// The partition of a key decides which task owns its state (K26).
 	if n := int32(len(d.Partitions)); s.fixed && n != s.partitions {
 		problems = append(problems, mismatch(s.name,
-			"has %d partitions where exchange_partitions is %d: set exchange_partitions to %d, or reset the application and delete the topic", n, s.partitions, n))
+			"has %d partitions where exchange_partitions is %d: set exchange_partitions to %d, or reset the application with 'callstitch reset'", n, s.partitions, n))
 	}
 	for key, want := range s.require {
 		if got, ok := config[key]; ok && !sameConfig(got, want) {
