@@ -57,6 +57,7 @@ Begin with:  callstitch demo`,
 	root.AddCommand(
 		newDemo(), newRun(), newReceive(), newProcess(), newSimulate(), newTail(),
 		newExplain(), newTopology(), newCheck(), newSeek(), newSchemas(), newVersion(),
+		newClock(), newAbort(),
 	)
 	return root
 }

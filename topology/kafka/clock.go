@@ -88,10 +88,7 @@ func (c *SourceClock) Remedy() string {
 	case SourceBehind:
 		return "wait, or scale; where its offset stands, see the log of the instance that owns it"
 	case SourceOpen:
-		if c.Open.Hangs() {
-			return c.Open.Command()
-		}
-		return "wait until " + clockTime(c.Open.Ends)
+		return c.Open.Remedy()
 	case SourceLeaderless, SourceSilent:
 		return fmt.Sprintf("bring %s back; where it is gone for good: callstitch clock drop %s %d", brokersWord(c.Replicas), c.Topic, c.Partition)
 	case SourceUnowned:
@@ -125,7 +122,7 @@ type Clocks struct {
 // HeldBy is the partition that holds the leg clock; false where there is none, or nothing
 // was read yet.
 func (c *Clocks) HeldBy() (SourceClock, bool) {
-	if len(c.Sources) == 0 || c.Sources[0].State == SourceUnread && c.Members == 0 {
+	if len(c.Sources) == 0 || c.Sources[0].Position < 0 && c.Members == 0 {
 		return SourceClock{}, false
 	}
 	return c.Sources[0], true
@@ -287,8 +284,7 @@ func (c *Clocks) askLeaders(ctx context.Context, cfg *Config, cl *kgo.Client) er
 			all = append(all, topology.TopicPartition{Topic: topic, Partition: p})
 		}
 	}
-	// One that hangs must not keep the others from telling.
-	asking, cancel := context.WithTimeout(ctx, attemptLimit)
+	asking, cancel := halfOf(ctx) // one that hangs must not keep the others from telling
 	defer cancel()
 	ends, err := listOffsets(asking, cl, all, endOffset)
 	if err != nil {
@@ -315,16 +311,25 @@ func (c *Clocks) askLeaders(ctx context.Context, cfg *Config, cl *kgo.Client) er
 	return nil
 }
 
+// halfOf is a context that ends when half of what is left of another has passed.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := attemptLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
 func (c *SourceClock) state() SourceState {
 	switch {
-	case c.Position < 0:
-		return SourceUnread
 	case !c.Dropped.IsZero():
 		return SourceDropped
 	case c.Leader < 0:
 		return SourceLeaderless
 	case c.End < 0:
 		return SourceSilent
+	case c.Position < 0:
+		return SourceUnread
 	case c.Open != nil:
 		return SourceOpen
 	case c.Owner == "":

@@ -51,6 +51,18 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 	if c.TopicPartition != lost || c.Position <= 0 || !strings.Contains(c.Remedy(), "clock drop "+lost.Topic+" 1") {
 		t.Errorf("the clock is held by %+v", c)
 	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		snap := r.status.Snapshot()
+		if snap.Held > 0 && strings.Contains(snap.HeldWhy, lost.String()+" holds it: it has no leader; broker 3 has it: bring broker 3 back") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the instance says nothing of it: %+v", snap)
+		}
+	}
+	if f := examined(t, cfg); f.Err == nil || !strings.Contains(f.Err.Error(), lost.String()+": it has no leader") {
+		t.Errorf("check says %+v", f)
+	}
 	if _, err := PlanDrop(t.Context(), cfg, lost); err == nil || !strings.Contains(err.Error(), "has 1 members") {
 		t.Errorf("it is dropped while an instance runs: %v", err)
 	}
@@ -85,12 +97,29 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 		}
 	}
 
+	time.Sleep(2 * stallLimit)
+	if snap := r.status.Snapshot(); !snap.Ready() || snap.Held > 0 {
+		t.Errorf("without the partition in the clock the instance is not well: %+v", snap)
+	}
+	if f := examined(t, cfg); f.Err != nil || !strings.Contains(f.Advice, lost.String()) {
+		t.Errorf("check says %+v", f)
+	}
+
 	// It comes back, and is read again, as far as the transaction lets it be.
 	if err := cluster.Restart(t.Context(), last); err != nil {
 		t.Fatal(err)
 	}
 	c = awaitClock(t, cfg, func(c SourceClock) bool { return c.State == SourceOpen && c.Open.Hangs() })
 	t.Log(c.Why(), "; ", c.Remedy())
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		snap := r.status.Snapshot()
+		if len(snap.Open) == 1 && snap.Open[0].TopicPartition == lost && strings.Contains(snap.HeldWhy, "callstitch abort "+lost.Topic+" 1") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the instance says nothing of it: %+v", snap)
+		}
+	}
 	abort, err := PlanAbort(t.Context(), cfg, lost)
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +139,18 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 	if _, err := PlanAbort(t.Context(), cfg, lost); err == nil || !strings.Contains(err.Error(), "no transaction") {
 		t.Errorf("it is aborted again: %v", err)
 	}
+}
+
+// examined is what check says of the clock.
+func examined(t *testing.T, cfg Config) Finding {
+	t.Helper()
+	for _, f := range Examine(t.Context(), cfg) {
+		if strings.HasPrefix(f.What, "every source partition can be read") {
+			return f
+		}
+	}
+	t.Fatal("check does not look at the clock")
+	return Finding{}
 }
 
 // awaitClock waits for what holds the clock to be in some state.

@@ -64,15 +64,15 @@ type Drop struct {
 // allowed holds that the partition cannot be read: the clock would leap over what is only
 // behind.
 func (d *Drop) allowed() error {
-	switch d.State {
-	case SourceLeaderless, SourceSilent, SourceOpen:
-		return nil
-	case SourceDropped:
-		return fmt.Errorf("%s was dropped from the clock already, at %s", d.TopicPartition, clockTime(d.Dropped))
-	case SourceUnread:
-		return fmt.Errorf("nothing was read of %s yet, so there is no offset to write the mark beside: take the topic out of sources until it can be read", d.TopicPartition)
-	case SourceUnavailable:
+	switch {
+	case d.State == SourceUnavailable:
 		return fmt.Errorf("there is no partition %s any more", d.TopicPartition)
+	case d.Position < 0:
+		return fmt.Errorf("nothing was read of %s yet, so there is no offset to write the mark beside: take the topic out of sources until it can be read", d.TopicPartition)
+	case d.State == SourceDropped:
+		return fmt.Errorf("%s was dropped from the clock already, at %s", d.TopicPartition, clockTime(d.Dropped))
+	case d.State == SourceLeaderless, d.State == SourceSilent, d.State == SourceOpen:
+		return nil
 	}
 	return fmt.Errorf("%s can be read, and holds the clock only until it is: start callstitch, and wait", d.TopicPartition)
 }

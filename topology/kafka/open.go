@@ -21,9 +21,9 @@ import (
 // OpenTransaction is a transaction behind which the readers of a partition wait.
 type OpenTransaction struct {
 	topology.TopicPartition
-	First      int64 // offset of its first record, beyond which nobody reads
-	Producer   int64
-	Epoch      int16
+	First       int64 // offset of its first record, beyond which nobody reads
+	Producer    int64
+	Epoch       int16
 	Coordinator int32 // epoch of the coordinator with which the producer wrote last; -1: the broker does not know
 	// Since is when the transaction began as its coordinator says, else the date of what its
 	// producer wrote last to the partition.
@@ -54,6 +54,14 @@ func (o *OpenTransaction) String() string {
 // Command ends the transaction, or shows what that would do.
 func (o *OpenTransaction) Command() string {
 	return fmt.Sprintf("callstitch abort %s %d", o.Topic, o.Partition)
+}
+
+// Remedy is what to do about the transaction.
+func (o *OpenTransaction) Remedy() string {
+	if o.Hangs() {
+		return o.Command()
+	}
+	return "wait until " + clockTime(o.Ends)
 }
 
 // clockTime is an instant for a message.
