@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -95,7 +96,11 @@ what it would do, and does it only with --execute. Afterwards start callstitch.`
 			}
 		}
 		if *format == outputJSON {
-			return writeObject(out, dropView{viewSource(drop.SourceClock), *execute})
+			v := dropView{viewSource(drop.SourceClock), *execute}
+			if *execute {
+				v.Dropped = known(drop.At.UnixMilli())
+			}
+			return writeObject(out, v)
 		}
 		fmt.Fprintln(out, outcome(*execute))
 		return nil
@@ -117,7 +122,7 @@ func writeDrop(w io.Writer, d *kafka.Drop, kept time.Duration, now time.Time) {
 		fmt.Fprintf(w, "without it the clock goes on: %s is next, %s\n", d.Next.TopicPartition, d.Next.Why())
 	}
 	fmt.Fprintln(w, "sessions that it has held open since then become FINAL, without what their calls have in it")
-	fmt.Fprintf(w, "what waits in it, from offset %d on, is read when it can be: for %v it amends its sessions; after that its events are late, and change none\n", d.Position, kept)
+	fmt.Fprintf(w, "what waits in it, from offset %d on, is read when it can be: for %s it amends its sessions; after that its events are late, and change none\n", d.Position, strings.TrimSuffix(kept.String(), "0m0s"))
 }
 
 func writeClocks(w io.Writer, c *kafka.Clocks, now time.Time) error {
@@ -136,6 +141,9 @@ func writeClocks(w io.Writer, c *kafka.Clocks, now time.Time) error {
 	}
 	for _, o := range c.Open {
 		fmt.Fprintf(w, "%s is read no further than %s\n    %s\n", o.TopicPartition, &o, o.Remedy())
+	}
+	if c.Unknown != nil {
+		fmt.Fprintf(w, "open transactions are not known: %v\n", c.Unknown)
 	}
 	fmt.Fprintf(w, "instances that run: %d\n\n", c.Members)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -166,6 +174,7 @@ type clocksView struct {
 	Instances  int          `json:"instances"`
 	Partitions []sourceView `json:"partitions"`
 	Open       []openView   `json:"open_transactions"`
+	Unknown    string       `json:"unknown"` // why transactions are not known
 }
 
 type sourceView struct {
@@ -204,6 +213,9 @@ func viewClocks(c *kafka.Clocks, now time.Time) clocksView {
 	if first, ok := c.HeldBy(); ok {
 		_, v.Held = c.Held(now)
 		v.LegClock, v.HeldBy, v.Why, v.Do = known(int64(first.Vouched)), first.TopicPartition.String(), first.Why(), first.Remedy()
+	}
+	if c.Unknown != nil {
+		v.Unknown = c.Unknown.Error()
 	}
 	for _, s := range c.Sources {
 		v.Partitions = append(v.Partitions, viewSource(s))

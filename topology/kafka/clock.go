@@ -112,9 +112,12 @@ func brokersWord(replicas []int32) string {
 type Clocks struct {
 	// Sources are the source partitions, with that first which holds the leg clock.
 	Sources []SourceClock
-	// Open are the open transactions that nobody ends, or that are older than they may be,
+	// Open are the transactions that are open for longer than heldLimit, or that nobody ends,
 	// of all that callstitch reads: sources, exchange and changelog.
 	Open []OpenTransaction
+	// Unknown is why it is not known which transactions are open, if it is not: such as a
+	// coordinator that does not answer.
+	Unknown error
 	// Members is the number of instances.
 	Members int
 }
@@ -293,17 +296,17 @@ func (c *Clocks) askLeaders(ctx context.Context, cfg *Config, cl *kgo.Client) er
 	all = slices.DeleteFunc(all, func(tp topology.TopicPartition) bool { _, ok := ends[tp]; return !ok })
 	open, err := openTransactions(ctx, cl, all)
 	if err != nil {
-		return err
+		open, c.Unknown = nil, err // the rest is known
 	}
-	c.Open = slices.DeleteFunc(slices.Clone(open), func(o OpenTransaction) bool { return !o.Hangs() && time.Now().Before(o.Ends) })
+	c.Open = slices.DeleteFunc(open, func(o OpenTransaction) bool { return !o.Hangs() && time.Since(o.Since) < heldLimit })
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		if end, ok := ends[s.TopicPartition]; ok {
 			s.End = end.Offset
 		}
-		for j := range open {
-			if open[j].TopicPartition == s.TopicPartition && s.Position >= open[j].First {
-				s.Open = &open[j]
+		for j := range c.Open {
+			if c.Open[j].TopicPartition == s.TopicPartition && s.Position >= c.Open[j].First {
+				s.Open = &c.Open[j]
 			}
 		}
 		s.State = cmp.Or(s.State, s.state())

@@ -141,6 +141,52 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// TestReadersBehindOpenTransactions has somebody leave a transaction open in a source, the
+// exchange and the changelog: each is named with its producer and with when it ends, and
+// nobody may abort a part of it before that.
+func TestReadersBehindOpenTransactions(t *testing.T) {
+	cfg := apache(t, 2)
+	records := onTopic(cfg, topologytest.Calls(72, 30, 20*time.Second).Shuffle(72, 2, time.Second, 0.1))
+	want := reference(t, records)
+	half := len(records) / 2
+	r := startRun(t, cfg)
+	feed(t, cfg, records[:half])
+	awaitBalance(t, cfg, half, 30*time.Second)
+	in := []topology.TopicPartition{{Topic: cfg.Sources[0].Topic, Partition: 1}, {Topic: cfg.ExchangeTopic(), Partition: 0}, {Topic: cfg.ChangelogTopic(), Partition: 0}}
+	end := openTransaction(t, cfg, in...)
+	feed(t, cfg, records[half:])
+	says := func(snap Snapshot) bool {
+		for _, tp := range in {
+			said := strings.Contains(snap.HeldWhy, tp.String()+" holds it: it is read no further than an open transaction") ||
+				strings.Contains(snap.HeldWhy, tp.String()+" is read no further than an open transaction")
+			if !said {
+				return false
+			}
+		}
+		return len(snap.Open) == len(in) && strings.Contains(snap.HeldWhy, "(transactional id "+cfg.ApplicationID+"-somebody)")
+	}
+	for deadline := time.Now().Add(30 * time.Second); !says(r.status.Snapshot()); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the instance says: %s", r.status.Snapshot().HeldWhy)
+		}
+	}
+	if !r.status.Snapshot().Ready() {
+		t.Error("it is not ready")
+	}
+	for _, tp := range in {
+		if _, err := PlanAbort(t.Context(), cfg, tp); err == nil || !strings.Contains(err.Error(), "its coordinator ends") {
+			t.Errorf("%s may be aborted: %v", tp, err)
+		}
+	}
+	end()
+	awaitPublished(t, cfg, want, 60*time.Second)
+	for deadline := time.Now().Add(20 * time.Second); r.status.Snapshot().Held > 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the clock stands still: %s", r.status.Snapshot().HeldWhy)
+		}
+	}
+}
+
 // examined is what check says of the clock.
 func examined(t *testing.T, cfg Config) Finding {
 	t.Helper()
@@ -193,17 +239,20 @@ func createOn(t *testing.T, cfg Config, replicas [][]int32) {
 	}
 }
 
-// openTransaction leaves a transaction open behind the records of a partition, until it is
+// openTransaction leaves a transaction open behind the records of partitions, until it is
 // ended.
-func openTransaction(t *testing.T, cfg Config, in topology.TopicPartition) (end func()) {
+func openTransaction(t *testing.T, cfg Config, in ...topology.TopicPartition) (end func()) {
 	t.Helper()
 	cl := client(t, cfg, kgo.TransactionalID(cfg.ApplicationID+"-somebody"), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	t.Cleanup(cl.Close)
 	if err := cl.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: in.Topic, Partition: in.Partition, Value: []byte(`{}`)}).FirstErr(); err != nil {
-		t.Fatal(err)
+	for _, tp := range in {
+		rec := &kgo.Record{Topic: tp.Topic, Partition: tp.Partition, Key: []byte("k"), Value: []byte(`{}`)}
+		if err := cl.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

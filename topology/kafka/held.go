@@ -103,6 +103,9 @@ func (c *Clocks) why(snap Snapshot, now time.Time) string {
 			reasons = append(reasons, fmt.Sprintf("%s is read no further than %s: %s", o.TopicPartition, &o, o.Remedy()))
 		}
 	}
+	if c.Unknown != nil {
+		reasons = append(reasons, "open transactions are not known: "+c.Unknown.Error())
+	}
 	if len(reasons) == 0 {
 		return fmt.Sprintf("%s is the earliest; see the lag of the exchange, and the other instances", snap.HeldBy)
 	}
@@ -138,7 +141,13 @@ func examineClocks(ctx context.Context, cfg *Config, cl *kgo.Client) Finding {
 		}
 	}
 	for _, o := range clocks.Open {
+		if !o.Hangs() && time.Now().Before(o.Ends) {
+			continue // it ends by itself
+		}
 		problems = append(problems, fmt.Errorf("%s is read no further than %s: %s", o.TopicPartition, &o, o.Remedy()))
+	}
+	if c := clocks.Unknown; c != nil {
+		problems = append(problems, fmt.Errorf("open transactions are not known: %w", c))
 	}
 	f.Err = errors.Join(problems...)
 	if slices.Sort(dropped); len(dropped) > 0 {

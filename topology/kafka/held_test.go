@@ -45,8 +45,8 @@ func TestClockStands(t *testing.T) {
 func TestWhatHoldsTheClock(t *testing.T) {
 	now := time.Date(2026, 11, 28, 20, 14, 3, 0, time.UTC)
 	tp := topology.TopicPartition{Topic: "call.raw", Partition: 3}
-	hanging := &OpenTransaction{TopicPartition: tp, First: 7, Producer: 41, Since: now}
-	ending := &OpenTransaction{TopicPartition: tp, First: 7, Producer: 41, ID: "x-1", Since: now, Ends: now.Add(20 * time.Second)}
+	hanging := &OpenTransaction{TopicPartition: tp, First: 7, Producer: 41, ID: "x-1", Since: now}
+	ending := &OpenTransaction{TopicPartition: tp, First: 7, Producer: 41, ID: "x-1", Since: now, Ends: time.Date(2126, 11, 28, 20, 14, 3, 0, time.UTC)}
 	for name, c := range map[string]struct {
 		of           SourceClock
 		state        SourceState
@@ -74,13 +74,13 @@ func TestWhatHoldsTheClock(t *testing.T) {
 		},
 		"behind a transaction that hangs": {
 			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a", Open: hanging}, SourceOpen,
-			"it is read no further than an open transaction of producer 41 from offset 7 on, since 2026-11-28 20:14:03Z, which no coordinator ends",
+			"it is read no further than an open transaction of producer 41 (transactional id x-1) from offset 7 on, since 2026-11-28 20:14:03Z, which no coordinator ends",
 			"callstitch abort call.raw 3", true, true,
 		},
 		"behind a transaction that ends": {
 			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a", Open: ending}, SourceOpen,
-			"it is read no further than an open transaction of producer 41 (transactional id x-1) from offset 7 on, since 2026-11-28 20:14:03Z, which its coordinator ends by 2026-11-28 20:14:23Z",
-			"wait until 2026-11-28 20:14:23Z", true, true,
+			"it is read no further than an open transaction of producer 41 (transactional id x-1) from offset 7 on, since 2026-11-28 20:14:03Z, which its coordinator ends by 2126-11-28 20:14:03Z",
+			"wait until 2126-11-28 20:14:03Z", true, true,
 		},
 		"dropped": {
 			SourceClock{Position: 7, End: -1, Leader: -1, Dropped: now}, SourceDropped,
@@ -139,6 +139,17 @@ func TestTransactionThatHangs(t *testing.T) {
 				t.Errorf("it ends by %v, want %v", o.Ends, want)
 			}
 		})
+	}
+}
+
+// One of whose producer nothing is known may be of one that this user may not see.
+func TestTransactionOfSomebodyUnseen(t *testing.T) {
+	began := time.UnixMilli(1_790_000_000_000)
+	for age, hangs := range map[time.Duration]bool{time.Minute: false, 15 * time.Minute: false, 16 * time.Minute: true} {
+		o := OpenTransaction{Since: began}
+		if o.unseen(began.Add(age)); o.Hangs() != hangs {
+			t.Errorf("after %v it hangs: %t", age, o.Hangs())
+		}
 	}
 }
 

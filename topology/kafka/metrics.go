@@ -166,7 +166,7 @@ var (
 	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
 	descHeld      = gauge("clock_held_seconds", "How long the leg or the session clock has not moved; 0 where that is less than 5 s.")
-	descOpenTx    = gauge("open_transaction_seconds", "Age of a transaction that nobody ends in time, behind which readers of a partition wait.", "topic", "partition")
+	descOpenTx    = gauge("open_transaction_seconds", "Age of a transaction behind which readers of a partition wait, while a clock stands.", "topic", "partition")
 	descLead      = gauge("source_clock_lead_seconds", "How far the clock of a source partition is ahead of the brokers'; 0 where it is not.", "topic", "partition")
 	descStalled   = gauge("stalled_seconds", "How long a worker stands still; 0 where that is less than 5 s.")
 	descInterval  = gauge("commit_interval_seconds", "How long transactions last that have work: commit_interval, or longer while sources are behind.")

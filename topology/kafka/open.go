@@ -43,6 +43,8 @@ func (o *OpenTransaction) String() string {
 	s := fmt.Sprintf("an open transaction of producer %d", o.Producer)
 	if o.ID != "" {
 		s += " (transactional id " + o.ID + ")"
+	} else {
+		s += " (with no transactional id that this user may see)"
 	}
 	s += fmt.Sprintf(" from offset %d on, since %s", o.First, clockTime(o.Since))
 	if o.Hangs() {
@@ -60,6 +62,9 @@ func (o *OpenTransaction) Command() string {
 func (o *OpenTransaction) Remedy() string {
 	if o.Hangs() {
 		return o.Command()
+	}
+	if time.Now().After(o.Ends) {
+		return "see the log of the brokers, which should have ended it by now"
 	}
 	return "wait until " + clockTime(o.Ends)
 }
@@ -149,22 +154,54 @@ func askCoordinators(ctx context.Context, adm *kadm.Client, open []OpenTransacti
 	if err != nil { // one that does not answer may know of them
 		return fmt.Errorf("list transactions: %w", err)
 	}
-	ids := listed.TransactionalIDs()
-	if len(ids) == 0 {
-		return nil
+	if err := requireCoordinators(ctx, adm); err != nil {
+		return err
 	}
-	described, err := adm.DescribeTransactions(ctx, ids...)
-	if err := unlessSome(err); err != nil {
-		return fmt.Errorf("describe transactions: %w", err)
+	ids := listed.TransactionalIDs()
+	var described kadm.DescribedTransactions
+	if len(ids) > 0 {
+		if described, err = adm.DescribeTransactions(ctx, ids...); err != nil {
+			return fmt.Errorf("describe transactions: %w", err)
+		}
 	}
 	for i := range open {
+		o := &open[i]
 		for _, id := range ids {
-			if listed[id].ProducerID == open[i].Producer {
-				open[i].heardOf(id, listed[id].State, described[id])
+			if listed[id].ProducerID == o.Producer {
+				o.heardOf(id, listed[id].State, described[id])
 			}
+		}
+		if o.ID == "" {
+			o.unseen(time.Now())
 		}
 	}
 	return nil
+}
+
+// requireCoordinators holds that all coordinators are there: one that is not may have the
+// transaction in its books. Who may not see their topic is not told.
+func requireCoordinators(ctx context.Context, adm *kadm.Client) error {
+	const topic = "__transaction_state"
+	details, err := adm.ListTopics(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("list topic %s: %w", topic, err)
+	}
+	if away := whatIsAway(details[topic], 0); details[topic].Err == nil && len(away) > 0 {
+		return fmt.Errorf("the coordinators of some transactions are away: %s", away[0])
+	}
+	return nil
+}
+
+// unseenLimit is how long a transaction may last of whose producer nothing is known, which
+// may have a transactional id that this user may not see: what brokers allow by default
+// (transaction.max.timeout.ms).
+const unseenLimit = 15 * time.Minute
+
+// unseen takes in that no coordinator tells of the producer.
+func (o *OpenTransaction) unseen(now time.Time) {
+	if ends := o.Since.Add(unseenLimit + coordinatorScan); now.Before(ends) {
+		o.Ends = ends
+	}
 }
 
 // heardOf takes in what a coordinator knows of the producer. It ends only what it has in

@@ -74,8 +74,8 @@ type Snapshot struct {
 	// HeldWhy says then what the brokers say of it, in a sentence, and what to do.
 	Held    time.Duration
 	HeldWhy string
-	// Open are transactions that nobody ends in time, behind which this application's
-	// readers wait.
+	// Open are transactions that are open for long, or that nobody ends, behind which readers
+	// of this application may wait.
 	Open        []OpenTransaction
 	ExchangeLag int64 // largest lag of any exchange partition, of any instance
 
