@@ -216,10 +216,14 @@ func TestLate(t *testing.T) {
 		t.Errorf("outcome %d, want accepted: nothing is remembered", o)
 	}
 	settle(start + 10*day)
-	m.Event(legEvent("d", 0), start, start+10*day+1) // it is kept no longer than it takes to say so
-	settle(start + 12*day)
-	m.Event(legEvent("d", 1), start, start+12*day+1)
+	m.Event(legEvent("d", 0, call.Link{Kind: call.LinkFlow, Value: "f"}), start, start)
+	for _, msg := range m.Take().Messages { // to the link, which is made and freed at once
+		if err := m.Receive(msg); err != nil {
+			t.Fatal(err)
+		}
+	}
 	settle(start + 20*day)
+	settle(start + 30*day)
 	if m.Open() != 0 || state.len() != 0 {
 		t.Errorf("%d nodes are counted of %d", m.Open(), state.len())
 	}

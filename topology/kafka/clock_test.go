@@ -97,7 +97,7 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 		}
 	}
 
-	time.Sleep(2 * stallLimit)
+	time.Sleep(stallLimit + 2*time.Second)
 	if snap := r.status.Snapshot(); !snap.Ready() || snap.Held > 0 {
 		t.Errorf("without the partition in the clock the instance is not well: %+v", snap)
 	}
