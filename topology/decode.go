@@ -63,8 +63,10 @@ const metadataForm = "1"
 // knows no mark of a drop forgets it with its next commit, and waits for the partition again.
 func (s *decodeState) numbers() []*int64 {
 	t := &s.totals
-	return []*int64{&s.position, (*int64)(&s.clock), &t.Read, &t.Decoded, &t.Ignored, &t.Rejected, &t.Events,
-		(*int64)(&s.dated), (*int64)(&s.vouched), &s.dropped}
+	return []*int64{
+		&s.position, (*int64)(&s.clock), &t.Read, &t.Decoded, &t.Ignored, &t.Rejected, &t.Events,
+		(*int64)(&s.dated), (*int64)(&s.vouched), &s.dropped,
+	}
 }
 
 // numbersLeast is how many numbers the first version kept.

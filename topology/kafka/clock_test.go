@@ -73,6 +73,12 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 	if _, err := PlanDrop(t.Context(), cfg, topology.TopicPartition{Topic: lost.Topic, Partition: 0}); err == nil || !strings.Contains(err.Error(), "can be read") {
 		t.Errorf("a partition that can be read is dropped: %v", err)
 	}
+	if _, err := Seek(t.Context(), cfg, lost, 0, false); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("an offset is sought in a partition that cannot be read: %v", err)
+	}
+	if _, err := Seek(t.Context(), cfg, topology.TopicPartition{Topic: lost.Topic, Partition: 0}, 0, false); err != nil {
+		t.Errorf("an offset is not sought in a partition that can be read: %v", err)
+	}
 	d, err := PlanDrop(t.Context(), cfg, lost)
 	if err != nil {
 		t.Fatal(err)

@@ -56,34 +56,41 @@ func TestWhatHoldsTheClock(t *testing.T) {
 		"nothing was read": {SourceClock{Position: -1, End: 9, Leader: 1}, SourceUnread, "nothing was read of it yet", "", true, false},
 		"idle":             {SourceClock{Position: 9, End: 9, Leader: 1, Owner: "a"}, SourceIdle, "nothing waits in it", "", false, false},
 		"behind": {
-			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a"}, SourceBehind,
+			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a"},
+			SourceBehind,
 			"2 offsets wait to be read, from 7 on", "wait, or scale; where its offset stands, see the log of the instance that owns it", true, false,
 		},
 		"nobody's": {SourceClock{Position: 7, End: 9, Leader: 1}, SourceUnowned, "no instance reads it", "start callstitch, with this topic in its sources", true, false},
 		"without a leader": {
-			SourceClock{Position: 7, End: -1, Leader: -1, Replicas: []int32{2}, Owner: "a"}, SourceLeaderless,
+			SourceClock{Position: 7, End: -1, Leader: -1, Replicas: []int32{2}, Owner: "a"},
+			SourceLeaderless,
 			"it has no leader; broker 2 has it", "bring broker 2 back; where it is gone for good: callstitch clock drop call.raw 3", true, true,
 		},
 		"without a leader, of several": {
-			SourceClock{Position: 7, End: -1, Leader: -1, Replicas: []int32{2, 3}}, SourceLeaderless,
+			SourceClock{Position: 7, End: -1, Leader: -1, Replicas: []int32{2, 3}},
+			SourceLeaderless,
 			"it has no leader; one of brokers 2, 3 has it", "bring one of brokers 2, 3 back; where it is gone for good: callstitch clock drop call.raw 3", true, true,
 		},
 		"with a leader that hangs": {
-			SourceClock{Position: 7, End: -1, Leader: 2, Replicas: []int32{2}, Owner: "a"}, SourceSilent,
+			SourceClock{Position: 7, End: -1, Leader: 2, Replicas: []int32{2}, Owner: "a"},
+			SourceSilent,
 			"broker 2, which leads it, does not say how far it reaches", "bring broker 2 back; where it is gone for good: callstitch clock drop call.raw 3", true, true,
 		},
 		"behind a transaction that hangs": {
-			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a", Open: hanging}, SourceOpen,
+			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a", Open: hanging},
+			SourceOpen,
 			"it is read no further than an open transaction of producer 41 (transactional id x-1) from offset 7 on, since 2026-11-28 20:14:03Z, which no coordinator ends",
 			"callstitch abort call.raw 3", true, true,
 		},
 		"behind a transaction that ends": {
-			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a", Open: ending}, SourceOpen,
+			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a", Open: ending},
+			SourceOpen,
 			"it is read no further than an open transaction of producer 41 (transactional id x-1) from offset 7 on, since 2026-11-28 20:14:03Z, which its coordinator ends by 2126-11-28 20:14:03Z",
 			"wait until 2126-11-28 20:14:03Z", true, true,
 		},
 		"dropped": {
-			SourceClock{Position: 7, End: -1, Leader: -1, Dropped: now}, SourceDropped,
+			SourceClock{Position: 7, End: -1, Leader: -1, Dropped: now},
+			SourceDropped,
 			"it was dropped from the clock at 2026-11-28 20:14:03Z, until it is read again from offset 7 on", "", false, false,
 		},
 	} {

@@ -279,7 +279,7 @@ func partitionsIn(resp *kmsg.OffsetFetchResponse) iter.Seq2[topology.TopicPartit
 // listOffsets asks for one kind of offset of some partitions: kadm asks for
 // whole topics, which is more than a worker owns. Partitions that failed are
 // absent: their leader is moving, or away, and the next time will tell. One without a
-// leader fails by itself, and what is known of the others is told.
+// leader fails by itself, and what is known of the others is told (K56).
 func listOffsets(ctx context.Context, cl *kgo.Client, of []topology.TopicPartition, timestamp int64) (map[topology.TopicPartition]kmsg.ListOffsetsResponseTopicPartition, error) {
 	return listOffsetsFor(ctx, cl, of, timestamp, readUncommitted)
 }

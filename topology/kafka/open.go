@@ -16,7 +16,7 @@ import (
 // Readers of committed records stop where the first transaction begins that is still open.
 // Its coordinator ends it in time, after a crash too. But the markers that end it may be
 // lost (KAFKA-20734), or its coordinator may never have known of it; then nobody ends it,
-// and all readers of the partition stand still until an operator does.
+// and all readers of the partition stand still until an operator does (K57).
 
 // OpenTransaction is a transaction behind which the readers of a partition wait.
 type OpenTransaction struct {
