@@ -49,11 +49,15 @@ func (p *process) watchClocks(ctx context.Context, cl *kgo.Client) {
 		p.status.setHeld(held{})
 		return
 	}
+	h.found.since = h.moved
+	if now.Sub(snap.LastCommit) >= heldLimit { // which a standstill tells of, and why
+		p.status.setHeld(held{since: h.moved, why: "this instance commits nothing"})
+		return
+	}
 	if now.Sub(h.asked) >= retryInterval {
 		h.asked = now
 		h.found.why, h.found.open = p.whyHeld(ctx, cl, snap)
 	}
-	h.found.since = h.moved
 	p.status.setHeld(h.found)
 	if stood := now.Sub(h.moved); stood >= heldAlarm && now.Sub(h.said) >= stallReminder {
 		h.said = now
