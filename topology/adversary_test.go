@@ -99,6 +99,55 @@ func TestAdversaryDatesRecordsAhead(t *testing.T) {
 	}
 }
 
+// dropping has partitions dropped from the clock while they are not read: mostly for a
+// while, sometimes for hours, in which what has events in them is closed and forgotten.
+var dropping = topologytest.Faults{
+	Lag: 0.05, Pause: 0.1, Stall: 0.02, Leap: 0.003, Abort: 0.05, CrashBefore: 0.003, CrashAfter: 0.003, Rebalance: 0.01, Drop: 1,
+}
+
+// An operator may drop a partition from the clock that cannot be read. Where it comes back
+// only when what has events in it was closed and forgotten, these are late, and each is in
+// its book all the same. Legs that are linked may not join any more then: see the known limit.
+func TestAdversaryDropsPartitions(t *testing.T) {
+	drops, late := 0, int64(0)
+	cfg := topologytest.Short
+	cfg.StubRetention = 72 * time.Hour // behind it all is forgotten
+	for seed := range topologytest.Seeds(60) {
+		corpus := topologytest.Lone(seed, 25, 6*time.Second).Noise(seed, 8)
+		res := topologytest.Run(t, topologytest.Scenario{
+			Seed: seed, Partitions: 3, Workers: 2, Sources: 3, Stitch: cfg, Faults: dropping,
+			HandOver: seed%2 > 0, Hold: 0.5, Records: corpus.Shuffle(seed, 3, disorder, 0.3),
+		})
+		drops += res.Stats.Drops
+		for _, b := range res.Books { // order: a sum has none
+			late += b.Late
+		}
+	}
+	if drops == 0 || late == 0 {
+		t.Errorf("%d partitions were dropped, and %d events of them too late", drops, late)
+	}
+}
+
+// Where it comes back within the retention, every call comes out as the one session that
+// it was, and as in a run in which all was read in time.
+func TestAdversaryDropsPartitionsForAWhile(t *testing.T) {
+	cfg := topologytest.Short
+	cfg.Retention = 48 * time.Hour
+	for seed := range topologytest.Seeds(60) {
+		corpus := topologytest.Calls(seed, 12, 6*time.Second).Noise(seed, 8)
+		records := corpus.Shuffle(seed, 3, disorder, 0.3)
+		res := topologytest.Run(t, topologytest.Scenario{
+			Seed: seed, Partitions: 3, Workers: 2, Sources: 3, Stitch: cfg, Faults: dropping, Records: records,
+		})
+		if err := corpus.Check(res); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if d := cmp.Diff(memoryRun(t, cfg, records).Sessions.Canonical(), res.Sessions.Canonical()); d != "" {
+			t.Fatalf("seed %d: sessions differ (-in memory +adversary):\n%s", seed, d)
+		}
+	}
+}
+
 // meetAdversary holds a hostile run over a corpus against what was drawn, and
 // against a run without faults.
 func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Duration, s topologytest.Scenario) topologytest.Stats {

@@ -36,11 +36,14 @@ type decodeState struct {
 	dated    call.Arrival // the last record's date, which the next one bears out or not; call.Unheard without one
 	totals   Totals
 	doubts   doubts
+
+	vouched call.Arrival // the latest time that was told of the partition; call.Unheard before that
+	dropped int64        // when the partition was dropped from the clock, epoch ms; 0: it was not
 }
 
 // NewDecodeTask is the task of one partition, before any record.
 func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
-	start := decodeState{clock: call.Unheard, dated: call.Unheard}
+	start := decodeState{clock: call.Unheard, dated: call.Unheard, vouched: call.Unheard}
 	return &DecodeTask{
 		source: TopicPartition{src.Topic, partition}, decoder: src.decoder(),
 		now: start, committed: start,
@@ -52,11 +55,15 @@ func NewDecodeTask(cfg *Config, src Source, partition int32) *DecodeTask {
 // decodeState.numbers follow it.
 const metadataForm = "1"
 
-// numbers are what is kept of the state. The date came later: a version that does not
-// know it passes over it, so instances of both work side by side.
+// numbers are what is kept of the state. The date and what follows it came later: a version
+// that does not know them passes over them, so instances of both work side by side. One that
+// knows no mark of a drop forgets it with its next commit, and waits for the partition again.
 func (s *decodeState) numbers() []*int64 {
 	t := &s.totals
-	return []*int64{&s.position, (*int64)(&s.clock), &t.Read, &t.Decoded, &t.Ignored, &t.Rejected, &t.Events, (*int64)(&s.dated)}
+	return []*int64{
+		&s.position, (*int64)(&s.clock), &t.Read, &t.Decoded, &t.Ignored, &t.Rejected, &t.Events,
+		(*int64)(&s.dated), (*int64)(&s.vouched), &s.dropped,
+	}
 }
 
 // numbersLeast is how many numbers the first version kept.
@@ -84,7 +91,7 @@ func (t *DecodeTask) Restore(metadata string) error {
 	if form != metadataForm {
 		return fmt.Errorf("restore %s from offset metadata of form %q: %w", t.source, form, codec.ErrNewerState)
 	}
-	s, words := decodeState{dated: call.Unheard}, strings.Fields(numbers)
+	s, words := decodeState{dated: call.Unheard, vouched: call.Unheard}, strings.Fields(numbers)
 	if len(words) < numbersLeast {
 		return fmt.Errorf("restore %s from offset metadata %q: %w", t.source, metadata, codec.ErrCorrupt)
 	}
@@ -110,7 +117,7 @@ func (t *DecodeTask) Process(r Record, fx *Effects) error {
 	}
 	t.Prepare(&r)
 	res := &r.decoded
-	t.now.position = r.Offset + 1
+	t.reads(r.Offset)
 	arrival := t.arrive(r.Timestamp, res.Events)
 	totals := &t.now.totals
 	totals.Read++
@@ -154,10 +161,15 @@ func (r *Record) input() decode.Input {
 	}
 }
 
+// reads moves the position behind a record. A partition that is read is in the clock.
+func (t *DecodeTask) reads(offset int64) {
+	t.now.position, t.now.dropped = offset+1, 0
+}
+
 // refuse rejects a record that the runtime could not hand over. It is read like any
 // other: its place is passed, its time has come, and the books count it.
 func (t *DecodeTask) refuse(r Record, fx *Effects) {
-	t.now.position = r.Offset + 1
+	t.reads(r.Offset)
 	t.arrive(r.Timestamp, nil)
 	t.now.totals.Read++
 	t.now.totals.Rejected++
@@ -271,7 +283,8 @@ func rejected(r Record, why *Refusal) Output {
 // before that answer was asked for, call.Unheard if none.
 //
 // A partition that is not idle vouches only for the millisecond before its
-// clock: the next record may arrive at the same time.
+// clock: the next record may arrive at the same time. One that was dropped from the clock
+// vouches as if it were idle, whatever waits in it.
 func (t *DecodeTask) Progress(idle bool, heard call.Arrival) Progress {
 	p := Progress{Source: t.source, Time: call.Unheard, Arrival: max(t.now.clock, t.now.dated), Offset: t.now.position, Totals: t.now.totals}
 	if len(t.early) > 0 {
@@ -287,7 +300,7 @@ func (t *DecodeTask) Progress(idle bool, heard call.Arrival) Progress {
 			p.Time = p.Arrival
 		}
 	}
-	if idle {
+	if idle || t.now.dropped != 0 {
 		p.Time = max(p.Time, heard)
 	}
 	return p
@@ -295,7 +308,21 @@ func (t *DecodeTask) Progress(idle bool, heard call.Arrival) Progress {
 
 // Tick adds to a tick how far the task is; see Progress.
 func (t *DecodeTask) Tick(k *Tick, idle bool, heard call.Arrival) {
-	k.Progress = append(k.Progress, t.Progress(idle, heard))
+	if idle {
+		t.now.dropped = 0
+	}
+	p := t.Progress(idle, heard)
+	t.now.vouched = max(t.now.vouched, p.Time)
+	k.Progress = append(k.Progress, p)
+}
+
+// Drop takes the partition out of the clock, for it cannot be read: its task vouches for it
+// as for an idle one, until it has read a record of it or has seen that there is none. What
+// waits in it arrives by its date as ever: sessions that were closed without it are amended,
+// and where their legs were freed meanwhile, it is late. At is when, epoch ms.
+func (t *DecodeTask) Drop(at int64) {
+	t.now.dropped = at
+	t.committed = t.now
 }
 
 // Sent is not called: events and ticks are not acknowledged.
@@ -308,7 +335,10 @@ func (t *DecodeTask) Pending() int { return 0 }
 // by kind since the task was made, of committed transactions only; the caller does
 // not change it.
 func (t *DecodeTask) Report() Report {
-	return Report{Node: DecodeNode, Totals: t.now.totals, Ignored: t.ignored, Arrival: t.now.clock}
+	return Report{
+		Node: DecodeNode, Totals: t.now.totals, Ignored: t.ignored, Arrival: t.now.clock,
+		Vouched: t.now.vouched, Dropped: t.now.dropped,
+	}
 }
 
 // Totals is what the records processed so far came to.

@@ -105,6 +105,78 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// A partition that was dropped from the clock vouches as an idle one, through restores, until
+// a record of it is read, or there is none to read. What waited in it arrives by its date.
+func TestDroppedPartition(t *testing.T) {
+	const start, hour = 1_772_442_000_000, 3_600_000
+	dropped := func() *DecodeTask {
+		before := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+		before.Process(rawRecord(0, start, nil), &Effects{})
+		before.Process(rawRecord(1, start+1, nil), &Effects{})
+		before.Drop(start + 5)
+		task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+		if err := task.Restore(before.Metadata()); err != nil {
+			t.Fatal(err)
+		}
+		return task
+	}
+	tell := func(task *DecodeTask, idle bool, heard call.Arrival) call.Arrival {
+		var k Tick
+		task.Tick(&k, idle, heard)
+		task.Commit(0)
+		return k.Progress[0].Time
+	}
+	task := dropped()
+	if got := task.Report().Dropped; got != start+5 {
+		t.Errorf("dropped at %d", got)
+	}
+	for _, c := range []struct{ heard, want call.Arrival }{{call.Unheard, start - 1}, {start + 7, start + 7}, {start + 3*hour, start + 3*hour}} {
+		if got := tell(task, false, c.heard); got != c.want {
+			t.Errorf("heard %d: it vouches for %d, want %d", c.heard, got, c.want)
+		}
+	}
+	if got := task.Report().Vouched; got != start+3*hour {
+		t.Errorf("it says that it has vouched for %d", got)
+	}
+	var fx Effects
+	task.Process(rawRecord(2, start+2, stringee("created", start)), &fx)
+	if got := fx.Decoded[0].Arrival; got != start+2 {
+		t.Errorf("what waited arrives at %d, want %d", got, start+2)
+	}
+	if got := tell(task, false, start+4*hour); got != start || task.Report().Dropped != 0 {
+		t.Errorf("a partition that is read vouches for %d, want %d", got, start)
+	}
+
+	task = dropped()
+	tell(task, true, start+7)
+	if got := tell(task, false, start+hour); got != start-1 || task.Report().Dropped != 0 {
+		t.Errorf("a partition in which nothing waits vouches for %d once something does, want %d", got, start-1)
+	}
+	task = dropped()
+	task.Move(2, 0)
+	if task.Report().Dropped != 0 {
+		t.Error("it is dropped still, and was moved")
+	}
+	task = dropped()
+	task.Process(rawRecord(2, start+2, nil), &Effects{})
+	task.Abort()
+	if task.Report().Dropped == 0 {
+		t.Error("a record was read in a transaction that was aborted, and it is dropped no more")
+	}
+}
+
+// An earlier version leaves its metadata without the numbers that came later, and takes
+// those of this one.
+func TestMetadataOfEarlierVersions(t *testing.T) {
+	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
+	if err := task.Restore("1 5 1000 5 5 0 0 5 1001"); err != nil {
+		t.Fatal(err)
+	}
+	if r := task.Report(); r.Vouched != call.Unheard || r.Dropped != 0 || r.Arrival != 1000 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // A raw file has no timestamps: an event arrives at the largest provider instant
 // so far, and waits until there is one.
 func TestRawFile(t *testing.T) {
@@ -178,7 +250,9 @@ func TestDecodeTaskState(t *testing.T) {
 func TestMetadataSize(t *testing.T) {
 	task := NewDecodeTask(decodeConfig, Source{Topic: "call.raw"}, 2)
 	n := int64(math.MinInt64)
-	task.now = decodeState{position: n, clock: call.Arrival(n), dated: call.Arrival(n), totals: Totals{n, n, n, n, n}}
+	task.now = decodeState{
+		position: n, clock: call.Arrival(n), dated: call.Arrival(n), totals: Totals{n, n, n, n, n}, vouched: call.Arrival(n), dropped: n,
+	}
 	if got := len(task.Metadata()); got > 256 {
 		t.Errorf("%d bytes", got)
 	}

@@ -9,15 +9,16 @@ import (
 // itself had committed is gone. The arrival is the last record's, so the next one must
 // bear it out.
 func (t *DecodeTask) Resume(p Progress) {
-	t.now = decodeState{position: p.Offset, clock: call.Unheard, dated: p.Arrival, totals: p.Totals}
+	t.now = decodeState{position: p.Offset, clock: call.Unheard, dated: p.Arrival, vouched: call.Unheard, totals: p.Totals}
 	t.committed = t.now
 }
 
 // Move goes on at another offset than the one that was read up to. Records that are
 // passed over are in the book as read, and as nothing else: it does not balance from
-// then on, by as many as are missing. Records that come again are counted again.
+// then on, by as many as are missing. Records that come again are counted again. Where one
+// was found to go on, the partition can be read, and is in the clock.
 func (t *DecodeTask) Move(from, to int64) {
-	t.now.position = to
+	t.now.position, t.now.dropped = to, 0
 	t.now.totals.Read += max(to-from, 0)
 	t.committed = t.now
 }

@@ -49,6 +49,8 @@ type Report struct {
 	Totals  Totals           // of a decode task, since the generation began
 	Ignored map[string]int64 // of a decode task: ignored records by kind
 	Arrival call.Arrival     // of a decode task: its partition's clock; call.Unheard before it is known
+	Vouched call.Arrival     // of a decode task: the latest time that it has told of its partition; call.Unheard before
+	Dropped int64            // of a decode task: when its partition was dropped from the clock, epoch ms; 0: it is in it
 
 	LegClock, SessionClock call.Arrival   // of a stitch task; call.Unheard before they are known
 	HeldBy                 TopicPartition // the source partition that holds the leg clock

@@ -56,7 +56,8 @@ Begin with:  callstitch demo`,
 	root.SetFlagErrorFunc(flagProblem)
 	root.AddCommand(
 		newDemo(), newRun(), newReceive(), newProcess(), newSimulate(), newTail(),
-		newExplain(), newTopology(), newCheck(), newSeek(), newReset(), newRejects(), newSchemas(), newVersion(),
+		newExplain(), newTopology(), newCheck(), newClock(), newAbort(), newSeek(), newReset(),
+		newRejects(), newSchemas(), newVersion(),
 	)
 	return root
 }

@@ -24,6 +24,9 @@ func consoleStatus(cfg *config.Config, s kafka.Snapshot) console.Status {
 	if s.HeldBy != (topology.TopicPartition{}) {
 		out.HeldBy = s.HeldBy.String()
 	}
+	if s.Held > 0 {
+		out.Reasons = append(out.Reasons, fmt.Sprintf("the clock has stood still for %v: %s", s.Held.Round(time.Second), s.HeldWhy))
+	}
 	sources := map[string]*console.Source{}
 	for _, t := range s.Tasks {
 		if t.Node == "stitch" {
@@ -42,6 +45,9 @@ func consoleStatus(cfg *config.Config, s kafka.Snapshot) console.Status {
 		}
 		if t.RecordLead > 0 {
 			out.Reasons = append(out.Reasons, fmt.Sprintf("records of %s-%d are dated up to %v ahead of the brokers' clock, so their calls close that much later", t.Topic, t.Partition, t.RecordLead.Round(time.Second)))
+		}
+		if t.Dropped > 0 {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("%s-%d is dropped from the clock until it is read again", t.Topic, t.Partition))
 		}
 		if t.Throttled {
 			out.Reasons = append(out.Reasons, fmt.Sprintf("%s-%d waits for the exchange", t.Topic, t.Partition))

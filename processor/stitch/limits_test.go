@@ -201,12 +201,31 @@ func TestLate(t *testing.T) {
 	if fx := settle(start + 2*day); len(fx.Events) != 1 || !fx.Events[0].Remarks.Has(call.FlagLateAfterRetention) || len(fx.Sessions) != 0 {
 		t.Errorf("late event: %d events, flags %v, %d sessions", len(fx.Events), late.Flags.Words(), len(fx.Sessions))
 	}
+	old := legEvent("c", 3) // of a partition that the clock did not wait for
+	if _, o, err := m.Event(old, start+1000, start+2*day+1); err != nil || o != Late {
+		t.Fatalf("outcome %d of an event within the retention of a leg that was freed, want late", o)
+	}
+	if fx := settle(start + 2*day); len(fx.Events) != 1 || !fx.Events[0].Late || len(fx.Sessions) != 0 {
+		t.Errorf("old event: %d events, %d sessions", len(fx.Events), len(fx.Sessions))
+	}
 	settle(start + 10*day)
 	if state.len() != 0 {
 		t.Fatalf("the stub is still there: %d keys", state.len())
 	}
 	if _, o, err := m.Event(legEvent("c", 2), start+10*day, start+10*day); err != nil || o != Accepted {
 		t.Errorf("outcome %d, want accepted: nothing is remembered", o)
+	}
+	settle(start + 10*day)
+	m.Event(legEvent("d", 0, call.Link{Kind: call.LinkFlow, Value: "f"}), start, start)
+	for _, msg := range m.Take().Messages { // to the link, which is made and freed at once
+		if err := m.Receive(msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(start + 20*day)
+	settle(start + 30*day)
+	if m.Open() != 0 || state.len() != 0 {
+		t.Errorf("%d nodes are counted of %d", m.Open(), state.len())
 	}
 }
 

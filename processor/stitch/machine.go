@@ -71,7 +71,7 @@ func (m *Machine) Event(e *call.Event, arrival, trig call.Arrival) (*call.EventR
 func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 	e, arrival := r.Event, r.ProcessedAt
 	n := m.node(call.LegNode(e.Leg))
-	late := n.exp != 0 && arrival > n.exp
+	late := n.stub || n.exp != 0 && arrival > n.exp
 	if controls && m.control.LateByTimer {
 		late = n.stub
 	}
@@ -101,7 +101,9 @@ func (m *Machine) event(r *call.EventRecord, trig call.Arrival) Outcome {
 }
 
 // late publishes an event whose leg is past its retention; it changes no
-// session and keeps nothing alive.
+// session and keeps nothing alive. The arrival tells, and where a clock has gone on
+// without a partition that holds older events, also that the leg was freed: what it was
+// is no longer known.
 func (m *Machine) late(r *call.EventRecord) Outcome {
 	r.Late, r.Remarks = true, call.FlagLateAfterRetention
 	m.effects.Events = append(m.effects.Events, r)
@@ -415,7 +417,9 @@ func (m *Machine) flush(n *node) {
 	switch {
 	case n.gone:
 		m.state.Put(m.nodeKey(n.id), nil)
-		m.live--
+		if !n.fresh {
+			m.live--
+		}
 		return
 	case n.changed || n.spent && n.due != n.stored:
 		m.flushMembers(n)

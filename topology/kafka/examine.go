@@ -38,6 +38,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	}
 	found = append(found, examineTopics(ctx, &cfg, kadm.NewClient(cl))...)
 	found = append(found, examineGroup(ctx, &cfg, cl)...)
+	found = append(found, examineClocks(ctx, &cfg, cl))
 	return append(found, examineRights(ctx, &cfg, cl)...)
 }
 

@@ -165,6 +165,8 @@ var (
 	descLegClock  = gauge("leg_clock_seconds", "Arrival time that all source partitions have passed.", "partition")
 	descSession   = gauge("session_clock_seconds", "Arrival time before which no message is in flight.", "partition")
 	descHeldBy    = gauge("clock_held_by", "1 for the source partition that holds the leg clock.", "topic", "partition")
+	descHeld      = gauge("clock_held_seconds", "How long the leg or the session clock has not moved; 0 where that is less than 5 s.")
+	descOpenTx    = gauge("open_transaction_seconds", "Age of a transaction behind which readers of a partition wait, while a clock stands.", "topic", "partition")
 	descLead      = gauge("source_clock_lead_seconds", "How far the clock of a source partition is ahead of the brokers'; 0 where it is not.", "topic", "partition")
 	descStalled   = gauge("stalled_seconds", "How long a worker stands still; 0 where that is less than 5 s.")
 	descInterval  = gauge("commit_interval_seconds", "How long transactions last that have work: commit_interval, or longer while sources are behind.")
@@ -179,7 +181,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descState, descTasks, descLag, descLagTime, descRemaining, descEntries, descBytes, descOpen,
-		descLegClock, descSession, descHeldBy, descLead, descThrottled, descStalled, descInterval,
+		descLegClock, descSession, descHeldBy, descHeld, descOpenTx, descLead, descThrottled, descStalled, descInterval,
 	} {
 		ch <- d
 	}
@@ -209,6 +211,10 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	set(descInterval, s.Interval.Seconds())
 	if s.HeldBy != (topology.TopicPartition{}) {
 		set(descHeldBy, 1, s.HeldBy.Topic, itoa(s.HeldBy.Partition))
+	}
+	set(descHeld, s.Held.Seconds())
+	for _, o := range s.Open {
+		set(descOpenTx, time.Since(o.Since).Seconds(), o.Topic, itoa(o.Partition))
 	}
 }
 

@@ -84,11 +84,11 @@ func untouched(cfg *Config, committed kadm.OffsetResponses) bool {
 func checkOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, committed kadm.OffsetResponses) error {
 	topics := append(cfg.rawTopics(), cfg.ExchangeTopic())
 	starts, err := adm.ListStartOffsets(ctx, topics...)
-	if err != nil {
+	if err := unlessSome(err); err != nil {
 		return fmt.Errorf("list the first offsets of %v: %w", topics, err)
 	}
 	ends, err := adm.ListEndOffsets(ctx, topics...)
-	if err != nil {
+	if err := unlessSome(err); err != nil {
 		return fmt.Errorf("list the end offsets of %v: %w", topics, err)
 	}
 	var problems []error
@@ -110,6 +110,15 @@ func checkOffsets(ctx context.Context, cfg *Config, adm *kadm.Client, committed 
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// unlessSome is the failure to ask about partitions, unless some were answered: a partition
+// without a leader, which may be so for good, must not keep the others from being read.
+func unlessSome(err error) error {
+	if some, ok := errors.AsType[*kadm.ShardErrors](err); ok && !some.AllFailed {
+		return nil
+	}
+	return err
 }
 
 // requireNoState holds that there is nothing which an application without offsets would
@@ -277,10 +286,21 @@ func partitionsIn(resp *kmsg.OffsetFetchResponse) iter.Seq2[topology.TopicPartit
 
 // listOffsets asks for one kind of offset of some partitions: kadm asks for
 // whole topics, which is more than a worker owns. Partitions that failed are
-// absent: their leader is moving, and the next time will tell.
+// absent: their leader is moving, or away, and the next time will tell. One without a
+// leader fails by itself, and what is known of the others is told (K56).
 func listOffsets(ctx context.Context, cl *kgo.Client, of []topology.TopicPartition, timestamp int64) (map[topology.TopicPartition]kmsg.ListOffsetsResponseTopicPartition, error) {
+	return listOffsetsFor(ctx, cl, of, timestamp, readUncommitted)
+}
+
+// The isolation of readers, for whom ends are asked.
+const (
+	readUncommitted = 0 // the high watermark
+	readCommitted   = 1 // the last stable offset
+)
+
+func listOffsetsFor(ctx context.Context, cl *kgo.Client, of []topology.TopicPartition, timestamp int64, isolation int8) (map[topology.TopicPartition]kmsg.ListOffsetsResponseTopicPartition, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID = -1
+	req.ReplicaID, req.IsolationLevel = -1, isolation
 	byTopic := make(map[string]int)
 	for _, tp := range of {
 		i, ok := byTopic[tp.Topic]
@@ -295,17 +315,25 @@ func listOffsets(ctx context.Context, cl *kgo.Client, of []topology.TopicPartiti
 		p.Partition, p.Timestamp = tp.Partition, timestamp
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return nil, err
-	}
 	found := make(map[topology.TopicPartition]kmsg.ListOffsetsResponseTopicPartition, len(of))
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if p.ErrorCode == 0 {
-				found[topology.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p
+	var failed error
+	answered := false
+	for _, shard := range cl.RequestSharded(ctx, req) {
+		if shard.Err != nil {
+			failed = cmp.Or(failed, shard.Err)
+			continue
+		}
+		answered = true
+		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode == 0 {
+					found[topology.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p
+				}
 			}
 		}
+	}
+	if !answered {
+		return nil, failed
 	}
 	return found, nil
 }

@@ -44,6 +44,9 @@ type partition struct {
 	ignored    map[string]int64
 }
 
+// dropped reports whether a source partition was dropped from the clock.
+func (p *partition) dropped() bool { return p.task != nil && p.task.Report().Dropped != 0 }
+
 // takeRecords is the number of records of the transaction, once.
 func (p *partition) takeRecords() int64 {
 	n := p.records

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -222,24 +221,12 @@ func (r *restore) standstill(ctx context.Context, cl *kgo.Client, end int64) err
 	if err := damaged(ctx, cl, tp, r.position.Load()); final(err) {
 		return err
 	}
-	r.log.Warn("restore stands still behind an open transaction; it ends with its time-out, or see kafka-transactions.sh find-hanging",
-		"position", r.position.Load(), "end", end, "producers", r.openTransactions(ctx, cl))
-	return nil
-}
-
-func (r *restore) openTransactions(ctx context.Context, cl *kgo.Client) (ids []string) {
-	var set kadm.TopicsSet
-	set.Add(r.cfg.ChangelogTopic(), r.of.Partition)
-	described, err := kadm.NewClient(cl).DescribeProducers(ctx, set)
-	if err != nil {
-		return nil
+	transaction, do := "it cannot be looked up: see callstitch abort", ""
+	if open, err := openTransactions(ctx, cl, []topology.TopicPartition{tp}); err == nil && len(open) > 0 {
+		transaction, do = open[0].String(), open[0].Remedy()
 	}
-	described.EachProducer(func(p kadm.DescribedProducer) {
-		if p.CurrentTxnStartOffset >= 0 {
-			ids = append(ids, fmt.Sprint(p.ProducerID))
-		}
-	})
-	return ids
+	r.log.Warn("restore stands still behind an open transaction", "position", r.position.Load(), "end", end, "transaction", transaction, "do", do)
+	return nil
 }
 
 // exchangeEnds are the high watermarks of all exchange partitions: what the last

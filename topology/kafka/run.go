@@ -67,6 +67,7 @@ type process struct {
 	metrics *metrics
 	worker  *worker
 	orphans orphans // of the watch only
+	holds   holds   // of the watch only
 }
 
 // start waits for everything a run needs: brokers, topics, schemas, offsets. A
@@ -227,6 +228,7 @@ func (p *process) watch(ctx context.Context) error {
 		case <-time.After(pulseInterval):
 		}
 		err := p.feel(ctx, cl, s)
+		p.watchClocks(ctx, cl)
 		if err == nil && time.Since(looked) >= retryInterval {
 			looked = time.Now()
 			err = p.look(ctx, cl, same)

@@ -77,17 +77,19 @@ func requireIdle(ctx context.Context, cfg *Config, cl *kgo.Client, adm *kadm.Cli
 
 // bounds are the first offset of a partition and its end.
 func bounds(ctx context.Context, adm *kadm.Client, tp topology.TopicPartition) (first, end int64, err error) {
-	starts, err := adm.ListStartOffsets(ctx, tp.Topic)
-	if err != nil {
+	starts, failed := adm.ListStartOffsets(ctx, tp.Topic)
+	if err := unlessSome(failed); err != nil {
 		return 0, 0, fmt.Errorf("list the first offsets of %s: %w", tp.Topic, err)
 	}
 	ends, err := adm.ListEndOffsets(ctx, tp.Topic)
-	if err != nil {
+	if err := unlessSome(err); err != nil {
 		return 0, 0, fmt.Errorf("list the end offsets of %s: %w", tp.Topic, err)
 	}
 	s, ok := starts.Lookup(tp.Topic, tp.Partition)
-	e, _ := ends.Lookup(tp.Topic, tp.Partition)
+	e, also := ends.Lookup(tp.Topic, tp.Partition)
 	switch {
+	case failed != nil && !ok, ok && !also: // or there is none, among others without a leader
+		return 0, 0, fmt.Errorf("%s cannot be read: bring the broker back that has it; callstitch clock says which", tp)
 	case !ok || errors.Is(s.Err, kerr.UnknownTopicOrPartition):
 		return 0, 0, fmt.Errorf("there is no partition %s", tp)
 	case s.Err != nil || e.Err != nil:

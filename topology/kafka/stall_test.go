@@ -335,7 +335,8 @@ func TestHeldOffsets(t *testing.T) {
 	s.begins()
 	release := hold(t, cfg, topology.TopicPartition{Topic: cfg.Sources[0].Topic, Partition: 1})
 	s.r = startRun(t, s.own)
-	s.stalls("the offsets of its partitions: an open transaction holds those of "+cfg.Sources[0].Topic+"-1", "find-hanging")
+	s.stalls("the offsets of its partitions: an open transaction of producer ", "(transactional id "+cfg.ApplicationID+"-somebody)",
+		"holds those of "+cfg.Sources[0].Topic+"-1, in __consumer_offsets-", ": wait until ")
 	s.stopsAtOnce()
 	s.r = startRun(t, s.own)
 	release()

@@ -70,7 +70,14 @@ type Snapshot struct {
 	// are known.
 	LegClock, SessionClock call.Arrival
 	HeldBy                 topology.TopicPartition // what holds it; zero if there is none
-	ExchangeLag            int64                   // largest lag of any exchange partition, of any instance
+	// Held is how long one of the clocks has not moved; 0 where that is less than 5 s.
+	// HeldWhy says then what the brokers say of it, in a sentence, and what to do.
+	Held    time.Duration
+	HeldWhy string
+	// Open are transactions that are open for long, or that nobody ends, behind which readers
+	// of this application may wait.
+	Open        []OpenTransaction
+	ExchangeLag int64 // largest lag of any exchange partition, of any instance
 
 	Commits    int64
 	LastCommit time.Time // zero before the first
@@ -110,6 +117,7 @@ type Status struct {
 	waiting  string // of the start
 	outage   string
 	stall    stall
+	held     held
 	work     work
 
 	commits    int64
@@ -146,6 +154,9 @@ func (s *Status) Snapshot() Snapshot {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	snap.clocks()
+	if !s.held.since.IsZero() {
+		snap.Held, snap.HeldWhy, snap.Open = time.Since(s.held.since), s.held.why, slices.Clone(s.held.open)
+	}
 	if !s.stall.since.IsZero() {
 		snap.Stalled = time.Since(s.stall.since)
 	}
@@ -227,6 +238,12 @@ func (s *Status) setStall(now stall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stall = now
+}
+
+func (s *Status) setHeld(now held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = now
 }
 
 // setEnds sets how far the partitions of tasks reach, where it is known.

@@ -131,7 +131,7 @@ func (s *session) unheard() (since time.Time, names []string) {
 	}
 	failed := !since.IsZero()
 	for tp, p := range s.parts {
-		if !p.source || !failed && p.unheard.IsZero() {
+		if !p.source || !failed && p.unheard.IsZero() || p.dropped() {
 			continue
 		}
 		names = append(names, tp.String())

@@ -28,6 +28,13 @@ func Trees(seed uint64, calls int, span time.Duration) *Corpus {
 	})
 }
 
+// Lone draws calls of one leg.
+func Lone(seed uint64, calls int, span time.Duration) *Corpus {
+	return draw(seed, calls, func(rng *rand.Rand, _ int) simulator.Graph {
+		return simulator.Tree(rng, Start+rng.Int64N(span.Milliseconds()), 1)
+	})
+}
+
 func draw(seed uint64, calls int, next func(rng *rand.Rand, n int) simulator.Graph) *Corpus {
 	rng, c := rand.New(rand.NewPCG(seed, 2)), &Corpus{}
 	for n := range calls {

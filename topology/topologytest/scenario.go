@@ -51,6 +51,7 @@ type Faults struct {
 	CrashAfter  float64 // a worker dies after its commit, before it knows
 	CrashHidden float64 // the same, where a message that it sent is hidden behind another's open transaction
 	Rebalance   float64 // tasks change their owner, per step
+	Drop        float64 // a source partition that begins to be paused is dropped from the clock
 
 	// StaleIdle makes workers claim that a partition is idle on the ground of
 	// an old fetch: the runtime's part of the clock rules, broken.
@@ -126,6 +127,7 @@ type Stats struct {
 	SessionRecords, Messages                   int
 	Polls                                      int // that gave raw records
 	Handed                                     int // events handed over in memory and committed, but those that a crash hid
+	Drops                                      int // source partitions that were dropped from the clock
 }
 
 // Run plays a scenario and fails the test where a promise was broken.
@@ -213,7 +215,7 @@ func (g *game) schedule() {
 	}
 	g.pending = slices.Clone(g.Records)
 	slices.SortStableFunc(g.pending, func(a, b Raw) int { return int(a.At - b.At) })
-	g.target = call.Arrival(latest).Add(max(g.cfg.Stitch.Grace, g.cfg.Stitch.UnansweredTimeout, g.cfg.Stitch.AnsweredTimeout))
+	g.target = call.Arrival(latest).Add(g.timeouts())
 	g.broker.now = first
 	if g.Replay {
 		g.broker.now = int64(g.target) + 1
@@ -296,7 +298,14 @@ func (g *game) advance() {
 	}
 	if len(g.pending) == 0 && g.chance(0.003) {
 		g.calm = true
+		if g.stats.Drops > 0 { // what waited in a dropped partition may arrive as late as now
+			g.target = max(g.target, call.Arrival(g.broker.now).Add(g.timeouts()))
+		}
 	}
+}
+
+func (g *game) timeouts() time.Duration {
+	return max(g.cfg.Stitch.Grace, g.cfg.Stitch.UnansweredTimeout, g.cfg.Stitch.AnsweredTimeout)
 }
 
 func (g *game) partitionOf(r topology.Record) *partition {

@@ -45,6 +45,7 @@ type input struct {
 	idle  bool // of a source: a fetch since the last tick reached the end
 	heard call.Arrival
 	holds int64 // of a source: until when it is held, at the latest
+	drop  bool  // of a source: it is to be dropped from the clock once the open transaction has committed
 }
 
 // step is one turn: the beginning of a transaction, or its end.
@@ -125,10 +126,12 @@ const holdMax = 5_000
 
 func (w *worker) fetchRaw(in *input) error {
 	before := in.next
+	paused := in.busy
 	ok, err := w.fetch(in, w.game.Faults.Pause)
 	if !ok || err != nil {
 		return err
 	}
+	in.drop = in.busy > paused && w.game.chance(w.game.Faults.Drop)
 	if in.next > before {
 		w.game.stats.Polls++
 	}
@@ -156,6 +159,9 @@ func (w *worker) seen(p topology.TopicPartition) (idle bool, heard call.Arrival)
 		return idle, w.heard
 	}
 	in.idle = false
+	if !idle { // of one that was dropped from the clock
+		heard = w.heard
+	}
 	return idle, heard
 }
 
@@ -233,6 +239,36 @@ func (w *worker) commit() error {
 	w.tx = nil
 	w.game.stats.Handed += int(w.tasks.Ways().Memory)
 	w.tasks.Commit(func(i int) int64 { return w.sent[i] })
+	for _, in := range w.decodes {
+		if in.drop {
+			in.drop = false
+			return w.drops(in)
+		}
+	}
+	return nil
+}
+
+// drops has an operator drop a source partition from the clock: beside its offset, while
+// no instance runs. Its task is then taken up anew.
+func (w *worker) drops(in *input) error {
+	at := w.game.broker.committed[in.from]
+	task := topology.NewDecodeTask(&w.game.cfg, topology.Source{Topic: in.from.topic}, in.from.number)
+	if err := task.Restore(at.metadata); err != nil {
+		return err
+	}
+	task.Drop(w.game.broker.now)
+	w.game.broker.committed[in.from] = position{at.offset, task.Metadata()}
+	w.game.stats.Drops++
+	busy := in.busy
+	if w.game.rng.IntN(2) == 0 { // over a leap, too
+		busy += w.game.rng.Int64N(2 * leap)
+	}
+	w.tasks.Remove(in.from.name())
+	w.decodes = slices.DeleteFunc(w.decodes, func(o *input) bool { return o == in })
+	if err := w.takeSource(in.from); err != nil {
+		return err
+	}
+	w.decodes[len(w.decodes)-1].busy = busy
 	return nil
 }
 

@@ -1,0 +1,220 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"callstitch/topology"
+)
+
+// Readers of committed records stop where the first transaction begins that is still open.
+// Its coordinator ends it in time, after a crash too. But the markers that end it may be
+// lost (KAFKA-20734), or its coordinator may never have known of it; then nobody ends it,
+// and all readers of the partition stand still until an operator does (K57).
+
+// OpenTransaction is a transaction behind which the readers of a partition wait.
+type OpenTransaction struct {
+	topology.TopicPartition
+	First       int64 // offset of its first record, beyond which nobody reads
+	Producer    int64
+	Epoch       int16
+	Coordinator int32 // epoch of the coordinator with which the producer wrote last; -1: the broker does not know
+	// Since is when the transaction began as its coordinator says, else the date of what its
+	// producer wrote last to the partition.
+	Since time.Time
+	// ID is the transactional id of the producer, where a coordinator knows it and this user
+	// may see it; State is what the coordinator is at with it.
+	ID, State string
+	// Ends is when its coordinator ends it at the latest; zero: nobody does.
+	Ends time.Time
+}
+
+// Hangs reports whether nobody ends the transaction but an operator.
+func (o *OpenTransaction) Hangs() bool { return o.Ends.IsZero() }
+
+// String is the transaction in a sentence: "a transaction …".
+func (o *OpenTransaction) String() string {
+	s := fmt.Sprintf("an open transaction of producer %d", o.Producer)
+	if o.ID != "" {
+		s += " (transactional id " + o.ID + ")"
+	} else {
+		s += " (with no transactional id that this user may see)"
+	}
+	s += fmt.Sprintf(" from offset %d on, since %s", o.First, clockTime(o.Since))
+	if o.Hangs() {
+		return s + ", which no coordinator ends"
+	}
+	return s + ", which its coordinator ends by " + clockTime(o.Ends)
+}
+
+// Command ends the transaction, or shows what that would do.
+func (o *OpenTransaction) Command() string {
+	return fmt.Sprintf("callstitch abort %s %d", o.Topic, o.Partition)
+}
+
+// Remedy is what to do about the transaction.
+func (o *OpenTransaction) Remedy() string {
+	if o.Hangs() {
+		return o.Command()
+	}
+	if time.Now().After(o.Ends) {
+		return "see the log of the brokers, which should have ended it by now"
+	}
+	return "wait until " + clockTime(o.Ends)
+}
+
+// clockTime is an instant for a message.
+func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// coordinatorScan is how often a coordinator looks for transactions that have timed out
+// (transaction.abort.timed.out.transaction.cleanup.interval.ms).
+const coordinatorScan = 10 * time.Second
+
+// openTransactions finds the transactions behind which readers of some partitions wait: of
+// each partition the first that is open. There mostly is one under traffic, which ends in
+// milliseconds: see OpenTransaction.Hangs.
+func openTransactions(ctx context.Context, cl *kgo.Client, of []topology.TopicPartition) (open []OpenTransaction, err error) {
+	stable, err := listOffsetsFor(ctx, cl, of, endOffset, readCommitted)
+	if err != nil {
+		return nil, fmt.Errorf("ask for last stable offsets: %w", err)
+	}
+	ends, err := listOffsets(ctx, cl, of, endOffset)
+	if err != nil {
+		return nil, fmt.Errorf("ask for end offsets: %w", err)
+	}
+	var set kadm.TopicsSet
+	for _, tp := range of {
+		last, ok := stable[tp]
+		if end, also := ends[tp]; ok && also && last.Offset < end.Offset {
+			set.Add(tp.Topic, tp.Partition)
+		}
+	}
+	if len(set) == 0 {
+		return nil, nil
+	}
+	adm := kadm.NewClient(cl)
+	if open, err = firstOpen(ctx, adm, set); err != nil || len(open) == 0 {
+		return nil, err
+	}
+	if err := askCoordinators(ctx, adm, open); err != nil {
+		return nil, err
+	}
+	// What its coordinator has ended meanwhile is no longer open.
+	still, err := firstOpen(ctx, adm, set)
+	return slices.DeleteFunc(open, func(o OpenTransaction) bool {
+		return !slices.ContainsFunc(still, func(s OpenTransaction) bool {
+			return s.TopicPartition == o.TopicPartition && s.First == o.First && s.Producer == o.Producer
+		})
+	}), err
+}
+
+// firstOpen asks the leaders of partitions for the transaction that is open for longest in each.
+func firstOpen(ctx context.Context, adm *kadm.Client, of kadm.TopicsSet) (open []OpenTransaction, err error) {
+	described, err := adm.DescribeProducers(ctx, of)
+	if err := unlessSome(err); err != nil {
+		return nil, fmt.Errorf("describe producers: %w", err)
+	}
+	described.EachPartition(func(p kadm.DescribedProducersPartition) {
+		if p.Err != nil {
+			err = errors.Join(err, fmt.Errorf("describe the producers of %s-%d: %w", p.Topic, p.Partition, p.Err))
+			return
+		}
+		first := OpenTransaction{First: -1}
+		for _, one := range p.ActiveProducers {
+			if one.CurrentTxnStartOffset >= 0 && (first.First < 0 || one.CurrentTxnStartOffset < first.First) {
+				first = OpenTransaction{
+					TopicPartition: topology.TopicPartition{Topic: p.Topic, Partition: p.Partition},
+					First:          one.CurrentTxnStartOffset, Producer: one.ProducerID, Epoch: one.ProducerEpoch,
+					Coordinator: one.CoordinatorEpoch, Since: time.UnixMilli(one.LastTimestamp),
+				}
+			}
+		}
+		if first.First >= 0 {
+			open = append(open, first)
+		}
+	})
+	slices.SortFunc(open, func(a, b OpenTransaction) int { return a.Compare(b.TopicPartition) })
+	return open, err
+}
+
+// askCoordinators finds out which transactional ids the producers have, and whether their
+// coordinators know of the transactions.
+func askCoordinators(ctx context.Context, adm *kadm.Client, open []OpenTransaction) error {
+	producers := make([]int64, len(open))
+	for i, o := range open {
+		producers[i] = o.Producer
+	}
+	listed, err := adm.ListTransactions(ctx, producers, nil)
+	if err != nil { // one that does not answer may know of them
+		return fmt.Errorf("list transactions: %w", err)
+	}
+	if err := requireCoordinators(ctx, adm); err != nil {
+		return err
+	}
+	ids := listed.TransactionalIDs()
+	var described kadm.DescribedTransactions
+	if len(ids) > 0 {
+		if described, err = adm.DescribeTransactions(ctx, ids...); err != nil {
+			return fmt.Errorf("describe transactions: %w", err)
+		}
+	}
+	for i := range open {
+		o := &open[i]
+		for _, id := range ids {
+			if listed[id].ProducerID == o.Producer {
+				o.heardOf(id, listed[id].State, described[id])
+			}
+		}
+		if o.ID == "" {
+			o.unseen(time.Now())
+		}
+	}
+	return nil
+}
+
+// requireCoordinators holds that all coordinators are there: one that is not may have the
+// transaction in its books. Who may not see their topic is not told.
+func requireCoordinators(ctx context.Context, adm *kadm.Client) error {
+	const topic = "__transaction_state"
+	details, err := adm.ListTopics(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("list topic %s: %w", topic, err)
+	}
+	if away := whatIsAway(details[topic], 0); details[topic].Err == nil && len(away) > 0 {
+		return fmt.Errorf("the coordinators of some transactions are away: %s", away[0])
+	}
+	return nil
+}
+
+// unseenLimit is how long a transaction may last of whose producer nothing is known, which
+// may have a transactional id that this user may not see: what brokers allow by default
+// (transaction.max.timeout.ms).
+const unseenLimit = 15 * time.Minute
+
+// unseen takes in that no coordinator tells of the producer.
+func (o *OpenTransaction) unseen(now time.Time) {
+	if ends := o.Since.Add(unseenLimit + coordinatorScan); now.Before(ends) {
+		o.Ends = ends
+	}
+}
+
+// heardOf takes in what a coordinator knows of the producer. It ends only what it has in
+// its books: this partition, of this transaction.
+func (o *OpenTransaction) heardOf(id, state string, d kadm.DescribedTransaction) {
+	o.ID, o.State = id, state
+	timeout := time.Duration(d.TimeoutMillis) * time.Millisecond
+	switch {
+	case d.Err != nil || d.State != "Ongoing" && d.State != "PrepareCommit" && d.State != "PrepareAbort":
+		return
+	case d.ProducerID != o.Producer || !d.Topics.Lookup(o.Topic, o.Partition):
+		return
+	}
+	o.Since = time.UnixMilli(d.StartTimestamp)
+	o.Ends = o.Since.Add(timeout + coordinatorScan)
+}
