@@ -36,7 +36,7 @@ func setLimit(t testing.TB, cfg Config, topic string, limit int) {
 // makeTopics makes what a start would make.
 func makeTopics(t testing.TB, cfg Config) {
 	t.Helper()
-	cl := client(t, cfg)
+	cl := client(t, cfg, kgo.MetadataMinAge(10*time.Millisecond)) // else what was just made is not seen for a while
 	defer cl.Close()
 	cfg = cfg.withDefaults()
 	if err := createTopics(t.Context(), kadm.NewClient(cl), cfg.topicSpecs()); err != nil {
