@@ -45,6 +45,7 @@ func TestDocumentedRights(t *testing.T) {
 	admin := testConfig(t, cluster.Brokers(), as("admin"))
 	t.Run("check", func(t *testing.T) { changesNothing(t, admin) })
 	t.Run("all", func(t *testing.T) { haveAllRights(t, admin) })
+	t.Run("door", func(t *testing.T) { lackRightsOfTheDoor(t, admin) })
 	t.Run("least", func(t *testing.T) { haveLeastRights(t, admin) })
 	for i, r := range ownRights(t, &admin) {
 		t.Run(r.String(), func(t *testing.T) { lackRight(t, admin, i) })

@@ -60,6 +60,48 @@ func lackRight(t *testing.T, admin Config, i int) {
 	}
 }
 
+// lackRightsOfTheDoor takes away what somebody who writes raw events needs.
+func lackRightsOfTheDoor(t *testing.T, admin Config) {
+	t.Helper()
+	admin.Config = named(admin.Config, "door")
+	createSource(t, admin, 1)
+	topic := admin.Sources[0].Topic
+	cfg := admin
+	cfg.Client = []kgo.Opt{as("app")}
+	rights := func(operations ...kmsg.ACLOperation) (all []documentedRight) {
+		for _, o := range operations {
+			all = append(all, documentedRight{"app", kmsg.ACLResourceTypeTopic, topic, kadm.ACLPatternLiteral, o})
+		}
+		return all
+	}
+	for _, c := range []struct {
+		granted []documentedRight
+		found   string
+	}{
+		{nil, "this user lacks WRITE on topic door.raw: grant it"},
+		{rights(kmsg.ACLOperationDescribeConfigs), "this user lacks WRITE on topic door.raw: grant it"},
+		{rights(kmsg.ACLOperationDescribe), "this user lacks WRITE on topic door.raw: grant it"},
+		{rights(kmsg.ACLOperationWrite), ""},
+	} {
+		grant(t, admin, c.granted)
+		var found []string
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			found = nil
+			for _, f := range ExamineTarget(t.Context(), cfg, topic, 1) {
+				if f.Err != nil {
+					found = append(found, f.Err.Error())
+				}
+			}
+			if strings.Join(found, "; ") == c.found {
+				break
+			}
+		}
+		if got := strings.Join(found, "; "); got != c.found {
+			t.Errorf("with %v check finds %q, want %q", c.granted, got, c.found)
+		}
+	}
+}
+
 // required reports whether no run does without a right.
 func required(r documentedRight) bool {
 	return slices.Contains([]kmsg.ACLOperation{kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationCreate}, r.operation)

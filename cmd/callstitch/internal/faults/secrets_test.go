@@ -551,6 +551,7 @@ func (s *secretive) search(text string, records bool) (found []string) {
 			}
 		}
 	}
+	found = slices.Compact(found)
 	if records {
 		return found
 	}
