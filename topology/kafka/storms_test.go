@@ -231,7 +231,7 @@ func TestRightsTakenAway(t *testing.T) {
 	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
 	admin := testConfig(t, cluster.Brokers(), as("admin"))
 	createSource(t, admin, 4)
-	grant(t, admin)
+	grant(t, admin, documentedRights(t, &admin))
 	c := callsOn(t, admin, topologytest.Calls(63, 120, 20*time.Second).Shuffle(63, 4, 2*time.Second, 0.2))
 	cfg := admin
 	cfg.Client = []kgo.Opt{as("app")}
