@@ -50,14 +50,14 @@ func adviseReplicas(ctx context.Context, adm *kadm.Client, names []string, toMak
 			continue
 		}
 		if replicas, err := tryCreateTopic(ctx, adm, s); err == nil && replicas == 1 {
-			alone = append(alone, s.name+", once it is made")
+			alone = append(alone, s.name+" (once it is made)")
 		}
 	}
 	if len(alone) == 0 {
 		return nil
 	}
 	return []Finding{{Advice: fmt.Sprintf(
-		"of %d brokers, one alone has %s: what goes away with it is lost, and transactions that were committed can be torn; give each topic 3 replicas and min.insync.replicas 2",
+		"of %d brokers, one alone has %s: what goes away with it is lost, and transactions that were committed can be torn; give each topic 3 replicas (topics.replication_factor, or the brokers' default.replication.factor) and min.insync.replicas 2",
 		len(cluster.Brokers), and(alone))}}
 }
 

@@ -439,7 +439,7 @@ func TestBrokerGoesAway(t *testing.T) {
 		}
 		return advice
 	}
-	if got := lone(); !strings.HasPrefix(got, "of 3 brokers, one alone has "+cfg.Topics.Events+", once it is made: ") {
+	if got := lone(); !strings.HasPrefix(got, "of 3 brokers, one alone has "+cfg.Topics.Events+" (once it is made): ") {
 		t.Errorf("before a start, check advises %q", got)
 	}
 	s := stand(t, cfg)
