@@ -93,7 +93,7 @@ func haveAllRights(t *testing.T, admin Config) {
 	}
 	want := []string{
 		"whoever runs 'callstitch rejects replay' needs what this user lacks: READ on group app-rejects-replay, READ on topic call.rejects and WRITE on topic call.raw",
-		"whoever runs 'callstitch reset' needs what this user lacks: DELETE on group app and DELETE on topic app-stitch-changelog",
+		"whoever runs 'callstitch reset' needs what this user lacks: DELETE on group app, DELETE on topic app-stitch-changelog and READ on topic call.sessions",
 	}
 	if diff := cmp.Diff(want, commands); diff != "" {
 		t.Errorf("advice of commands (-want +got):\n%s", diff)

@@ -239,19 +239,13 @@ const nobodysProducer = 1 << 62
 
 // adviseCommands says of commands that change something what this user lacks for them.
 func adviseCommands(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Finding) {
-	replay := []rightsOn{{cfg.Topics.Rejects, []right{{operation: kmsg.ACLOperationRead}}}}
-	for _, t := range cfg.rawTopics() {
-		replay = append(replay, rightsOn{t, []right{{operation: kmsg.ACLOperationWrite}}})
-	}
-	remove := []right{{operation: kmsg.ACLOperationDelete}}
-	reset := []rightsOn{{cfg.ExchangeTopic(), remove}, {cfg.ChangelogTopic(), remove}}
 	for _, c := range []struct {
 		name   string
 		topics []rightsOn
 		group  error
 	}{
-		{"rejects replay", replay, mayJoin(ctx, cl, cfg.ApplicationID+"-rejects-replay")},
-		{"reset", reset, mayDelete(ctx, cl, cfg.ApplicationID)},
+		{"rejects replay", cfg.replayRights(), mayJoin(ctx, cl, cfg.ApplicationID+"-rejects-replay")},
+		{"reset", cfg.resetRights(), mayDelete(ctx, cl, cfg.ApplicationID)},
 	} {
 		topics, err := askTopicRights(ctx, kadm.NewClient(cl), c.topics)
 		problems := []error{c.group, err}
@@ -263,6 +257,25 @@ func adviseCommands(ctx context.Context, cfg *Config, cl *kgo.Client) (found []F
 		}
 	}
 	return found
+}
+
+// replayRights are what sending rejects again does with topics.
+func (c *Config) replayRights() []rightsOn {
+	all := []rightsOn{{c.Topics.Rejects, []right{{operation: kmsg.ACLOperationRead}}}}
+	for _, t := range c.rawTopics() {
+		all = append(all, rightsOn{t, []right{{operation: kmsg.ACLOperationWrite}}})
+	}
+	return all
+}
+
+// resetRights are what beginning anew does with topics: it reads which generation of
+// sessions there is.
+func (c *Config) resetRights() []rightsOn {
+	remove := []right{{operation: kmsg.ACLOperationDelete}}
+	return []rightsOn{
+		{c.ExchangeTopic(), remove}, {c.ChangelogTopic(), remove},
+		{c.Topics.Sessions, []right{{operation: kmsg.ACLOperationRead}}},
+	}
 }
 
 // mayDelete asks whether this user may delete a group, as far as it is there.
