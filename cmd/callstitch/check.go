@@ -89,8 +89,21 @@ func checkRun(ctx context.Context, out terminal.Writer, cfg *config.Config) (fai
 	if err != nil {
 		return 0, err
 	}
-	for _, f := range examine(ctx, runtime) {
-		out.Mark(f.What, f.Err)
+	failed = tell(out, examine(ctx, runtime))
+	wrong, err := checkSchemas(ctx, out, cfg)
+	if err != nil {
+		out.Mark("schema registry "+cfg.Registry.Shown()+" answers", err)
+		wrong = 1
+	}
+	return failed + wrong, nil
+}
+
+// tell writes what was found, and counts what does not hold.
+func tell(out terminal.Writer, found []kafka.Finding) (failed int) {
+	for _, f := range found {
+		if f.What != "" {
+			out.Mark(f.What, f.Err)
+		}
 		if f.Advice != "" {
 			out.Remark(f.Advice)
 		}
@@ -98,12 +111,7 @@ func checkRun(ctx context.Context, out terminal.Writer, cfg *config.Config) (fai
 			failed++
 		}
 	}
-	wrong, err := checkSchemas(ctx, out, cfg)
-	if err != nil {
-		out.Mark("schema registry "+cfg.Registry.Shown()+" answers", err)
-		wrong = 1
-	}
-	return failed + wrong, nil
+	return failed
 }
 
 func examine(ctx context.Context, runtime kafka.Config) []kafka.Finding {

@@ -43,25 +43,13 @@ func checkReceive(ctx context.Context, out terminal.Writer, cfg *config.Config, 
 		target = target[1:] // that brokers answer is said already
 	}
 	found = append(found, target...)
-	if n := len(found) - 1; len(cfg.Sources) > 0 && !slices.ContainsFunc(cfg.Sources, func(s config.Source) bool { return s.Topic == r.Topic }) {
-		found[n].Advice = fmt.Sprintf("topic %s is no source of this configuration: nothing here reads what is received", r.Topic)
+	if len(cfg.Sources) > 0 && !slices.ContainsFunc(cfg.Sources, func(s config.Source) bool { return s.Topic == r.Topic }) {
+		found = append(found, kafka.Finding{Advice: fmt.Sprintf("topic %s is no source of this configuration: nothing here reads what is received", r.Topic)})
 	}
 	if probe != "" {
 		found = append(found, probeAll(ctx, r, probe)...)
 	}
-	for _, f := range found {
-		if f.What == "" {
-			continue
-		}
-		out.Mark(f.What, f.Err)
-		if f.Advice != "" {
-			out.Remark(f.Advice)
-		}
-		if f.Err != nil {
-			failed++
-		}
-	}
-	return failed, nil
+	return tell(out, found), nil
 }
 
 func examineTarget(ctx context.Context, runtime kafka.Config, r *config.Receive) []kafka.Finding {

@@ -72,7 +72,7 @@ type TopicSettings struct {
 	// NoCreate leaves missing topics missing; the start then fails and names them.
 	NoCreate          bool
 	Partitions        int32         // of output topics; 8
-	ReplicationFactor int16         // 1
+	ReplicationFactor int16         // -1, the brokers' own
 	MinISR            int           // 0 is the broker's default
 	Retention         time.Duration // 0 is the topic's default: see topics.go
 	// PerTopic overrides Partitions, ReplicationFactor, MinISR and Retention for
@@ -86,6 +86,9 @@ const (
 	defaultTransactionTimeout = 10 * time.Second // that of Kafka Streams (K25)
 	defaultSessionTimeout     = 15 * time.Second
 	defaultPartitions         = 8
+	// BrokersReplicas leaves the number of replicas to default.replication.factor (KIP-464).
+	// Only who runs the brokers knows how many they are, and what may be lost with one.
+	BrokersReplicas = -1
 )
 
 // withDefaults fills in what was left zero.
@@ -97,7 +100,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.TransactionTimeout, defaultTransactionTimeout)
 	setDefault(&c.SessionTimeout, defaultSessionTimeout)
 	setDefault(&c.Output.Partitions, defaultPartitions)
-	setDefault(&c.Output.ReplicationFactor, 1)
+	setDefault(&c.Output.ReplicationFactor, BrokersReplicas)
 	if c.said == nil {
 		c.said = new(said)
 	}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"regexp"
@@ -10,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -34,14 +37,40 @@ var guarded = map[string]string{
 
 func as(user string) kgo.Opt { return kgo.SASL(plain.Auth{User: user, Pass: user}.AsMechanism()) }
 
-// TestDocumentedRights runs an instance whose user has the rights that
-// docs/operations.md lists, and no others, on a broker that checks them.
+// TestDocumentedRights has a broker that checks rights, and users with those that
+// docs/operations.md lists: with all of them, with those that no run does without, and
+// with all but one.
 func TestDocumentedRights(t *testing.T) {
 	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
 	admin := testConfig(t, cluster.Brokers(), as("admin"))
+	t.Run("check", func(t *testing.T) { changesNothing(t, admin) })
+	t.Run("all", func(t *testing.T) { haveAllRights(t, admin) })
+	t.Run("door", func(t *testing.T) { lackRightsOfTheDoor(t, admin) })
+	t.Run("least", func(t *testing.T) { haveLeastRights(t, admin) })
+	for i, r := range ownRights(t, &admin) {
+		t.Run(r.String(), func(t *testing.T) { lackRight(t, admin, i) })
+	}
+}
+
+// changesNothing has check ask for rights where nobody has used the broker yet. To look
+// for who keeps transactional ids would make the topic that they are in.
+func changesNothing(t *testing.T, admin Config) {
+	t.Helper()
+	Examine(t.Context(), admin)
+	cl := client(t, admin)
+	defer cl.Close()
+	listed, err := kadm.NewClient(cl).ListTopics(t.Context(), "__transaction_state")
+	if d := listed["__transaction_state"]; err != nil || !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+		t.Errorf("check made a topic: %v, %v", d.Err, err)
+	}
+}
+
+// haveAllRights runs an instance whose user has the documented rights, and no others.
+func haveAllRights(t *testing.T, admin Config) {
+	t.Helper()
 	admin.Workers = 2
 	createSource(t, admin, 4)
-	grant(t, admin)
+	grant(t, admin, documentedRights(t, &admin))
 
 	records := onTopic(admin, topologytest.Calls(5, 20, 5*time.Second).Shuffle(5, 4, time.Second, 0.2))
 	feed(t, admin, records)
@@ -53,10 +82,21 @@ func TestDocumentedRights(t *testing.T) {
 	cfg.OnCommit = got.take
 	r := startRun(t, cfg)
 	got.await(t, inMemory(t, records).Canonical(), 30*time.Second)
+	var commands []string
 	for _, f := range Examine(t.Context(), cfg) {
 		if f.Err != nil {
 			t.Errorf("%s: %v", f.What, f.Err)
 		}
+		if strings.HasPrefix(f.Advice, "whoever runs") {
+			commands = append(commands, f.Advice)
+		}
+	}
+	want := []string{
+		"whoever runs 'callstitch rejects replay' needs what this user lacks: READ on group app-rejects-replay, READ on topic call.rejects and WRITE on topic call.raw",
+		"whoever runs 'callstitch reset' needs what this user lacks: DELETE on group app, DELETE on topic app-stitch-changelog and READ on topic call.sessions",
+	}
+	if diff := cmp.Diff(want, commands); diff != "" {
+		t.Errorf("advice of commands (-want +got):\n%s", diff)
 	}
 	purgeAndFence(t, cfg)
 	if err := r.stop(t); err != nil {
@@ -119,8 +159,25 @@ func purgeAndFence(t *testing.T, cfg Config) {
 // rightsRow is a row of the table of rights: resource and operations.
 var rightsRow = regexp.MustCompile(`(?m)^\| ([^|]*) \| ([A-Z_, ]+) \|`)
 
-// grant gives the rights in the table to the users app and reader.
-func grant(t *testing.T, cfg Config) {
+// documentedRight is one right on one resource.
+type documentedRight struct {
+	user      string
+	kind      kmsg.ACLResourceType
+	name      string
+	pattern   kadm.ACLPattern
+	operation kmsg.ACLOperation
+}
+
+// String is the right as check names it.
+func (r documentedRight) String() string {
+	kind := map[kmsg.ACLResourceType]string{
+		kmsg.ACLResourceTypeTopic: "topic ", kmsg.ACLResourceTypeGroup: "group ", kmsg.ACLResourceTypeTransactionalId: "transactional ids that begin with ",
+	}[r.kind]
+	return r.operation.String() + " on " + kind + r.name
+}
+
+// documentedRights are those in the table of docs/operations.md.
+func documentedRights(t *testing.T, cfg *Config) (rights []documentedRight) {
 	t.Helper()
 	page, err := os.ReadFile(operationsPage)
 	if err != nil {
@@ -128,57 +185,79 @@ func grant(t *testing.T, cfg Config) {
 	}
 	_, text, _ := strings.Cut(string(page), "\n## Rights\n")
 	text, _, _ = strings.Cut(text, "\n## ")
-	cl := client(t, cfg)
-	defer cl.Close()
 	rows := rightsRow.FindAllStringSubmatch(text, -1)
+	if len(rows) != 8 {
+		t.Fatalf("the table of rights has %d rows with operations", len(rows))
+	}
 	for _, row := range rows {
-		acl := resource(t, &cfg, row[1])
 		for _, word := range strings.Split(row[2], ", ") {
 			operation, err := kmsg.ParseACLOperation(word)
 			if err != nil {
 				t.Fatalf("%s: %v", row[0], err)
 			}
-			acl.Operations(operation)
-			created, err := kadm.NewClient(cl).CreateACLs(t.Context(), acl)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range created {
-				if c.Err != nil {
-					t.Fatalf("%s: %v", row[0], c.Err)
-				}
+			for _, r := range resources(t, cfg, row[1]) {
+				r.operation = operation
+				rights = append(rights, r)
 			}
 		}
 	}
-	if len(rows) != 8 {
-		t.Fatalf("the table of rights has %d rows with operations", len(rows))
-	}
+	return rights
 }
 
-// resource is what a row of the table of rights is about.
-func resource(t *testing.T, cfg *Config, named string) *kadm.ACLBuilder {
+// resources are what a row of the table of rights is about.
+func resources(t *testing.T, cfg *Config, named string) (all []documentedRight) {
 	t.Helper()
-	acl := kadm.NewACLs().Allow("User:app").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral)
+	user := "app"
+	topics := func(names ...string) (all []documentedRight) {
+		for _, name := range names {
+			all = append(all, documentedRight{user: user, kind: kmsg.ACLResourceTypeTopic, name: name, pattern: kadm.ACLPatternLiteral})
+		}
+		return all
+	}
 	switch {
 	case strings.HasPrefix(named, "each source topic"):
-		return acl.Topics(cfg.rawTopics()...)
+		return topics(cfg.rawTopics()...)
 	case strings.HasPrefix(named, "topic `<application_id>-exchange-repartition`"):
-		return acl.Topics(cfg.ExchangeTopic())
+		return topics(cfg.ExchangeTopic())
 	case strings.HasPrefix(named, "topic `<application_id>-stitch-changelog`"):
-		return acl.Topics(cfg.ChangelogTopic())
+		return topics(cfg.ChangelogTopic())
 	case strings.HasPrefix(named, "each output topic"):
-		return acl.Topics(sinkTopics(cfg)...)
+		return topics(sinkTopics(cfg)...)
 	case strings.HasPrefix(named, "group `<application_id>`"):
-		return acl.Groups(testApp)
+		return []documentedRight{{user: user, kind: kmsg.ACLResourceTypeGroup, name: cfg.ApplicationID, pattern: kadm.ACLPatternLiteral}}
 	case strings.HasPrefix(named, "transactional id, prefix"):
-		return acl.TransactionalIDs(testApp + "-").ResourcePatternType(kadm.ACLPatternPrefixed)
+		return []documentedRight{{user: user, kind: kmsg.ACLResourceTypeTransactionalId, name: cfg.ApplicationID + "-", pattern: kadm.ACLPatternPrefixed}}
 	case strings.HasPrefix(named, "these topics"):
-		return acl.Topics(append(sinkTopics(cfg), cfg.ExchangeTopic(), cfg.ChangelogTopic())...)
+		return topics(append(sinkTopics(cfg), cfg.ExchangeTopic(), cfg.ChangelogTopic())...)
 	case strings.HasPrefix(named, "readers"):
-		return kadm.NewACLs().Allow("User:reader").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral).Topics(sinkTopics(cfg)...)
+		user = "reader"
+		return topics(sinkTopics(cfg)...)
 	}
 	t.Fatalf("the table of rights names an unknown resource: %s", named)
 	return nil
+}
+
+// grant gives rights.
+func grant(t *testing.T, admin Config, rights []documentedRight) {
+	t.Helper()
+	cl := client(t, admin)
+	defer cl.Close()
+	req := kmsg.NewPtrCreateACLsRequest()
+	for _, r := range rights {
+		req.Creations = append(req.Creations, kmsg.CreateACLsRequestCreation{
+			ResourceType: r.kind, ResourceName: r.name, ResourcePatternType: r.pattern,
+			Principal: "User:" + r.user, Host: "*", Operation: r.operation, PermissionType: kmsg.ACLPermissionTypeAllow,
+		})
+	}
+	resp, err := req.RequestWith(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range resp.Results {
+		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+			t.Fatalf("grant %v: %v", rights[i], err)
+		}
+	}
 }
 
 func sinkTopics(cfg *Config) (topics []string) {

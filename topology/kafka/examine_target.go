@@ -3,10 +3,12 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // ExamineTarget looks at everything that somebody who writes raw events to a topic needs
@@ -19,15 +21,22 @@ func ExamineTarget(ctx context.Context, cfg Config, topic string, largest int64)
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	details, err := adm.ListTopics(ctx, topic)
+	details, err := listVisible(ctx, adm, topic)
 	if err != nil {
 		return []Finding{reached, {What: "topics can be listed", Err: err}}
+	}
+	write, err := askTopicRights(ctx, adm, []rightsOn{{topic, targetRights}})
+	if err != nil {
+		return []Finding{reached, {What: "rights can be asked for", Err: err}}
+	}
+	d := details[topic]
+	if hidden(d) {
+		return append([]Finding{reached}, write...)
 	}
 	configs, err := topicConfigs(ctx, adm, []string{topic})
 	if err != nil {
 		return []Finding{reached, {What: "topics can be described", Err: err}}
 	}
-	d := details[topic]
 	found := []Finding{reached, {
 		What: fmt.Sprintf("topic %s, to which events go, has %d partitions", topic, len(d.Partitions)), Err: missing(topic, d),
 	}}
@@ -35,9 +44,17 @@ func ExamineTarget(ctx context.Context, cfg Config, topic string, largest int64)
 		return found
 	}
 	found[1].Advice = adviseInSync(topic, d, configs[topic])
-	return append(found, targetLimit(topic, configs[topic], largest), targetPolicy(topic, configs[topic]),
-		examineOperations(ctx, cl, "this user may write to topic "+topic, map[string][]int{topic: {opWrite}}))
+	found = append(found, targetLimit(topic, configs[topic], largest), targetPolicy(topic, configs[topic]))
+	found = append(found, write...)
+	if slices.Contains(cfg.rawTopics(), topic) {
+		return found // examineReplicas has looked at it
+	}
+	return append(found, adviseReplicas(ctx, adm, []string{topic}, nil)...)
 }
+
+// targetRights are those of somebody who writes raw events. What comes of others that he
+// lacks, targetLimit says.
+var targetRights = []right{{operation: kmsg.ACLOperationWrite}}
 
 // targetLimit holds the largest event against what a topic takes, which is told to those
 // with the right. What a batch has beside it, some hundred bytes, is made up for by

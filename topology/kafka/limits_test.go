@@ -24,19 +24,25 @@ func setLimit(t testing.TB, cfg Config, topic string, limit int) {
 	t.Helper()
 	cl := client(t, cfg)
 	defer cl.Close()
-	resp, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: kadm.StringPtr(strconv.Itoa(limit))}}, topic)
+	adm, want := kadm.NewClient(cl), strconv.Itoa(limit)
+	resp, err := adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &want}}, topic)
 	if err == nil {
 		err = resp[0].Err
 	}
-	if err != nil {
-		t.Fatal(err)
+	for err == nil { // brokers learn of it a moment later
+		var configs map[string]map[string]string
+		if configs, err = topicConfigs(t.Context(), adm, []string{topic}); configs[topic]["max.message.bytes"] == want {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
+	t.Fatal(err)
 }
 
 // makeTopics makes what a start would make.
 func makeTopics(t testing.TB, cfg Config) {
 	t.Helper()
-	cl := client(t, cfg)
+	cl := client(t, cfg, kgo.MetadataMinAge(10*time.Millisecond)) // else what was just made is not seen for a while
 	defer cl.Close()
 	cfg = cfg.withDefaults()
 	if err := createTopics(t.Context(), kadm.NewClient(cl), cfg.topicSpecs()); err != nil {

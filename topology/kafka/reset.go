@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/topology"
 )
@@ -165,22 +164,19 @@ func (p *ResetPlan) look(ctx context.Context, cl *kgo.Client) error {
 
 // lookAtRights finds what this user may not do, before something is done of what it may.
 func (p *ResetPlan) lookAtRights(ctx context.Context, cl *kgo.Client) error {
-	topics := examineOperations(ctx, cl, "", map[string][]int{
-		p.cfg.ExchangeTopic(): {opDelete}, p.cfg.ChangelogTopic(): {opDelete}, p.cfg.Topics.Sessions: {opRead},
-	})
-	if topics.Err != nil {
-		p.refuse(topics.Err)
-	}
-	req := kmsg.NewPtrDescribeGroupsRequest()
-	req.Groups, req.IncludeAuthorizedOperations = []string{p.Group}, true
-	resp, err := req.RequestWith(ctx, cl)
+	topics, err := askTopicRights(ctx, kadm.NewClient(cl), p.cfg.resetRights())
 	if err != nil {
-		return fmt.Errorf("describe group %s: %w", p.Group, err)
+		return err
 	}
-	for _, g := range resp.Groups {
-		if len(p.committed) > 0 && g.ErrorCode == 0 && g.AuthorizedOperations >= 0 && g.AuthorizedOperations&(1<<opDelete) == 0 {
-			p.refuse(fmt.Errorf("this user lacks DELETE on group %s: grant it", p.Group))
-		}
+	var problems []error
+	for _, f := range topics {
+		problems = append(problems, f.Err)
+	}
+	if len(p.committed) > 0 {
+		problems = append(problems, mayDelete(ctx, cl, p.Group))
+	}
+	if err := errors.Join(problems...); err != nil {
+		p.refuse(err)
 	}
 	return nil
 }

@@ -146,6 +146,9 @@ func survey(ctx context.Context, cfg *Config, cl *kgo.Client) (found topics, err
 	if err := requireTransactionVersion(ctx, cl); err != nil {
 		return found, err
 	}
+	if err := requireRights(ctx, cfg, cl); err != nil { // before anything is written
+		return found, err
+	}
 	if members, err := groupMembers(ctx, cl, cfg.ApplicationID); err != nil {
 		return found, err
 	} else if err := cmp.Or(checkMembers(cfg, members), checkBeside(cfg, members)); err != nil {

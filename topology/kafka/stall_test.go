@@ -288,7 +288,7 @@ func TestBrokerThatFreezes(t *testing.T) {
 	cluster := localkafka.ForTest(t, localkafka.Options{Props: props})
 	cfg := testConfig(t, cluster.Brokers(), as("admin"))
 	createSource(t, cfg, 2)
-	grant(t, cfg)
+	grant(t, cfg, documentedRights(t, &cfg))
 	s := stand(t, cfg, as("app"))
 	s.works()
 	change := func(deny bool) {

@@ -231,7 +231,7 @@ func TestRightsTakenAway(t *testing.T) {
 	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
 	admin := testConfig(t, cluster.Brokers(), as("admin"))
 	createSource(t, admin, 4)
-	grant(t, admin)
+	grant(t, admin, documentedRights(t, &admin))
 	c := callsOn(t, admin, topologytest.Calls(63, 120, 20*time.Second).Shuffle(63, 4, 2*time.Second, 0.2))
 	cfg := admin
 	cfg.Client = []kgo.Opt{as("app")}
@@ -430,8 +430,23 @@ func TestBrokerGoesAway(t *testing.T) {
 		cfg.Topics.Audit:  {ReplicationFactor: 2, MinISR: 2},
 	}
 	createSource(t, cfg, 2)
+	cfg.Output.ReplicationFactor = 0 // the brokers' own, which is 3
+	lone := func() (advice string) {
+		for _, f := range Examine(t.Context(), cfg) {
+			if strings.HasPrefix(f.Advice, "of 3 brokers") {
+				advice += f.Advice
+			}
+		}
+		return advice
+	}
+	if got := lone(); !strings.HasPrefix(got, "of 3 brokers, one alone has "+cfg.Topics.Events+" (once it is made): ") {
+		t.Errorf("before a start, check advises %q", got)
+	}
 	s := stand(t, cfg)
 	s.works()
+	if got := lone(); !strings.HasPrefix(got, "of 3 brokers, one alone has "+cfg.Topics.Events+": ") {
+		t.Errorf("check advises %q", got)
+	}
 	if err := cluster.Kill(2); err != nil {
 		t.Fatal(err)
 	}

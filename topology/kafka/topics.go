@@ -172,26 +172,49 @@ func absentTopics(ctx context.Context, adm *kadm.Client, specs []topicSpec) (abs
 }
 
 func createTopic(ctx context.Context, adm *kadm.Client, s topicSpec) error {
+	_, err := requestTopic(ctx, adm.CreateTopics, s)
+	return err
+}
+
+// tryCreateTopic has the brokers say what would come of createTopic, and how many replicas
+// the topic would have; less than one where they do not say.
+func tryCreateTopic(ctx context.Context, adm *kadm.Client, s topicSpec) (replicas int16, err error) {
+	made, err := requestTopic(ctx, adm.ValidateCreateTopics, s)
+	return made.ReplicationFactor, err
+}
+
+type topicRequest func(ctx context.Context, partitions int32, replicas int16, configs map[string]*string, topics ...string) (kadm.CreateTopicResponses, error)
+
+func requestTopic(ctx context.Context, send topicRequest, s topicSpec) (kadm.CreateTopicResponse, error) {
 	configs := make(map[string]*string, len(s.create))
 	for k, v := range s.create {
 		configs[k] = &v
 	}
-	resp, err := adm.CreateTopic(ctx, s.partitions, s.replicas, configs, s.name)
+	answers, err := send(ctx, s.partitions, s.replicas, configs, s.name)
+	made := answers[s.name]
 	if err == nil {
-		err = resp.Err
+		err = made.Err
 	}
 	switch {
 	case err == nil, errors.Is(err, kerr.TopicAlreadyExists): // another instance was faster
-		return nil
+		return made, nil
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return fmt.Errorf("%w: topic %s is missing and this user may not create it: create it with %d partitions and %v",
+		return made, fmt.Errorf("%w: topic %s is missing and this user lacks CREATE on it, and on the cluster: grant it, or create it with %d partitions and %v",
 			ErrTopicMismatch, s.name, s.partitions, s.create)
 	case errors.Is(err, kerr.InvalidReplicationFactor):
-		return fmt.Errorf("%w: create topic %s with replication factor %d: %w: set topics.replication_factor to at most the number of brokers",
-			ErrTopicMismatch, s.name, s.replicas, err)
+		return made, fmt.Errorf("%w: create topic %s with %s: %w: set topics.replication_factor to at most the number of brokers",
+			ErrTopicMismatch, s.name, s.shownReplicas(), err)
 	default:
-		return fmt.Errorf("create topic %s: %w %s", s.name, err, resp.ErrMessage)
+		return made, fmt.Errorf("create topic %s: %w %s", s.name, err, made.ErrMessage)
 	}
+}
+
+// shownReplicas says how many replicas a topic is to be made with.
+func (s topicSpec) shownReplicas() string {
+	if s.replicas == BrokersReplicas {
+		return "the brokers' default.replication.factor"
+	}
+	return fmt.Sprintf("replication factor %d", s.replicas)
 }
 
 // checkTopics compares the topics with what the topology needs. The error wraps
@@ -237,6 +260,9 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 // user may describe; others have none.
 func topicConfigs(ctx context.Context, adm *kadm.Client, names []string) (map[string]map[string]string, error) {
 	described, err := adm.DescribeTopicConfigs(ctx, names...)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) { // one that is refused hides the others from kadm
+		described, err = describeEach(ctx, adm, names)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("describe topics: %w", err)
 	}
@@ -251,6 +277,19 @@ func topicConfigs(ctx context.Context, adm *kadm.Client, names []string) (map[st
 		}
 	}
 	return configs, nil
+}
+
+// describeEach asks for the configs of each topic, and passes over those that this user
+// may not describe.
+func describeEach(ctx context.Context, adm *kadm.Client, names []string) (all kadm.ResourceConfigs, err error) {
+	for _, name := range names {
+		described, err := adm.DescribeTopicConfigs(ctx, name)
+		if err != nil && !errors.Is(err, kerr.TopicAuthorizationFailed) {
+			return nil, err
+		}
+		all = append(all, described...)
+	}
+	return all, nil
 }
 
 func (s topicSpec) compare(d kadm.TopicDetail, config map[string]string) (problems []error) {

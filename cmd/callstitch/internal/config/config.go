@@ -7,6 +7,8 @@ package config
 import (
 	"log/slog"
 	"time"
+
+	"callstitch/topology/kafka"
 )
 
 // Config is the one configuration of callstitch. Each field's tag is its key in
@@ -106,9 +108,9 @@ type Source struct {
 type Topics struct {
 	Prefix            string `yaml:"prefix"` // put before every output topic's name
 	Partitions        int32  `yaml:"partitions"`
-	ReplicationFactor int16  `yaml:"replication_factor"`
-	MinISR            int    `yaml:"min_isr"` // 0 is the brokers' default
-	Create            bool   `yaml:"create"`  // false: a missing topic is a mismatch
+	ReplicationFactor int16  `yaml:"replication_factor"` // -1 is the brokers' own
+	MinISR            int    `yaml:"min_isr"`            // 0 is the brokers' default
+	Create            bool   `yaml:"create"`             // false: a missing topic is a mismatch
 
 	Events   Topic `yaml:"events"`
 	Sessions Topic `yaml:"sessions"`
@@ -149,7 +151,7 @@ func Default() Config {
 		ApplicationID: "callstitch",
 		Registry:      Registry{URL: "http://127.0.0.1:8081", AutoRegister: true},
 		Topics: Topics{
-			Partitions: 8, ReplicationFactor: 1, Create: true,
+			Partitions: 8, ReplicationFactor: kafka.BrokersReplicas, Create: true,
 			Events:   Topic{Name: "call.events"},
 			Sessions: Topic{Name: "call.sessions", Retention: 7 * 24 * time.Hour},
 			Legs:     Topic{Name: "call.legs", Retention: 7 * 24 * time.Hour},

@@ -5,16 +5,19 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"callstitch/topology/kafka"
 )
 
 // A limit is what may still be configured.
 func TestLimitsAreAllowed(t *testing.T) {
 	for key, test := range map[string]struct{ low, high int64 }{
-		"workers":                   {0, maxWorkers},
-		"exchange_partitions":       {1, maxExchangePartitions},
-		"topics.partitions":         {1, maxPartitions},
-		"topics.replication_factor": {1, maxReplicas},
-		"topics.min_isr":            {0, maxReplicas},
+		"workers":                          {0, maxWorkers},
+		"exchange_partitions":              {1, maxExchangePartitions},
+		"topics.partitions":                {1, maxPartitions},
+		"topics.replication_factor":        {1, maxReplicas},
+		"topics.events.replication_factor": {kafka.BrokersReplicas, maxReplicas},
+		"topics.min_isr":                   {0, maxReplicas},
 	} {
 		for n, allowed := range map[int64]bool{test.low - 1: false, test.low: true, test.high: true, test.high + 1: false} {
 			l := newLoader()
@@ -22,6 +25,13 @@ func TestLimitsAreAllowed(t *testing.T) {
 			if _, err := l.finish(0); (err == nil) != allowed {
 				t.Errorf("%s: %d: %v, want it allowed: %t", key, n, err, allowed)
 			}
+		}
+	}
+	for n, allowed := range map[int]bool{kafka.BrokersReplicas - 1: false, kafka.BrokersReplicas: true, 0: false} {
+		l := newLoader()
+		l.readFlag("topics.replication_factor", fmt.Sprint(n), "--flag")
+		if _, err := l.finish(0); (err == nil) != allowed {
+			t.Errorf("topics.replication_factor: %d: %v, want it allowed: %t", n, err, allowed)
 		}
 	}
 	for d, allowed := range map[time.Duration]bool{

@@ -134,7 +134,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	documented := `
 application_id: callstitch
 schema_registry: {url: "http://127.0.0.1:8081", auto_register: true}
-topics: {prefix: "", partitions: 8, replication_factor: 1, create: true}
+topics: {prefix: "", partitions: 8, replication_factor: -1, create: true}
 start: earliest
 workers: 0
 exchange_partitions: 8

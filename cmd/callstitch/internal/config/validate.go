@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"callstitch/processor/call"
+	"callstitch/topology/kafka"
 )
 
 // problem is one thing that is wrong with a configuration.
@@ -153,7 +154,8 @@ func Alternatives(words []string) string {
 func (c *Config) validateTopics(v *validation) {
 	t := &c.Topics
 	v.within(int64(t.Partitions), 1, maxPartitions, "topics.partitions")
-	v.within(int64(t.ReplicationFactor), 1, maxReplicas, "topics.replication_factor")
+	v.check(t.ReplicationFactor == kafka.BrokersReplicas || 1 <= t.ReplicationFactor && t.ReplicationFactor <= maxReplicas, "topics.replication_factor",
+		"must be %d, the brokers' own, or from 1 to %d", kafka.BrokersReplicas, maxReplicas)
 	v.within(int64(t.MinISR), 0, maxReplicas, "topics.min_isr")
 	v.check(t.Prefix == "" || kafkaName.MatchString(t.Prefix), "topics.prefix", "must be of the characters a-z A-Z 0-9 . _ -")
 	used := map[string]string{}
@@ -170,7 +172,8 @@ func (c *Config) validateTopics(v *validation) {
 		v.check(used[full] == "", key+".name", "%q is %s already", full, used[full])
 		used[full] = "topics." + o.key
 		v.within(int64(o.Partitions), 0, maxPartitions, key+".partitions")
-		v.within(int64(o.ReplicationFactor), 0, maxReplicas, key+".replication_factor")
+		v.check(kafka.BrokersReplicas <= o.ReplicationFactor && o.ReplicationFactor <= maxReplicas, key+".replication_factor",
+			"must be %d, the brokers' own, 0, the common setting, or from 1 to %d", kafka.BrokersReplicas, maxReplicas)
 		v.within(int64(o.MinISR), 0, maxReplicas, key+".min_isr")
 		v.between(o.Retention, 0, maxSessionTime, key+".retention")
 	}
