@@ -56,7 +56,7 @@ Begin with:  callstitch demo`,
 	root.SetFlagErrorFunc(flagProblem)
 	root.AddCommand(
 		newDemo(), newRun(), newReceive(), newProcess(), newSimulate(), newTail(),
-		newExplain(), newTopology(), newCheck(), newSeek(), newSchemas(), newVersion(),
+		newExplain(), newTopology(), newCheck(), newSeek(), newAwait(), newCompare(), newSchemas(), newVersion(),
 		newRejects(),
 	)
 	return root

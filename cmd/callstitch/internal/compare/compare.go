@@ -53,12 +53,15 @@ type lone struct {
 	other string // how it stands on the other side
 }
 
-// Compare compares the last records of the sessions of two sides.
+// Compare compares the last records of the sessions of two sides. The report says what
+// there is where the error is ErrNothing, too.
 func Compare(ctx context.Context, a, b Sessions, o Options) (*Report, error) {
-	if err := o.checkIgnored(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	c := &comparison{a: a, b: b, options: o, max: sessionsMax, report: &Report{A: Side{Name: a.String()}, B: Side{Name: b.String()}}}
+	c := &comparison{a: a, b: b, options: o, max: sessionsMax, report: &Report{
+		A: Side{Name: a.String()}, B: Side{Name: b.String()}, Fields: []FieldCount{}, Examples: []Example{},
+	}}
 	return c.report, c.run(ctx)
 }
 

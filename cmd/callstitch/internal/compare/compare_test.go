@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -393,7 +394,7 @@ func TestFileSaysWhereItIsWrong(t *testing.T) {
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f, err := OpenFile(path)
+		f, err := OpenFile(path, new(atomic.Int64))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -402,7 +403,7 @@ func TestFileSaysWhereItIsWrong(t *testing.T) {
 			t.Errorf("%s: the error is %v", tt.text, err)
 		}
 	}
-	if _, err := OpenFile(os.DevNull); err == nil || !strings.Contains(err.Error(), "read more than once") {
+	if _, err := OpenFile(os.DevNull, new(atomic.Int64)); err == nil || !strings.Contains(err.Error(), "read more than once") {
 		t.Errorf("the error of a device is %v", err)
 	}
 }

@@ -7,16 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"callstitch/processor/call"
 )
 
 // File is the sessions in a file, one JSON object a line, as 'callstitch process' and
 // 'callstitch tail' print them.
-type File struct{ path string }
+type File struct {
+	path string
+	seen *atomic.Int64
+}
 
-// OpenFile is a file of sessions. It is read more than once, so a pipe will not do.
-func OpenFile(path string) (File, error) {
+// OpenFile is a file of sessions, whose lines are counted in seen. It is read more than
+// once, so a pipe will not do.
+func OpenFile(path string, seen *atomic.Int64) (File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -24,7 +29,7 @@ func OpenFile(path string) (File, error) {
 	case !info.Mode().IsRegular():
 		return File{}, fmt.Errorf("%s is no regular file, and is read more than once: write it to one first", path)
 	}
-	return File{path}, nil
+	return File{path, seen}, nil
 }
 
 func (f File) String() string { return "file " + f.path }
@@ -50,6 +55,7 @@ func (f File) Read(ctx context.Context, _ func(call.LegID) bool, yield func(call
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		f.seen.Add(1)
 		if err := yield(call.LegID{}, line); err != nil {
 			return fmt.Errorf("read %s, line %d: %w", f.path, n, err)
 		}

@@ -66,8 +66,8 @@ type Options struct {
 // fields are those of a session, which are read out of its schema once.
 var fields = sync.OnceValue(schemas.Sessions.Fields)
 
-// checkIgnored holds that what is ignored are fields.
-func (o *Options) checkIgnored() error {
+// Validate holds that what is ignored are fields.
+func (o *Options) Validate() error {
 	var problems []error
 	for _, name := range o.Ignore {
 		if !slices.ContainsFunc(fields(), func(f schemas.Field) bool { return f.Path == name }) {
