@@ -122,7 +122,7 @@ func (o *awaitOptions) write(w io.Writer, group string, s kafka.Standing, waited
 	if len(s.Lacking) > 0 {
 		return nil // the error says it
 	}
-	_, err := fmt.Fprintf(w, "group %s has caught up: %d instances, sessions close %v behind, %d records of the sources are not read yet\n",
+	_, err := fmt.Fprintf(w, "group %s has caught up: instances %d, sessions close %v behind, %d records of the sources are not read yet\n",
 		group, s.Instances, s.Late.Round(100*time.Millisecond), s.Records)
 	return err
 }

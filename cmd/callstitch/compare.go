@@ -24,7 +24,8 @@ import (
 )
 
 // justNow is how long before the comparison a session was published that may differ since
-// one of two live runs has not come there: what an await grants, and more.
+// one of two live runs has not come there: what an await grants, and more. Of runs that
+// have come to their end it is 0.
 const justNow = time.Minute
 
 type compareOptions struct {
@@ -33,6 +34,7 @@ type compareOptions struct {
 	from, until string
 	ignore      []string
 	tolerate    int
+	fresh       time.Duration
 	showNumbers bool
 }
 
@@ -51,7 +53,7 @@ A and B are each a configuration (*.yaml), whose sessions topic is read; or a to
 of the brokers of -c; or a file that process or tail has written.
 
 Not compared are sessions that are open on both sides, or superseded. Sessions that
-differ and were published in the last minute are counted apart: one of two live runs
+differ and were published just now are counted apart (--fresh): one of two live runs
 may not have come there. So are those flagged ID_CONFLICT or LINK_OVERFLOW, in which
 two runs may differ and both be right.`,
 		Example: `  callstitch compare blue.yaml green.yaml
@@ -68,6 +70,7 @@ two runs may differ and both be right.`,
 	f.StringVar(&o.until, "until", "", "only sessions that began before this `INSTANT`")
 	f.StringSliceVar(&o.ignore, "ignore", nil, "`FIELD,…` that are not compared")
 	f.IntVar(&o.tolerate, "tolerate", 0, "exit 0 where no more than `N` sessions differ")
+	f.DurationVar(&o.fresh, "fresh", justNow, "count apart what differs and was published within `TIME`; 0 for two runs that have ended")
 	f.BoolVar(&o.showNumbers, "show-numbers", false, "show parties whole, not only the last two digits")
 	o.output = addOutputFlag(cmd)
 	o.config = addConfigFlags(cmd, brokersFlag, registryFlag)
@@ -116,7 +119,10 @@ func (o *compareOptions) run(cmd *cobra.Command, a, b string) error {
 }
 
 func (o *compareOptions) options(now time.Time) (compare.Options, error) {
-	c := compare.Options{Ignore: o.ignore, ShowNumbers: o.showNumbers, Fresh: now.Add(-justNow).UnixMilli()}
+	c := compare.Options{Ignore: o.ignore, ShowNumbers: o.showNumbers}
+	if o.fresh > 0 {
+		c.Fresh = now.Add(-o.fresh).UnixMilli()
+	}
 	for _, bound := range []struct {
 		flag, text string
 		into       *int64
@@ -131,6 +137,8 @@ func (o *compareOptions) options(now time.Time) (compare.Options, error) {
 		*bound.into = at.UnixMilli()
 	}
 	switch {
+	case o.fresh < 0:
+		return c, errors.New("--fresh must not be less than 0")
 	case o.tolerate < 0:
 		return c, fmt.Errorf("--tolerate is a number from 0, not %d", o.tolerate)
 	case c.Until > 0 && c.From >= c.Until:

@@ -52,7 +52,7 @@ func Await(ctx context.Context, cfg Config, within time.Duration, each func(Stan
 		case ctx.Err() != nil:
 			return last, ctx.Err()
 		case refusedForGood(err):
-			return last, err
+			return last, fmt.Errorf("%w: an await needs READ on %s, and DESCRIBE on the sources and on group %s", err, cfg.ExchangeTopic(), cfg.ApplicationID)
 		case err != nil:
 			last.Lacking = []string{strings.ReplaceAll(err.Error(), "\n", "; ")}
 			w.close()
@@ -76,7 +76,7 @@ const (
 // refusedForGood reports whether brokers have refused what no waiting brings.
 func refusedForGood(err error) bool {
 	for _, refusal := range []error{
-		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, ErrNewerState,
+		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
 	} {
 		if errors.Is(err, refusal) {
 			return true
@@ -104,11 +104,14 @@ type endAt struct {
 // clocksTold are what ticks in one partition of the exchange have told: each worker writes
 // its own to every partition.
 type clocksTold struct {
-	next   int64 // offset to read on from
+	next int64 // offset to read on from
+	// since is where the partition ended when the looking began. What stands before it may
+	// be of instances that ended long ago.
+	since  int64
 	latest map[int32]toldClock
 	// newest is the brokers' time of the last tick, and seen when it was read here.
 	newest call.Arrival
-	seen   time.Time
+	seen   time.Time // zero before a tick at since or later
 }
 
 type toldClock struct {
@@ -188,6 +191,10 @@ func (w *awaiter) open(ctx context.Context) error {
 	if n.Err != nil {
 		return fmt.Errorf("list the offsets of %s: %w", exchange, n.Err)
 	}
+	end, err := w.committedEnd(ctx)
+	if err != nil {
+		return err
+	}
 	from, err := adm.ListOffsetsAfterMilli(ctx, max(n.Timestamp-tickBack.Milliseconds(), 0), exchange)
 	if err != nil {
 		return fmt.Errorf("list the offsets of %s: %w", exchange, err)
@@ -196,7 +203,7 @@ func (w *awaiter) open(ctx context.Context) error {
 	if o.Err != nil {
 		return fmt.Errorf("list the offsets of %s: %w", exchange, o.Err)
 	}
-	w.told = clocksTold{next: o.Offset, latest: map[int32]toldClock{}, newest: call.Unheard}
+	w.told = clocksTold{next: o.Offset, since: end.Offset, latest: map[int32]toldClock{}, newest: call.Unheard}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{exchange: {0: kgo.NewOffset().At(o.Offset)}})
 	return nil
 }
@@ -204,13 +211,9 @@ func (w *awaiter) open(ctx context.Context) error {
 // readTicks reads what has come to the exchange, to where it ends now.
 func (w *awaiter) readTicks(ctx context.Context) error {
 	exchange := w.cfg.ExchangeTopic()
-	ends, err := kadm.NewClient(w.cl).ListCommittedOffsets(ctx, exchange)
+	end, err := w.committedEnd(ctx)
 	if err != nil {
-		return fmt.Errorf("list the end offsets of %s: %w", exchange, err)
-	}
-	end, _ := ends.Lookup(exchange, 0)
-	if end.Err != nil {
-		return fmt.Errorf("list the end offset of %s-0: %w", exchange, end.Err)
+		return err
 	}
 	for w.told.next < end.Offset {
 		fetches := w.cl.PollFetches(ctx)
@@ -229,6 +232,17 @@ func (w *awaiter) readTicks(ctx context.Context) error {
 	return nil
 }
 
+// committedEnd is where what is committed of the partition ends.
+func (w *awaiter) committedEnd(ctx context.Context) (kadm.ListedOffset, error) {
+	exchange := w.cfg.ExchangeTopic()
+	ends, err := kadm.NewClient(w.cl).ListCommittedOffsets(ctx, exchange)
+	end, _ := ends.Lookup(exchange, 0)
+	if err = cmp.Or(err, end.Err); err != nil {
+		return end, fmt.Errorf("list the end offset of %s-0: %w", exchange, err)
+	}
+	return end, nil
+}
+
 func (t *clocksTold) take(r *kgo.Record) error {
 	t.next = r.Offset + 1
 	if r.Attrs.IsControl() {
@@ -239,12 +253,13 @@ func (t *clocksTold) take(r *kgo.Record) error {
 		return fmt.Errorf("%s-%d at %d: %w", r.Topic, r.Partition, r.Offset, err)
 	}
 	at := call.Arrival(r.Timestamp.UnixMilli())
+	if len(clocks) > 0 && r.Offset >= t.since {
+		t.seen = time.Now()
+	}
 	for _, c := range clocks {
 		t.latest[c.Task] = toldClock{c, at}
 	}
-	if at > t.newest {
-		t.newest, t.seen = at, time.Now()
-	}
+	t.newest = max(t.newest, at)
 	return nil
 }
 
@@ -254,6 +269,12 @@ const unheardMax = 10 * tickInterval
 
 // settle says where the session clock is, of so many tasks, and what of it lacks.
 func (t *clocksTold) settle(s *Standing, tasks int32, within time.Duration, now time.Time) {
+	if t.seen.IsZero() {
+		if s.Instances > 0 {
+			s.Lacking = append(s.Lacking, "no instance has told yet how far it is: it restores, or waits for partitions")
+		}
+		return
+	}
 	var silent []string
 	slowest := call.Arrival(math.MaxInt64)
 	for task := range tasks {
@@ -350,7 +371,7 @@ func (w *awaiter) tell(late []lateness) (lines []string) {
 	})
 	for i, l := range late {
 		if i == latestTold {
-			lines = append(lines, fmt.Sprintf("so are %d more partitions", len(late)-i))
+			lines = append(lines, fmt.Sprintf("and %d more partitions are behind", len(late)-i))
 			break
 		}
 		line := fmt.Sprintf("%s is %d records behind", l, l.records)

@@ -151,7 +151,7 @@ func (r *Report) Print(w io.Writer) {
 		what string
 	}{
 		{r.Excepted, "differ and are flagged " + strings.Join(exceptions, " or ") + ", in which two right runs may"},
-		{r.Pending, "differ and were published within the last minute: one side may not have come there"},
+		{r.Pending, "differ and were published just now (--fresh): one side may not have come there"},
 		{r.Outside, "began at another time than was asked about"},
 	} {
 		if line.n > 0 {
