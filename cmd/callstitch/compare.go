@@ -88,6 +88,9 @@ func (o *compareOptions) run(cmd *cobra.Command, a, b string) error {
 			return err
 		}
 	}
+	if o.config.file != "" && !sides[0].byName && !sides[1].byName {
+		return usageError{errors.New("-c is the configuration of a topic, and neither A nor B is one")}
+	}
 	if sides[0].String() == sides[1].String() {
 		return usageError{fmt.Errorf("A and B are both %s", sides[0])}
 	}
@@ -166,6 +169,7 @@ func (o *compareOptions) write(w io.Writer, r *compare.Report) error {
 type side struct {
 	compare.Sessions
 	seen    *atomic.Int64               // records read so far
+	byName  bool                        // it is a topic that the argument names
 	explain func(session string) string // the command that explains a session of this side
 }
 
@@ -174,13 +178,13 @@ func (o *compareOptions) open(arg string) (side, error) {
 	_, err := os.Stat(arg)
 	there := err == nil
 	if ext := filepath.Ext(arg); there && (ext == ".yaml" || ext == ".yml") {
-		cfg, _, err := config.Read(config.Inputs{File: arg, Environ: os.Environ()})
+		in := o.config.inputs()
+		in.File = arg
+		cfg, _, err := config.Read(in)
 		if err != nil {
 			return side{}, err
 		}
-		return openTopic(cfg, cfg.Topology().Topics.Sessions, func(id string) string {
-			return "callstitch explain " + id + " -c " + quoted(arg)
-		})
+		return openTopic(cfg, cfg.Topology().Topics.Sessions, func(id string) string { return o.explain(arg, id) })
 	}
 	if there {
 		s := side{seen: new(atomic.Int64)}
@@ -198,7 +202,9 @@ func (o *compareOptions) open(arg string) (side, error) {
 	if len(cfg.Kafka.Brokers) == 0 {
 		return side{}, usageError{fmt.Errorf("there is no file %s; for a topic of that name, --brokers or kafka.brokers is required", arg)}
 	}
-	return openTopic(cfg, arg, func(id string) string { return o.explainInTopic(cfg, arg, id) })
+	s, err := openTopic(cfg, arg, func(id string) string { return o.explainInTopic(cfg, arg, id) })
+	s.byName = true
+	return s, err
 }
 
 func openTopic(cfg *config.Config, topic string, explain func(string) string) (side, error) {
@@ -221,18 +227,22 @@ func openTopic(cfg *config.Config, topic string, explain func(string) string) (s
 	return s, nil
 }
 
+// explain is the command that explains a session where the configuration is in a file.
+func (o *compareOptions) explain(file, id string) string {
+	command := "callstitch explain " + id
+	if file != "" {
+		command += " -c " + quoted(file)
+	}
+	for _, flag := range o.config.inputs().Flags {
+		command += " --" + flag.Name + " " + quoted(flag.Value)
+	}
+	return command
+}
+
 // explainInTopic is the command that explains a session of a topic. It looks in the topics of
 // its configuration, so where this is another one, variables name it.
 func (o *compareOptions) explainInTopic(cfg *config.Config, topic, id string) string {
-	command := "callstitch explain " + id
-	if o.config.file != "" {
-		command += " -c " + quoted(o.config.file)
-	}
-	for _, flag := range []string{brokersFlag.name, registryFlag.name} {
-		if f := o.config.cmd.Flags().Lookup(flag); f.Changed {
-			command += " --" + flag + " " + quoted(f.Value.String())
-		}
-	}
+	command := o.explain(o.config.file, id)
 	if topic == cfg.Topology().Topics.Sessions {
 		return command
 	}

@@ -110,7 +110,7 @@ func TestAwait(t *testing.T) {
 		}
 		awaitBooks(t, cfg, records, 5*time.Second)
 	}
-	lacks("no instance has started yet", 2*time.Second)
+	lacks("no instance has started yet", 4*time.Second)
 
 	records := onTopic(cfg, topologytest.Calls(1, 60, 10*time.Second).Shuffle(1, 4, time.Second, 0.1))
 	first, rest := records[:len(records)/2], records[len(records)/2:]
@@ -121,10 +121,10 @@ func TestAwait(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What its ticks told is there yet, and all records were read.
-	lacks("no instance is in group "+cfg.ApplicationID, 3*time.Second)
+	lacks("no instance is in group "+cfg.ApplicationID, 5*time.Second)
 
 	feed(t, cfg, rest)
-	lacks(" records behind, at 20", 3*time.Second) // the time of the records that it stands at
+	lacks(" records behind, at 20", 5*time.Second) // the time of the records that it stands at
 	startRun(t, cfg)
 	caughtUp(len(records))
 }

@@ -47,7 +47,7 @@ func TestBlueAndGreen(t *testing.T) {
 	f := fault{tenants: 3, parts: 2}
 	traffic := newTraffic(t, p, f)
 	blue := newApplication(t, p, traffic, "blue")
-	if s := blue.awaited("1s"); s.CaughtUp || !slices.ContainsFunc(s.Lacking, contains("no instance has started yet")) {
+	if s := blue.awaited("4s"); s.CaughtUp || !slices.ContainsFunc(s.Lacking, contains("no instance has started yet")) {
 		t.Errorf("before a start: %+v", s)
 	}
 	blue.begin(2)
@@ -109,7 +109,7 @@ func TestBlueAndGreen(t *testing.T) {
 	}
 
 	amber.stop(amber.instances)
-	if s := amber.awaited("1s"); s.CaughtUp || !slices.ContainsFunc(s.Lacking, contains("no instance is in group amber")) {
+	if s := amber.awaited("4s"); s.CaughtUp || !slices.ContainsFunc(s.Lacking, contains("no instance is in group amber")) {
 		t.Errorf("after the end: %+v", s)
 	}
 }
