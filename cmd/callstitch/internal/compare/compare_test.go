@@ -109,6 +109,13 @@ func TestWhatCounts(t *testing.T) {
 			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
 		},
 		{
+			"nor that of the fields in lists",
+			[]record{same},
+			[]record{{same.id, strings.Replace(same.text, `"leg_id":"`+same.id.String()+`","role":"ORIGIN"`, `"role": "ORIGIN", "leg_id":"`+same.id.String()+`"`, 1)}},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
 			"a field that an older version does not have is as one that says nothing",
 			[]record{same},
 			[]record{session(1, 3, "FINAL", object{"new": nil, "newer": false, "newest": []string{}, "last": object{}})},
@@ -209,11 +216,11 @@ func TestWhatCounts(t *testing.T) {
 
 func TestFieldsThatDiffer(t *testing.T) {
 	leg := func(role, from string) []object {
-		return []object{{"leg_id": "00", "role": "ORIGIN"}, {"leg_id": "01", "role": role, "from_e164": from}}
+		return []object{{"leg_id": "00", "role": "ORIGIN"}, {"leg_id": "01", "role": role, "from_e164": from}, {"leg_id": "02", "role": role}}
 	}
 	a := []record{session(1, 1, "FINAL", object{
 		"legs": leg("DESTINATION", "+15550100177"), "talk_ms": nil, "started_at": 1708425609000, "provider_cause": "busy here 5550100177",
-		"quality_flags": []string{"CLOCK_SKEW"}, "attributes": object{"tag": "5550100177"}, "transfers": []object{},
+		"quality_flags": []string{"CLOCK_SKEW"}, "attributes": object{"tag": "5550100177"}, "transfers": []object{}, "end_lost": false, "recordings": nil,
 	})}
 	b := []record{session(1, 2, "FINAL", object{
 		"legs": leg("CONSULT", "+15550100188"), "talk_ms": 0, "started_at": 1708425609001, "provider_cause": "declined",
@@ -254,6 +261,7 @@ examples
     quality_flags  [CLOCK_SKEW] → [CLOCK_SKEW TIMES_INFERRED]
     legs[1].role  DESTINATION → CONSULT
     legs[1].from_e164  +•••••••••77 → +•••••••••88
+    legs[2].role  DESTINATION → CONSULT
     transfers  null → 1 elements
     attributes.tag  ••••••••77 → •
     callstitch explain …
