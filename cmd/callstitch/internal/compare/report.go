@@ -164,8 +164,8 @@ func (r *Report) Print(w io.Writer) {
 
 func printLone(w io.Writer, l Lone, here, there string) {
 	fmt.Fprintf(w, "%10d  only in %s", l.Sessions, here)
-	if l.Open+l.Superseded > 0 {
-		fmt.Fprintf(w, ", of which %d are open in %s, and %d superseded", l.Open, there, l.Superseded)
+	if l.Sessions > 0 {
+		fmt.Fprintf(w, " (in %s %d absent, %d open, %d superseded)", there, l.Absent, l.Open, l.Superseded)
 	}
 	fmt.Fprintln(w)
 }
