@@ -51,6 +51,8 @@ func Await(ctx context.Context, cfg Config, within time.Duration, each func(Stan
 		switch {
 		case ctx.Err() != nil:
 			return last, ctx.Err()
+		case errors.Is(err, ErrTopicMismatch): // of another configuration
+			return last, err
 		case refusedForGood(err):
 			return last, fmt.Errorf("%w: an await needs READ on %s, and DESCRIBE on the sources and on group %s", err, cfg.ExchangeTopic(), cfg.ApplicationID)
 		case err != nil:

@@ -306,6 +306,24 @@ func TestAnyNumberOfParts(t *testing.T) {
 	}
 }
 
+// TestPartsAreWide: ids are hashes, so the parts after the first are about as wide, and the
+// records are not read more often than they must be.
+func TestPartsAreWide(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var all []record
+	for range 10_000 {
+		all = append(all, session(rnd.Uint64(), 1, "FINAL", nil))
+	}
+	a, b := &given{records: all}, &given{records: all}
+	c := &comparison{a: a, b: b, report: &Report{}, max: 1000}
+	if err := c.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a.reads < 10 || a.reads > 15 || c.report.Equal != len(all) {
+		t.Errorf("%d sessions are equal after %d reads, must be %d after 10 to 15", c.report.Equal, a.reads, len(all))
+	}
+}
+
 func draw(rnd *rand.Rand) (records []record) {
 	for range 400 {
 		n := rnd.Uint64N(200)
