@@ -92,7 +92,7 @@ func (o *compareOptions) run(cmd *cobra.Command, a, b string) error {
 		return usageError{errors.New("-c is the configuration of a topic, and neither A nor B is one")}
 	}
 	if sides[0].String() == sides[1].String() {
-		return usageError{fmt.Errorf("A and B are both %s", sides[0])}
+		return usageError{fmt.Errorf("both A and B are %s", sides[0])}
 	}
 	ctx, stop := untilSignal()
 	defer stop()
