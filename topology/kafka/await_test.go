@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/processor/call"
@@ -59,6 +60,26 @@ func TestSessionClockFromTicks(t *testing.T) {
 				t.Errorf("it lacks %q, must lack %q", lacking, tt.lacks)
 			}
 		})
+	}
+}
+
+// TestTicksOfBefore: what stood in the exchange when the looking began tells clocks, and not
+// that anybody runs.
+func TestTicksOfBefore(t *testing.T) {
+	tick := topology.Tick{Clocks: []topology.Clock{{Task: 0, Time: 900}}}
+	value := tick.EnvelopeFor(&topology.Config{ExchangePartitions: 1}, 0).Value
+	told := clocksTold{since: 7, latest: map[int32]toldClock{}, newest: call.Unheard}
+	for _, step := range []struct {
+		offset int64
+		value  []byte
+		runs   bool
+	}{{5, value, false}, {6, value, false}, {7, nil, false}, {8, value, true}} {
+		if err := told.take(&kgo.Record{Offset: step.offset, Value: step.value, Timestamp: time.UnixMilli(1000 + step.offset)}); err != nil {
+			t.Fatal(err)
+		}
+		if runs := !told.seen.IsZero(); runs != step.runs || told.latest[0].Time != 900 || told.next != step.offset+1 || told.newest != call.Arrival(1000+step.offset) {
+			t.Errorf("after offset %d: somebody runs %v, %+v", step.offset, runs, told)
+		}
 	}
 }
 
