@@ -148,7 +148,7 @@ func TestAwait(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What its ticks told is there yet, and all records were read.
-	lacks("no instance is in group "+cfg.ApplicationID)
+	lacks("no instance is in group " + cfg.ApplicationID)
 
 	feed(t, cfg, rest)
 	lacks(" records behind, at 20") // the time of the records that it stands at
