@@ -142,6 +142,19 @@ func parseTick(b []byte) (*Tick, error) {
 	return k, c.Done()
 }
 
+// ClocksTold are the clocks of stitch tasks that a record of the exchange tells; none where
+// it is no tick.
+func ClocksTold(value []byte) ([]Clock, error) {
+	if len(value) == 0 || value[0] != tickKind {
+		return nil, nil
+	}
+	k, err := parseTick(value)
+	if err != nil {
+		return nil, fmt.Errorf("read a tick: %w", err)
+	}
+	return k.Clocks, nil
+}
+
 // Visit visits the form.
 func (p *Progress) Visit(c *codec.Codec) {
 	p.Source.Visit(c)

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -103,5 +104,27 @@ func TestUnreadable(t *testing.T) {
 		if !errors.Is(err, codec.ErrNewerState) {
 			t.Errorf("newer %s: %v", name, err)
 		}
+	}
+}
+
+// TestClocksTold reads out of the exchange's records what ticks tell, and nothing of others.
+func TestClocksTold(t *testing.T) {
+	cfg := &Config{ExchangePartitions: 2}
+	clocks := []Clock{{Task: 1, Time: 1_795_898_005_444, Position: 7}, {Task: 0, Time: call.Unheard}}
+	tick := Tick{Clocks: clocks}
+	for p := range int32(2) {
+		got, err := ClocksTold(tick.EnvelopeFor(cfg, p).Value)
+		if err != nil || !slices.Equal(got, clocks) {
+			t.Errorf("a tick to partition %d tells %v, error %v", p, got, err)
+		}
+	}
+	for _, other := range [][]byte{nil, {}, {eventKind, 1, 2}, {messageKind}} {
+		if got, err := ClocksTold(other); got != nil || err != nil {
+			t.Errorf("% x tells %v, error %v", other, got, err)
+		}
+	}
+	value := tick.EnvelopeFor(cfg, 0).Value
+	if _, err := ClocksTold(value[:len(value)-1]); !errors.Is(err, codec.ErrCorrupt) {
+		t.Errorf("a tick that is cut: %v", err)
 	}
 }

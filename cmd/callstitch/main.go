@@ -57,7 +57,7 @@ Begin with:  callstitch demo`,
 	root.AddCommand(
 		newDemo(), newRun(), newReceive(), newProcess(), newSimulate(), newTail(),
 		newExplain(), newTopology(), newCheck(), newClock(), newAbort(), newSeek(), newReset(),
-		newRejects(), newSchemas(), newVersion(),
+		newRejects(), newAwait(), newCompare(), newSchemas(), newVersion(),
 	)
 	return root
 }

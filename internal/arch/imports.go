@@ -106,6 +106,10 @@ var rules = map[string]rule{
 		},
 		foreign: []string{"github.com/go-json-experiment/json/jsontext"},
 	},
+	"cmd/callstitch/internal/compare": {
+		ours:    []string{"cmd/callstitch/internal/console", "processor/call", "schemas", "topology", "topology/kafka"},
+		foreign: []string{"github.com/go-json-experiment/json/jsontext", "golang.org/x/sync/errgroup"},
+	},
 	"cmd/callstitch/internal/rawfile": {
 		ours: []string{"processor/call", "topology"}, foreign: []string{"github.com/go-json-experiment/json/jsontext"},
 	},

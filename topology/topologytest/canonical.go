@@ -24,12 +24,10 @@ func Canonical(s *call.Session) string {
 // CanonicalFields is Canonical for a record that was read as JSON.
 func CanonicalFields(record map[string]any) string {
 	c := maps.Clone(record)
-	for _, name := range howItCame {
-		delete(c, name)
-	}
+	maps.DeleteFunc(c, func(name string, _ any) bool { return !schemas.Canonical(name) })
 	var flags []any
 	for _, f := range c["quality_flags"].([]any) {
-		if f != "LATE_EVENTS" && f != "OUT_OF_ORDER" {
+		if schemas.CanonicalFlag(f.(string)) {
 			flags = append(flags, f)
 		}
 	}
@@ -39,13 +37,6 @@ func CanonicalFields(record map[string]any) string {
 		panic(err)
 	}
 	return string(b)
-}
-
-// howItCame are the fields that tell how a record came to be, but for two flags.
-var howItCame = []string{
-	"revision", "generation", "record_version", "change_reason", "amended", "merged_session_ids", "duplicate_count",
-	"late_event_count", "out_of_order_count", "first_src_topic", "first_src_partition", "first_src_offset",
-	"last_src_topic", "last_src_partition", "last_src_offset", "emitted_at",
 }
 
 // Last keeps the last record of every session.

@@ -1,0 +1,468 @@
+package compare
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"callstitch/processor/call"
+)
+
+// given are the sessions of a test: records in any order, the nil ones deleted.
+type given struct {
+	records []record
+	reads   int
+}
+
+type record struct {
+	id   call.LegID
+	text string // empty: the session was deleted
+}
+
+func (g *given) String() string { return "given" }
+
+func (g *given) Read(_ context.Context, wanted func(call.LegID) bool, yield func(call.LegID, []byte) error) error {
+	g.reads++
+	for _, r := range g.records {
+		if !wanted(r.id) {
+			continue
+		}
+		text := []byte(r.text)
+		if r.text == "" {
+			text = nil
+		}
+		if err := yield(r.id, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func id(n uint64) (id call.LegID) {
+	binary.BigEndian.PutUint64(id[:], n)
+	return id
+}
+
+type object map[string]any
+
+// session is a record: some fields of all that there are, which is enough for a comparison.
+func session(n uint64, version int, state string, more object) record {
+	fields := object{
+		"session_id": id(n).String(), "record_version": version, "record_state": state, "emitted_at": 1000 + version,
+		"revision": version, "disposition": "ANSWERED", "started_at": 100, "quality_flags": []string{},
+		"from_e164": "+15550100101",
+		"legs":      []object{{"leg_id": id(n).String(), "role": "ORIGIN", "from_e164": "+15550100101"}},
+	}
+	maps.Copy(fields, more)
+	b, err := json.Marshal(fields)
+	if err != nil {
+		panic(err)
+	}
+	return record{id(n), string(b)}
+}
+
+func compareAll(t *testing.T, a, b []record, o Options) *Report {
+	t.Helper()
+	r, err := Compare(t.Context(), &given{records: a}, &given{records: b}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestWhatCounts(t *testing.T) {
+	same := session(1, 3, "FINAL", nil)
+	tests := []struct {
+		name    string
+		a, b    []record
+		options Options
+		want    Report
+	}{
+		{
+			"the record with the largest version counts, whenever it comes",
+			[]record{same, session(1, 2, "FINAL", object{"disposition": "BUSY"})},
+			[]record{session(1, 1, "PARTIAL", object{"disposition": "IN_PROGRESS"}), same},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
+			"how a record came to be does not matter, nor the order of fields",
+			[]record{same},
+			[]record{session(1, 9, "FINAL", object{
+				"generation": 4, "amended": true, "emitted_at": 5, "change_reason": "LATE_EVENT", "first_src_topic": "other",
+				"quality_flags": []string{"LATE_EVENTS", "OUT_OF_ORDER"}, "duplicate_count": 7, "merged_session_ids": []string{"x"},
+			})},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
+			"nor that of the fields in lists",
+			[]record{same},
+			[]record{{same.id, strings.Replace(same.text, `"leg_id":"`+same.id.String()+`","role":"ORIGIN"`, `"role": "ORIGIN", "leg_id":"`+same.id.String()+`"`, 1)}},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
+			"a field that an older version does not have is as one that says nothing",
+			[]record{same},
+			[]record{session(1, 3, "FINAL", object{"new": nil, "newer": false, "newest": []string{}, "last": object{}})},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
+			"null is not 0",
+			[]record{session(1, 3, "FINAL", object{"talk_ms": nil})},
+			[]record{session(1, 3, "FINAL", object{"talk_ms": 0})},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Differing: 1},
+		},
+		{
+			"what is ignored is not compared",
+			[]record{same},
+			[]record{session(1, 3, "FINAL", object{"disposition": "BUSY"})},
+			Options{Ignore: []string{"disposition"}},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
+			"a superseded session is none; an open one is none yet",
+			[]record{same, session(2, 1, "FINAL", nil), session(2, 2, "SUPERSEDED", nil), session(3, 1, "PARTIAL", nil)},
+			[]record{same, session(3, 4, "SUPERSEDED", nil), session(4, 4, "PARTIAL", nil)},
+			Options{},
+			Report{A: Side{Final: 1, Superseded: 1, Open: 1}, B: Side{Final: 1, Superseded: 1, Open: 1}, Equal: 1},
+		},
+		{
+			"final on one side only, by how it stands on the other",
+			[]record{same, session(2, 1, "FINAL", nil), session(3, 1, "FINAL", nil), session(4, 1, "FINAL", nil)},
+			[]record{same, session(2, 1, "SUPERSEDED", nil), session(3, 1, "PARTIAL", nil), session(5, 1, "FINAL", nil)},
+			Options{},
+			Report{
+				A: Side{Final: 4}, B: Side{Final: 2, Superseded: 1, Open: 1}, Equal: 1,
+				OnlyA: Lone{Sessions: 3, Absent: 1, Open: 1, Superseded: 1}, OnlyB: Lone{Sessions: 1, Absent: 1},
+			},
+		},
+		{
+			"a session that was deleted is absent",
+			[]record{same, session(2, 1, "FINAL", nil)},
+			[]record{same, session(2, 1, "FINAL", nil), {id(2), ""}},
+			Options{},
+			Report{A: Side{Final: 2}, B: Side{Final: 1}, Equal: 1, OnlyA: Lone{Sessions: 1, Absent: 1}},
+		},
+		{
+			"a session is within the time if either side has it so",
+			[]record{session(1, 1, "FINAL", object{"started_at": 50}), session(2, 1, "FINAL", object{"started_at": 99}), session(3, 1, "FINAL", object{"started_at": 200})},
+			[]record{session(1, 1, "FINAL", object{"started_at": 50}), session(2, 1, "FINAL", object{"started_at": 100}), session(3, 1, "FINAL", object{"started_at": 200})},
+			Options{From: 100, Until: 200},
+			Report{A: Side{Final: 3}, B: Side{Final: 3}, Differing: 1, Outside: 2},
+		},
+		{
+			"a session without a start goes by its first event, and one without any instant is never left out",
+			[]record{session(1, 1, "FINAL", object{"started_at": nil, "first_event_at": 50}), session(2, 1, "FINAL", object{"started_at": nil})},
+			[]record{session(1, 1, "FINAL", object{"started_at": nil, "first_event_at": 50}), session(2, 1, "FINAL", object{"started_at": nil})},
+			Options{From: 100},
+			Report{A: Side{Final: 2}, B: Side{Final: 2}, Equal: 1, Outside: 1},
+		},
+		{
+			"what was just published may differ",
+			[]record{same, session(2, 9, "FINAL", nil), session(3, 9, "FINAL", object{"disposition": "BUSY"})},
+			[]record{same, session(3, 1, "FINAL", nil)},
+			Options{Fresh: 1009},
+			Report{A: Side{Final: 3}, B: Side{Final: 2}, Equal: 1, Pending: 2},
+		},
+		{
+			"the two exceptions to the promise",
+			[]record{same, session(2, 1, "FINAL", object{"quality_flags": []string{"ID_CONFLICT"}}), session(3, 1, "FINAL", nil)},
+			[]record{same, session(2, 1, "FINAL", nil), session(3, 1, "FINAL", object{"disposition": "BUSY", "quality_flags": []string{"LINK_OVERFLOW"}})},
+			Options{},
+			Report{A: Side{Final: 3}, B: Side{Final: 3}, Equal: 1, Excepted: 2},
+		},
+		{
+			"another flag is compared",
+			[]record{same},
+			[]record{session(1, 3, "FINAL", object{"quality_flags": []string{"CLOCK_SKEW"}})},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Differing: 1},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, mirrored := range []bool{false, true} {
+				a, b, want := tt.a, tt.b, tt.want
+				if mirrored {
+					a, b = b, a
+					want.A, want.B, want.OnlyA, want.OnlyB = want.B, want.A, want.OnlyB, want.OnlyA
+				}
+				got := *compareAll(t, a, b, tt.options)
+				got.A.Name, got.B.Name, got.Examples, got.Fields, got.Examined = "", "", nil, nil, 0
+				if d := cmp.Diff(want, got, cmp.AllowUnexported(Report{})); d != "" {
+					t.Errorf("mirrored %v: -want +got\n%s", mirrored, d)
+				}
+			}
+		})
+	}
+}
+
+func TestFieldsThatDiffer(t *testing.T) {
+	leg := func(role, from string) []object {
+		return []object{{"leg_id": "00", "role": "ORIGIN"}, {"leg_id": "01", "role": role, "from_e164": from}, {"leg_id": "02", "role": role}}
+	}
+	a := []record{session(1, 1, "FINAL", object{
+		"legs": leg("DESTINATION", "+15550100177"), "talk_ms": nil, "started_at": 1708425609000, "provider_cause": "busy here 5550100177",
+		"quality_flags": []string{"CLOCK_SKEW"}, "attributes": object{"tag": "5550100177"}, "transfers": []object{}, "end_lost": false, "recordings": nil,
+	})}
+	b := []record{session(1, 2, "FINAL", object{
+		"legs": leg("CONSULT", "+15550100188"), "talk_ms": 0, "started_at": 1708425609001, "provider_cause": "declined",
+		"quality_flags": []string{"CLOCK_SKEW", "OUT_OF_ORDER", "TIMES_INFERRED"}, "attributes": object{"tag": "x"},
+		"transfers": []object{{"type": "BLIND"}}, "from_e164": "+15550100102",
+	})}
+	// A record that another one has replaced tells nothing, though it may come later.
+	a = append(a, session(1, 0, "FINAL", object{"provider": "x", "talk_ms": 9}))
+	var out strings.Builder
+	report := compareAll(t, a, b, Options{})
+	for i := range report.Examples {
+		report.Examples[i].Explain = []string{"callstitch explain …"}
+	}
+	report.Print(&out)
+	want := `A  given: 1 final sessions, 0 open, 0 superseded
+B  given: 1 final sessions, 0 open, 0 superseded
+
+         0  equal
+         1  differ
+         0  only in A
+         0  only in B
+
+fields that differ, and in how many sessions
+         1  attributes.tag
+         1  from_e164
+         1  legs.from_e164
+         1  legs.role
+         1  provider_cause
+         1  quality_flags
+         1  started_at
+         1  talk_ms
+         1  transfers
+
+examples
+00000000000000010000000000000000
+    from_e164  +•••••••••01 → +•••••••••02
+    started_at  2024-02-20T10:40:09.000Z → 2024-02-20T10:40:09.001Z
+    talk_ms  null → 0
+    provider_cause  •••• •••• ••••••••77 → ••••••ed
+    quality_flags  [CLOCK_SKEW] → [CLOCK_SKEW TIMES_INFERRED]
+    legs[1].role  DESTINATION → CONSULT
+    legs[1].from_e164  +•••••••••77 → +•••••••••88
+    legs[2].role  DESTINATION → CONSULT
+    transfers  null → 1 elements
+    attributes.tag  ••••••••77 → •
+    callstitch explain …
+`
+	if d := cmp.Diff(want, out.String()); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	for _, number := range []string{"0100177", "0100188", "0100101"} {
+		if b, _ := json.Marshal(report); strings.Contains(string(b), number) {
+			t.Errorf("the report has a number: %s", b)
+		}
+	}
+}
+
+// TestAnyNumberOfParts compares random sessions in one part, and in many, with what a
+// plain map says.
+func TestAnyNumberOfParts(t *testing.T) {
+	for n := range uint64(50) {
+		rnd := rand.New(rand.NewPCG(n, 1))
+		a, b := draw(rnd), draw(rnd)
+		var reports []*Report
+		for _, most := range []int{1 << 20, 1 + rnd.IntN(40)} {
+			of, other := &given{records: a}, &given{records: b}
+			c := &comparison{a: of, b: other, report: &Report{}, max: most}
+			if err := c.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			reports = append(reports, c.report)
+			if most < 40 && of.reads < 3 {
+				t.Errorf("with %d sessions at a time the records were read %d times", most, of.reads)
+			}
+		}
+		if d := cmp.Diff(reports[0], reports[1], cmp.AllowUnexported(FieldCount{})); d != "" {
+			t.Fatalf("seed %d: -one part +many\n%s", n, d)
+		}
+		equal, differing := plainly(t, a, b)
+		if r := reports[0]; r.Equal != equal || r.Differences() != differing {
+			t.Errorf("seed %d: %d equal and %d differences, must be %d and %d", n, r.Equal, r.Differences(), equal, differing)
+		}
+	}
+}
+
+// TestPartsAreWide: ids are hashes, so the parts after the first are about as wide, and the
+// records are not read more often than they must be.
+func TestPartsAreWide(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var all []record
+	for range 10_000 {
+		all = append(all, session(rnd.Uint64(), 1, "FINAL", nil))
+	}
+	a, b := &given{records: all}, &given{records: all}
+	c := &comparison{a: a, b: b, report: &Report{}, max: 1000}
+	if err := c.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a.reads < 10 || a.reads > 15 || c.report.Equal != len(all) {
+		t.Errorf("%d sessions are equal after %d reads, must be %d after 10 to 15", c.report.Equal, a.reads, len(all))
+	}
+}
+
+func draw(rnd *rand.Rand) (records []record) {
+	for range 400 {
+		n := rnd.Uint64N(200)
+		if n%2 == 0 {
+			n *= 0x0123456789ABCDEF // the others are close together
+		}
+		state := []string{"PARTIAL", "FINAL", "FINAL", "SUPERSEDED"}[rnd.IntN(4)]
+		version := rnd.IntN(50)
+		words := rand.New(rand.NewPCG(n, uint64(version)/25)) // one content for a version
+		records = append(records, session(n, version, state, object{"disposition": []string{"BUSY", "ANSWERED"}[words.IntN(2)]}))
+	}
+	return records
+}
+
+// plainly counts equal sessions and differences with maps of everything.
+func plainly(t *testing.T, a, b []record) (equal, differing int) {
+	t.Helper()
+	last := func(records []record) map[call.LegID]object {
+		all := map[call.LegID]object{}
+		for _, r := range records {
+			var s object
+			if err := json.Unmarshal([]byte(r.text), &s); err != nil {
+				t.Fatal(err)
+			}
+			if old, ok := all[r.id]; !ok || old["record_version"].(float64) <= s["record_version"].(float64) {
+				all[r.id] = s
+			}
+		}
+		maps.DeleteFunc(all, func(_ call.LegID, s object) bool { return s["record_state"] != "FINAL" })
+		for _, s := range all {
+			delete(s, "record_version")
+			delete(s, "revision")
+			delete(s, "emitted_at")
+		}
+		return all
+	}
+	inA, inB := last(a), last(b)
+	for id, s := range inA {
+		if reflect.DeepEqual(s, inB[id]) {
+			equal++
+		} else {
+			differing++
+		}
+	}
+	for id := range inB {
+		if inA[id] == nil {
+			differing++
+		}
+	}
+	return equal, differing
+}
+
+func TestExamplesAreBounded(t *testing.T) {
+	var a, b []record
+	for n := range uint64(fieldsMax + 7) {
+		a = append(a, session(n<<40, 1, "FINAL", nil))
+		b = append(b, session(n<<40, 1, "FINAL", object{"disposition": "BUSY"}))
+	}
+	for n := range uint64(20) {
+		a = append(a, session(n<<40|1, 1, "FINAL", nil))
+		b = append(b, session(n<<40|2, 1, "FINAL", nil))
+	}
+	r := compareAll(t, a, b, Options{})
+	if r.Differing != fieldsMax+7 || r.Examined != fieldsMax || r.Fields[0].Sessions != fieldsMax || r.OnlyA.Sessions != 20 {
+		t.Errorf("%d differ, %d were looked at, %d have another disposition, %d are only in A", r.Differing, r.Examined, r.Fields[0].Sessions, r.OnlyA.Sessions)
+	}
+	found := map[Finding][]string{}
+	for _, e := range r.Examples {
+		found[e.Finding] = append(found[e.Finding], e.ID)
+	}
+	for finding, ids := range found {
+		if len(ids) != examplesOfEach || !slices.IsSorted(ids) {
+			t.Errorf("%s: the examples are %v", finding, ids)
+		}
+	}
+}
+
+func TestNothingToCompareIsAnError(t *testing.T) {
+	open := []record{session(1, 1, "PARTIAL", nil)}
+	for _, sides := range [][2][]record{{nil, nil}, {open, open}} {
+		if _, err := Compare(t.Context(), &given{records: sides[0]}, &given{records: sides[1]}, Options{}); !errors.Is(err, ErrNothing) {
+			t.Errorf("the error is %v", err)
+		}
+	}
+}
+
+func TestFileSaysWhereItIsWrong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.ndjson")
+	for _, tt := range []struct{ text, want string }{
+		{session(1, 1, "FINAL", nil).text + "\n\n{\"from\":\"+15550100177\"}\n", "line 3: it is no session"},
+		{"+15550100177", "line 1: it is no session"},
+		{`{"session_id":"+15550100177","record_version":1,"record_state":"FINAL"}`, "line 1: it is no session"},
+		{`{"session_id":"` + id(1).String() + `","record_version":1}`, "line 1: it is no session"},
+		{session(1, 1, "FINAL", nil).text[:40], "line 1: it is no session"},
+	} {
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFile(path, new(atomic.Int64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Compare(t.Context(), f, f, Options{})
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "0100177") {
+			t.Errorf("%s: the error is %v", tt.text, err)
+		}
+	}
+	if _, err := OpenFile(os.DevNull, new(atomic.Int64)); err == nil || !strings.Contains(err.Error(), "read more than once") {
+		t.Errorf("the error of a device is %v", err)
+	}
+}
+
+// BenchmarkTable tells how much a session takes.
+func BenchmarkTable(b *testing.B) {
+	const sessions = 3_500_000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		t := newTable(everything, sessionsMax)
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for range sessions {
+			t.put(id(rnd.Uint64()), row{version: 1, digest: rnd.Uint64()})
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/sessions, "B/session")
+		runtime.KeepAlive(t)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	r := newReader(&Options{})
+	text := []byte(session(1, 1, "FINAL", nil).text)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := r.read(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

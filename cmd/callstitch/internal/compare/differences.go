@@ -1,0 +1,196 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"callstitch/cmd/callstitch/internal/console"
+	"callstitch/processor/call"
+	"callstitch/schemas"
+)
+
+// Difference is one value that two records of a session do not share.
+type Difference struct {
+	Field string `json:"field"` // its name; in a list as legs.role
+	Path  string `json:"path"`  // the same with the element, as legs[1].role
+	// As JSON has them; parties, and what else others have written, are masked.
+	A any `json:"a"`
+	B any `json:"b"`
+}
+
+// differences finds what two records differ in.
+type differences struct {
+	ignore      []string
+	order       map[string]int  // of the fields, in the schema
+	plain       map[string]bool // fields whose text is ours
+	showNumbers bool
+}
+
+func newDifferences(ignore []string, showNumbers bool) *differences {
+	d := &differences{ignore: ignore, order: map[string]int{}, plain: map[string]bool{}, showNumbers: showNumbers}
+	for i, f := range fields() {
+		d.order[f.Path] = i
+		d.plain[f.Path] = f.Words || ourIDs(f.Path)
+	}
+	return d
+}
+
+// ourIDs reports whether a field is an id that callstitch made: a hash.
+func ourIDs(path string) bool {
+	name := path[strings.LastIndexByte(path, '.')+1:]
+	return name == "session_id" || name == "superseded_by" || name == "leg_id" || strings.HasSuffix(name, "_leg_id")
+}
+
+// between lists what differs, in the order of the schema.
+func (d *differences) between(a, b []byte) (found []Difference, err error) {
+	var of, other map[string]any
+	for _, side := range []struct {
+		text []byte
+		into *map[string]any
+	}{{a, &of}, {b, &other}} {
+		in := json.NewDecoder(bytes.NewReader(side.text))
+		in.UseNumber()
+		if err := in.Decode(side.into); err != nil {
+			return nil, errNoSession
+		}
+	}
+	names := maps.Clone(of)
+	maps.Copy(names, other)
+	for _, name := range slices.SortedFunc(maps.Keys(names), d.compareNames) {
+		if !schemas.Canonical(name) || slices.Contains(d.ignore, name) {
+			continue
+		}
+		x, y := canonical(name, of[name]), canonical(name, other[name])
+		if reflect.DeepEqual(x, y) {
+			continue
+		}
+		found = append(found, d.inside(name, name, x, y)...)
+	}
+	return found, nil
+}
+
+// compareNames is the order of the schema. What it does not know comes last.
+func (d *differences) compareNames(a, b string) int {
+	i, ok := d.order[a]
+	k, too := d.order[b]
+	switch {
+	case ok && too:
+		return i - k
+	case ok:
+		return -1
+	case too:
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+// canonical is a value as the digest has it: what says nothing is nil.
+func canonical(name string, value any) any {
+	switch v := value.(type) {
+	case bool:
+		if !v {
+			return nil
+		}
+	case []any:
+		if name == "quality_flags" {
+			v = slices.DeleteFunc(v, func(f any) bool { text, ok := f.(string); return ok && !schemas.CanonicalFlag(text) })
+		}
+		if len(v) == 0 {
+			return nil
+		}
+		return v
+	case map[string]any:
+		if len(v) == 0 {
+			return nil
+		}
+	}
+	return value
+}
+
+// inside finds what differs within two values that are not equal: in lists of as many
+// objects, the members of each.
+func (d *differences) inside(field, path string, a, b any) (found []Difference) {
+	switch x := a.(type) {
+	case []any:
+		y, ok := b.([]any)
+		if !ok || len(x) != len(y) || !objects(x) || !objects(y) {
+			break
+		}
+		for i := range x {
+			if !reflect.DeepEqual(x[i], y[i]) {
+				found = append(found, d.inside(field, fmt.Sprintf("%s[%d]", path, i), x[i], y[i])...)
+			}
+		}
+		return found
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		if !ok {
+			break
+		}
+		names := maps.Clone(x)
+		maps.Copy(names, y)
+		for _, name := range slices.SortedFunc(maps.Keys(names), func(a, b string) int { return d.compareNames(field+"."+a, field+"."+b) }) {
+			if !reflect.DeepEqual(x[name], y[name]) {
+				found = append(found, d.inside(field+"."+name, path+"."+name, x[name], y[name])...)
+			}
+		}
+		return found
+	}
+	return []Difference{{field, path, d.shown(field, a), d.shown(field, b)}}
+}
+
+func objects(list []any) bool {
+	return !slices.ContainsFunc(list, func(v any) bool { _, ok := v.(map[string]any); return !ok })
+}
+
+// shown is a value as it may be shown.
+func (d *differences) shown(field string, value any) any {
+	switch v := value.(type) {
+	case string:
+		if d.plain[field] || d.showNumbers {
+			return v
+		}
+		return console.Mask(call.Party{Raw: v})
+	case []any:
+		if objects(v) {
+			return fmt.Sprintf("%d elements", len(v))
+		}
+		all := make([]any, len(v))
+		for i := range v {
+			all[i] = d.shown(field, v[i])
+		}
+		return all
+	case map[string]any:
+		return fmt.Sprintf("%d members", len(v))
+	}
+	return value
+}
+
+// text is a value for people: instants as such.
+func text(field string, value any) string {
+	switch v := value.(type) {
+	case nil:
+		return "null"
+	case string:
+		return v
+	case json.Number:
+		name := field[strings.LastIndexByte(field, '.')+1:]
+		if ms, err := v.Int64(); err == nil && (name == "at" || strings.HasSuffix(name, "_at")) {
+			return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
+		}
+		return v.String()
+	case []any:
+		words := make([]string, len(v))
+		for i := range v {
+			words[i] = text(field, v[i])
+		}
+		return "[" + strings.Join(words, " ") + "]"
+	}
+	return fmt.Sprint(value)
+}
