@@ -49,7 +49,7 @@ func open(t *testing.T, g Grant) Source {
 // TestGrant asks for tokens from many sides at once, beyond the end of the first, while
 // the secret is another.
 func TestGrant(t *testing.T) {
-	issuer := credentialtest.NewIssuer(t, 2*time.Second)
+	issuer := credentialtest.NewIssuer(t, 4*time.Second)
 	issuer.Know("app", hush)
 	g := granted(t, issuer)
 	get := open(t, g)
