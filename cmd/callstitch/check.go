@@ -64,11 +64,13 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config, probe s
 	if probe != "" && len(cfg.Receive.Endpoints) == 0 {
 		return usageError{errors.New("--probe posts to receive.endpoints, and there are none")}
 	}
-	failed := 0
+	failed := tell(out, examineCredentials(ctx, cfg))
 	if len(cfg.Sources) > 0 {
-		if failed, err = checkRun(ctx, out, cfg); err != nil {
+		wrong, err := checkRun(ctx, out, cfg)
+		if err != nil {
 			return err
 		}
+		failed += wrong
 	}
 	if cfg.Receive.Configured() {
 		wrong, err := checkReceive(ctx, out, cfg, probe)
@@ -89,7 +91,21 @@ func checkRun(ctx context.Context, out terminal.Writer, cfg *config.Config) (fai
 	if err != nil {
 		return 0, err
 	}
-	for _, f := range examine(ctx, runtime) {
+	failed = tell(out, examine(ctx, runtime))
+	wrong, err := checkSchemas(ctx, out, cfg)
+	if err != nil {
+		out.Mark("schema registry "+cfg.Registry.Shown()+" answers", err)
+		wrong = 1
+	}
+	return failed + wrong, nil
+}
+
+// tell writes findings, and counts what does not hold.
+func tell(out terminal.Writer, findings []kafka.Finding) (failed int) {
+	for _, f := range findings {
+		if f.What == "" {
+			continue
+		}
 		out.Mark(f.What, f.Err)
 		if f.Advice != "" {
 			out.Remark(f.Advice)
@@ -98,12 +114,7 @@ func checkRun(ctx context.Context, out terminal.Writer, cfg *config.Config) (fai
 			failed++
 		}
 	}
-	wrong, err := checkSchemas(ctx, out, cfg)
-	if err != nil {
-		out.Mark("schema registry "+cfg.Registry.Shown()+" answers", err)
-		wrong = 1
-	}
-	return failed + wrong, nil
+	return failed
 }
 
 func examine(ctx context.Context, runtime kafka.Config) []kafka.Finding {

@@ -49,19 +49,7 @@ func checkReceive(ctx context.Context, out terminal.Writer, cfg *config.Config, 
 	if probe != "" {
 		found = append(found, probeAll(ctx, r, probe)...)
 	}
-	for _, f := range found {
-		if f.What == "" {
-			continue
-		}
-		out.Mark(f.What, f.Err)
-		if f.Advice != "" {
-			out.Remark(f.Advice)
-		}
-		if f.Err != nil {
-			failed++
-		}
-	}
-	return failed, nil
+	return tell(out, found), nil
 }
 
 func examineTarget(ctx context.Context, runtime kafka.Config, r *config.Receive) []kafka.Finding {

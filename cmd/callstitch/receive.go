@@ -45,6 +45,7 @@ configuration; 'callstitch check' looks at it first.`,
 			"endpoints", len(receiver.Endpoints), "feeds", len(receiver.Feeds))
 		ctx, stop := untilSignal()
 		defer stop()
+		go watchCredentials(ctx, cfg, log)
 		return receive.Run(ctx, receiver)
 	})
 	return cmd

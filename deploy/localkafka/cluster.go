@@ -197,7 +197,9 @@ func together(fs []func() error) error {
 func (c *Cluster) Brokers() []string { return append([]string(nil), c.addrs...) }
 
 // Addresses are those of a further listener, one a broker.
-func (c *Cluster) Addresses(listener string) []string { return append([]string(nil), c.also[listener]...) }
+func (c *Cluster) Addresses(listener string) []string {
+	return append([]string(nil), c.also[listener]...)
+}
 
 // Dir is where the cluster keeps its data and logs.
 func (c *Cluster) Dir() string { return c.dir }

@@ -140,7 +140,9 @@ func TestConnections(t *testing.T) {
 		"a token for a registry far away": {func(c *Config) { c.Registry.URL, c.Registry.OAuth.TokenFile = "http://registry:8081", "token" }, []string{
 			"schema_registry.url must begin with https:// with schema_registry.oauth",
 		}},
-		"two logins": {func(c *Config) { c.Registry.Username, c.Registry.PasswordFile, c.Registry.OAuth.TokenFile = "app", "secret", "token" }, []string{
+		"two logins": {func(c *Config) {
+			c.Registry.Username, c.Registry.PasswordFile, c.Registry.OAuth.TokenFile = "app", "secret", "token"
+		}, []string{
 			"schema_registry.oauth and a username are two logins",
 		}},
 	} {
