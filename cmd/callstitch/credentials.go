@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"callstitch/cmd/callstitch/internal/config"
@@ -36,16 +35,18 @@ func examineCredentials(ctx context.Context, cfg *config.Config) (found []kafka.
 	return found
 }
 
-// ending says that a credential has ended, or that it soon will: certificates are replaced
-// by people, and tokens by programs, just before they end.
+// ending says that a credential has ended, or that it soon will: within expirySoon, or the
+// last fifth of its life where that is less, for programs replace theirs before that. A
+// token is replaced just before it ends, and does not say when it began.
 func ending(c config.Credential, now time.Time) (ended, soon string) {
+	at := c.Until.UTC().Format(time.RFC3339)
 	switch {
-	case c.Ends.IsZero() || c.Err != nil:
+	case c.Err != nil || c.Until.IsZero():
 		return "", ""
-	case now.After(c.Ends):
-		return "it ended at " + c.Ends.UTC().Format(time.RFC3339) + ": put a new one into the file; no restart is needed", ""
-	case now.Add(expirySoon).After(c.Ends) && !strings.HasSuffix(c.Key, ".token_file"):
-		return "", "it ends at " + c.Ends.UTC().Format(time.RFC3339) + "; no restart is needed for a new one"
+	case now.After(c.Until):
+		return "it ended at " + at + ": put a new one into the file; no restart is needed", ""
+	case !c.From.IsZero() && c.Until.Sub(now) < min(expirySoon, c.Until.Sub(c.From)/5):
+		return "", "it ends at " + at + "; no restart is needed for a new one"
 	}
 	return "", ""
 }

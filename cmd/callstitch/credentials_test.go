@@ -28,19 +28,28 @@ func withCertificate(t *testing.T, a *credentialtest.Authority, life time.Durati
 	return &cfg
 }
 
+const day = 24 * time.Hour
+
 // TestExaminedCredentials has certificates that end sooner and later, tokens, and an
 // endpoint that gives none.
 func TestExaminedCredentials(t *testing.T) {
 	a := credentialtest.NewAuthority(t, "one")
-	const day = 24 * time.Hour
-	for life, want := range map[time.Duration]string{
-		-time.Hour: "kafka.tls.cert_file tls.crt can be used: it ended at", 13 * day: "! kafka.tls.cert_file tls.crt: it ends at", 15 * day: "kafka.tls.cert_file tls.crt can be used",
+	for _, test := range []struct {
+		life, left time.Duration
+		want       string
+	}{
+		{90 * day, -time.Hour, "kafka.tls.cert_file tls.crt can be used: it ended at"},
+		{90 * day, 13 * day, "! kafka.tls.cert_file tls.crt: it ends at"},
+		{90 * day, 15 * day, "kafka.tls.cert_file tls.crt can be used\n"},
+		{day, 4 * time.Hour, "! kafka.tls.cert_file tls.crt: it ends at"},
+		{day, 6 * time.Hour, "kafka.tls.cert_file tls.crt can be used\n"},
 	} {
-		if got := examined(t, withCertificate(t, a, life)); !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 1 {
-			t.Errorf("%v: got %s, want %s", life, got, want)
+		a.Life = test.life
+		if got := examined(t, withCertificate(t, a, test.left)); !strings.HasPrefix(got, test.want) || strings.Count(got, "\n") != 1 {
+			t.Errorf("%v of %v: got %s, want %s", test.left, test.life, got, test.want)
 		}
 	}
-	cfg := withCertificate(t, a, 15*day)
+	cfg := withCertificate(t, a, day)
 	_, another := a.Issue(t, "app", time.Now().Add(time.Hour))
 	credentialtest.Write(t, "tls.key", another)
 	if got, want := examined(t, cfg), "kafka.tls.cert_file tls.crt can be used: tls.key holds no PEM key of the certificate in tls.crt"; !strings.HasPrefix(got, want) {

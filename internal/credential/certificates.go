@@ -133,28 +133,30 @@ func (f Files) Check() error {
 	return err
 }
 
-// Ends is when the certificate that a client shows ends, and, of authorities, when the
-// last one does: a file of many has some that have ended. It is zero where no file is
-// named.
-func (f Files) Ends() (cert, authorities time.Time, err error) {
+// Validity is from when until when something counts; it is zero where nothing says.
+type Validity struct{ From, Until time.Time }
+
+// Validity is that of the certificate that a client shows, and of the authority that
+// lasts longest: of many in a file, some have ended. It is zero where no file is named.
+func (f Files) Validity() (cert, authorities Validity, err error) {
 	if f.Cert != "" {
 		pair, err := f.pair()
 		if err != nil {
 			return cert, authorities, err
 		}
-		cert = pair.Leaf.NotAfter
+		cert = Validity{pair.Leaf.NotBefore, pair.Leaf.NotAfter}
 	}
 	if f.CA == "" {
 		return cert, authorities, nil
 	}
-	text, err := os.ReadFile(f.CA)
-	if err != nil {
+	if err := (Files{CA: f.CA}).Check(); err != nil {
 		return cert, authorities, err
 	}
+	text, err := os.ReadFile(f.CA)
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil && c.NotAfter.After(authorities) {
-			authorities = c.NotAfter
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil && c.NotAfter.After(authorities.Until) {
+			authorities = Validity{c.NotBefore, c.NotAfter}
 		}
 	}
-	return cert, authorities, nil
+	return cert, authorities, err
 }

@@ -139,15 +139,15 @@ func TestEndOfCertificates(t *testing.T) {
 	files := inDir(t)
 	a := credentialtest.NewAuthority(t, "one")
 	install(t, files, a, -time.Hour)
-	cert, authorities, err := files.Ends()
-	if err != nil || time.Until(cert) > 0 || time.Until(authorities) < 23*time.Hour {
+	cert, authorities, err := files.Validity()
+	if err != nil || time.Until(cert.Until) > 0 || time.Until(authorities.Until) < 23*time.Hour || !cert.From.Before(cert.Until) {
 		t.Errorf("got %v, %v, %v", cert, authorities, err)
 	}
 	if _, err := Open(files); err != nil {
 		t.Errorf("a certificate that has ended is for the other side to refuse: %v", err)
 	}
-	cert, authorities, err = Files{}.Ends()
-	if err != nil || !cert.IsZero() || !authorities.IsZero() {
+	cert, authorities, err = Files{}.Validity()
+	if none := (Validity{}); err != nil || cert != none || authorities != none {
 		t.Errorf("got %v, %v, %v of no files", cert, authorities, err)
 	}
 }

@@ -368,12 +368,12 @@ func (s *securedKafka) refusals(t *testing.T) {
 		Security
 		says string
 	}{
-		"wrong password":      {"passwords", Security{Mechanism: "SCRAM-SHA-512", Username: "app", Password: say("hush"), TLS: s.trusting(t)}, "the broker does not take this login"},
+		"wrong password":      {"passwords", Security{Mechanism: "SCRAM-SHA-512", Username: "app", Password: say("hush"), TLS: s.trusting(t)}, "does the broker know kafka.sasl.username"},
 		"another mechanism":   {"passwords", Security{Mechanism: "SCRAM-SHA-256", Username: "app", Password: say("hush"), TLS: s.trusting(t)}, "another mechanism"},
 		"no login":            {"passwords", Security{TLS: s.trusting(t)}, "want a login"},
 		"no TLS":              {"passwords", Security{}, "tls endpoint"},
 		"TLS where is none":   {"", Security{TLS: good}, "does it speak TLS"},
-		"wrong token":         {"tokens", Security{Mechanism: "OAUTHBEARER", Token: say("a.hush.c"), TLS: s.trusting(t)}, "invalid_token"},
+		"wrong token":         {"tokens", Security{Mechanism: "OAUTHBEARER", Token: say("a.hush.c"), TLS: s.trusting(t)}, "does not take the token: invalid_token: has it ended"},
 		"unknown authority":   {"tokens", Security{Mechanism: "OAUTHBEARER", Token: say("hush"), TLS: func() *tls.Config { return new(tls.Config) }}, "set kafka.tls.ca_file"},
 		"no certificate":      {"certificates", Security{TLS: s.trusting(t)}, "kafka.tls.cert_file"},
 		"ended certificate":   {"certificates", Security{TLS: ended}, "has it ended"},

@@ -58,7 +58,35 @@ func (s Security) Options() ([]kgo.Opt, error) {
 
 func (s Security) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: s.TLS()}
-	return dialer.DialContext(ctx, network, address)
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, &handshakeError{err}
+	}
+	return brokerConn{conn}, nil
+}
+
+// handshakeError is a connection to a broker that did not come about.
+type handshakeError struct{ error }
+
+func (e *handshakeError) Unwrap() error { return e.error }
+
+// brokerConn tells what the other side's TLS refuses: it does so after the handshake, as
+// far as the client's certificate is concerned.
+type brokerConn struct{ net.Conn }
+
+// Read reads from the broker.
+func (c brokerConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if isAlert(err) {
+		err = &handshakeError{err}
+	}
+	return n, err
+}
+
+// isAlert reports whether the other side's TLS said that it does not go on.
+func isAlert(err error) bool {
+	remote, ok := errors.AsType[*net.OpError](err)
+	return ok && remote.Op == "remote error"
 }
 
 func (s Security) mechanism() (sasl.Mechanism, error) {
@@ -116,8 +144,17 @@ func (s bearerSession) Challenge(answer []byte) (done bool, next []byte, err err
 	if json.Unmarshal(answer, &said) != nil || !word(said.Status) {
 		said.Status = "no reason"
 	}
-	return false, nil, fmt.Errorf("%w (it says: %s)", kerr.SaslAuthenticationFailed, said.Status)
+	return false, nil, &refusedToken{said.Status}
 }
+
+// refusedToken is one that a broker does not take; why is in its log.
+type refusedToken struct{ said string }
+
+func (r *refusedToken) Error() string {
+	return fmt.Sprintf("%v The broker does not take the token: %s", kerr.SaslAuthenticationFailed, r.said)
+}
+
+func (r *refusedToken) Unwrap() error { return kerr.SaslAuthenticationFailed }
 
 // word reports whether a text is one, such as invalid_token, and fit for a log.
 func word(s string) bool {
@@ -129,29 +166,34 @@ func word(s string) bool {
 
 // explained adds what to do to an error of a connection.
 func explained(err error) error {
-	if advice := connectionAdvice(err); advice != "" {
+	if advice := ConnectionAdvice(err); advice != "" {
 		return fmt.Errorf("%w: %s", err, advice)
 	}
 	return err
 }
 
-func connectionAdvice(err error) string {
-	remote, _ := errors.AsType[*net.OpError](err)
+// ConnectionAdvice is what to do about an error, where it is that a broker was not
+// connected to; empty for others.
+func ConnectionAdvice(err error) string {
+	_, shaking := errors.AsType[*handshakeError](err) // registries have the same errors
+	_, token := errors.AsType[*refusedToken](err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, plainText := errors.AsType[tls.RecordHeaderError](err)
 	_, cut := errors.AsType[*kgo.ErrFirstReadEOF](err)
 	switch {
+	case token:
+		return "has it ended, is it for this broker's audience, and from an issuer that it trusts? Its log says why"
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return "the broker does not take this login: is the user known, with this password, or the token valid, for this broker's audience, and from an issuer that it trusts? See kafka.sasl"
+		return "does the broker know kafka.sasl.username, with this mechanism, and the password in kafka.sasl.password_file?"
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return "the listener has another mechanism than kafka.sasl.mechanism"
 	case errors.Is(err, kerr.IllegalSaslState):
 		return "the listener wants no login, or another one: see kafka.sasl.mechanism, and the port"
-	case unknown:
+	case shaking && unknown:
 		return "set kafka.tls.ca_file to the authority that signed the broker's certificate"
-	case plainText:
+	case shaking && plainText:
 		return "the listener speaks no TLS: another port, or no kafka.tls"
-	case remote != nil && remote.Op == "remote error": // an alert of the other side's TLS
+	case shaking && isAlert(err):
 		return "the broker does not take this client's certificate: does it ask for one (kafka.tls.cert_file), has it ended, and does the broker trust who signed it?"
 	case cut:
 		return "the listener hangs up: does it speak TLS (kafka.tls), or want a login (kafka.sasl)?"

@@ -24,12 +24,14 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 	// PEM is its own certificate.
 	PEM []byte
+	// Life is that of the certificates which it issues.
+	Life time.Duration
 }
 
 // NewAuthority makes an authority.
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
-	a := &Authority{key: newKey(t)}
+	a := &Authority{key: newKey(t), Life: 90 * 24 * time.Hour}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
@@ -52,7 +54,7 @@ func (a *Authority) Issue(t testing.TB, name string, ends time.Time) (cert, key 
 	own := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: ends,
+		NotBefore: ends.Add(-a.Life), NotAfter: ends,
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"callstitch/internal/credential"
 )
@@ -13,8 +12,8 @@ import (
 type Credential struct {
 	Key  string // of the configuration
 	File string
-	Ends time.Time // zero: it does not say
-	Err  error     // why the file as it is now cannot be used
+	Err  error // why the file as it is now cannot be used
+	credential.Validity
 }
 
 // Credentials are all of them, as their files are now.
@@ -38,12 +37,12 @@ func secretIn(key, path string) []Credential {
 
 func certificatesIn(group string, files credential.Files) (all []Credential) {
 	if files.CA != "" {
-		_, ends, err := credential.Files{CA: files.CA}.Ends()
-		all = append(all, Credential{group + ".ca_file", files.CA, ends, err})
+		_, valid, err := credential.Files{CA: files.CA}.Validity()
+		all = append(all, Credential{group + ".ca_file", files.CA, err, valid})
 	}
 	if files.Cert != "" {
-		ends, _, err := credential.Files{Cert: files.Cert, Key: files.Key}.Ends()
-		all = append(all, Credential{group + ".cert_file", files.Cert, ends, err})
+		valid, _, err := credential.Files{Cert: files.Cert, Key: files.Key}.Validity()
+		all = append(all, Credential{group + ".cert_file", files.Cert, err, valid})
 	}
 	return all
 }
@@ -54,7 +53,7 @@ func (o *OAuth) credentials(group string) (all []Credential) {
 		get, err := credential.TokenFromFile(o.TokenFile)
 		if err == nil {
 			token, _ := get(context.Background()) // it was read just now
-			found.Ends, _ = credential.Ends(token)
+			found.Until, _ = credential.Ends(token)
 		}
 		found.Err = err
 		all = append(all, found)
@@ -76,9 +75,7 @@ func (c *Config) Fetch(ctx context.Context) (found []Credential) {
 		got := Credential{Key: at.group + ".token_url"}
 		get, err := at.source()
 		if err == nil {
-			var token string
-			token, err = get(ctx)
-			got.Ends, _ = credential.Ends(token)
+			_, err = get(ctx)
 		}
 		got.Err = err
 		found = append(found, got)
