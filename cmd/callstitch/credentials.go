@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -59,20 +60,13 @@ func watchCredentials(ctx context.Context, cfg *config.Config, log *slog.Logger)
 		now := time.Now()
 		for _, c := range cfg.Credentials() {
 			ended, soon := ending(c, now)
-			message, why := "a credential cannot be read again; what was read before goes on", ""
-			switch {
-			case c.Err != nil:
-				why = c.Err.Error()
-			case ended != "":
-				message, why = "a credential has ended", ended
-			case soon != "":
-				message, why = "a credential ends soon", soon
-			default:
-				continue
+			why := cmp.Or(ended, soon)
+			if c.Err != nil {
+				why = c.Err.Error() + "; what was read before goes on"
 			}
-			if line := c.Key + why; now.Sub(said[line]) >= credentialReminder {
+			if line := c.Key + why; why != "" && now.Sub(said[line]) >= credentialReminder {
 				said[line] = now
-				log.Warn(message, "credential", c.Key, "file", c.File, "why", why)
+				log.Warn("a password, token or certificate wants a look", "key", c.Key, "file", c.File, "why", why)
 			}
 		}
 		select {

@@ -123,14 +123,14 @@ func TestWatchedCredentials(t *testing.T) {
 			}
 		}
 		lines(29*time.Minute, 0, "")
-		lines(3*time.Minute, 1, "a credential ends soon")
-		lines(3*time.Hour, 3, "a credential ends soon")
+		lines(3*time.Minute, 1, "it ends at")
+		lines(3*time.Hour, 3, "it ends at")
 		credentialtest.Write(t, "secret", []byte("\n"))
 		lines(2*time.Minute, 1, "secret holds no secret")
 		credentialtest.Write(t, "secret", []byte("new"))
 		issue(30 * time.Minute)
-		lines(20*time.Minute, 1, "a credential ends soon")
-		lines(2*time.Hour, 2, "a credential has ended")
+		lines(20*time.Minute, 1, "it ends at")
+		lines(2*time.Hour, 2, "it ended at")
 		stop()
 		synctest.Wait()
 	})
