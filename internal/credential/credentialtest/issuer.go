@@ -27,6 +27,7 @@ type Issuer struct {
 	clients  map[string]string // secrets by client id
 	life     time.Duration
 	answered int
+	away     bool
 }
 
 // Claims are fixed in every token: who issues it, and for whom.
@@ -53,6 +54,13 @@ func (i *Issuer) Know(id, secret string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.clients[id] = secret
+}
+
+// Away has it answer, or not, that it cannot give tokens now.
+func (i *Issuer) Away(is bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.away = is
 }
 
 // Answered is how many tokens were given.
@@ -90,11 +98,15 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	id, secret := i.client(r)
 	i.mu.Lock()
-	known := secret != "" && i.clients[id] == secret
-	if known {
+	known, away := secret != "" && i.clients[id] == secret, i.away
+	if known && !away {
 		i.answered++
 	}
 	i.mu.Unlock()
+	if away {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	if r.Method != http.MethodPost || r.FormValue("grant_type") != "client_credentials" || !known {
 		w.WriteHeader(http.StatusUnauthorized)
 		_ = json.NewEncoder(w).Encode(map[string]any{"error": "invalid_client", "error_description": "there is no client " + id + " with the secret " + secret})
