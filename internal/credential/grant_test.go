@@ -70,10 +70,15 @@ func TestGrant(t *testing.T) {
 		t.Errorf("%d tokens were fetched, one is enough", n)
 	}
 	first, _ := get(t.Context())
+	time.Sleep(1700 * time.Millisecond)
+	second, err := get(t.Context())
+	if err != nil || second == first {
+		t.Errorf("no new token while the old one lasts: %v", err)
+	}
 
 	issuer.Know("app", "new")
 	time.Sleep(1700 * time.Millisecond) // it is time for a new one, which is refused
-	if token, err := get(t.Context()); err != nil || token != first {
+	if token, err := get(t.Context()); err != nil || token != second {
 		t.Errorf("the token that lasts is not used on: %v", err)
 	}
 	time.Sleep(1400 * time.Millisecond)
@@ -82,7 +87,7 @@ func TestGrant(t *testing.T) {
 	}
 	credentialtest.Write(t, g.SecretFile, []byte("new"))
 	time.Sleep(1100 * time.Millisecond)
-	if token, err := get(t.Context()); err != nil || token == first {
+	if token, err := get(t.Context()); err != nil || token == second {
 		t.Errorf("the secret is not read again: %v", err)
 	}
 }
