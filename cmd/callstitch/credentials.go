@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/topology/kafka"
 )
@@ -53,12 +55,19 @@ func ending(c config.Credential, now time.Time) (ended, soon string) {
 }
 
 // watchCredentials says what is wrong with credentials while a program runs: once it is, and
-// then once in a while.
-func watchCredentials(ctx context.Context, cfg *config.Config, log *slog.Logger) {
+// then once in a while. A metric tells when they end.
+func watchCredentials(ctx context.Context, cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer) {
+	ends := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "callstitch_credential_end_seconds", Help: "When a certificate or token in a file ends, Unix time.",
+	}, []string{"key"})
+	metrics.MustRegister(ends)
 	said := map[string]time.Time{}
 	for {
 		now := time.Now()
 		for _, c := range cfg.Credentials() {
+			if c.Err == nil && !c.Until.IsZero() {
+				ends.WithLabelValues(c.Key).Set(float64(c.Until.Unix()))
+			}
 			ended, soon := ending(c, now)
 			why := cmp.Or(ended, soon)
 			if c.Err != nil {

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/internal/credential/credentialtest"
 )
@@ -111,7 +113,8 @@ func TestWatchedCredentials(t *testing.T) {
 		issue(expirySoon + 30*time.Minute)
 		var log bytes.Buffer
 		ctx, stop := context.WithCancel(t.Context())
-		go watchCredentials(ctx, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+		metrics := prometheus.NewPedanticRegistry()
+		go watchCredentials(ctx, cfg, slog.New(slog.NewTextHandler(&log, nil)), metrics)
 		lines := func(after time.Duration, want int, what string) {
 			t.Helper()
 			time.Sleep(after)
@@ -131,6 +134,9 @@ func TestWatchedCredentials(t *testing.T) {
 		issue(30 * time.Minute)
 		lines(20*time.Minute, 1, "it ends at")
 		lines(2*time.Hour, 2, "it ended at")
+		if found, err := metrics.Gather(); err != nil || len(found) != 1 || !strings.Contains(found[0].String(), `value:"kafka.tls.cert_file"`) || found[0].GetMetric()[0].GetGauge().GetValue() > float64(time.Now().Unix()) {
+			t.Errorf("the metric is %v, %v", found, err)
+		}
 		stop()
 		synctest.Wait()
 	})
