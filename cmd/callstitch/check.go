@@ -100,13 +100,12 @@ func checkRun(ctx context.Context, out terminal.Writer, cfg *config.Config) (fai
 	return failed + wrong, nil
 }
 
-// tell writes findings, and counts what does not hold.
-func tell(out terminal.Writer, findings []kafka.Finding) (failed int) {
-	for _, f := range findings {
-		if f.What == "" {
-			continue
+// tell writes what was found, and counts what does not hold.
+func tell(out terminal.Writer, found []kafka.Finding) (failed int) {
+	for _, f := range found {
+		if f.What != "" {
+			out.Mark(f.What, f.Err)
 		}
-		out.Mark(f.What, f.Err)
 		if f.Advice != "" {
 			out.Remark(f.Advice)
 		}
