@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,22 +47,18 @@ const (
 // client asks a registry over HTTP. Whatever is at the other end, a request ends
 // in time, takes little memory, and fails with an error that holds no secret (K45).
 type client struct {
-	http               *http.Client
-	addresses          []*url.URL
-	username, password string
-	pause              time.Duration
+	http      *http.Client
+	addresses []*url.URL
+	login     *login
+	pause     time.Duration
 
 	answered atomic.Int64 // which address answered last: it is asked first
 }
 
 func newClient(addresses []*url.URL, cfg RegistryConfig) *client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = cfg.TLS
-	transport.MaxResponseHeaderBytes = headerMax
-	transport.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	return &client{
-		http:      &http.Client{Transport: transport, CheckRedirect: checkRedirect},
-		addresses: addresses, username: cfg.Username, password: cfg.Password, pause: firstPause,
+		http:      &http.Client{Transport: &currentTransport{tls: cfg.TLS}, CheckRedirect: checkRedirect},
+		addresses: addresses, login: &login{username: cfg.Username, password: cfg.Password, token: cfg.Token}, pause: firstPause,
 	}
 }
 
@@ -142,8 +137,12 @@ func (c *client) askOne(ctx context.Context, method string, at *url.URL, body []
 	if body != nil {
 		req.Header.Set("Content-Type", mediaType)
 	}
-	if c.username != "" {
-		req.SetBasicAuth(c.username, c.password)
+	proof, err := c.login.header(limited)
+	if err != nil {
+		return nil, &unproven{err}
+	}
+	if proof != "" {
+		req.Header.Set("Authorization", proof)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -187,6 +186,11 @@ func mayPass(err error) bool {
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
+
+// unproven is why the registry was not even asked.
+type unproven struct{ error }
+
+func (e *unproven) Unwrap() error { return e.error }
 
 // refusal is an answer other than the one that was asked for.
 type refusal struct {
@@ -250,10 +254,7 @@ func (c *client) quote(text []byte) string {
 		return "a web page"
 	}
 	s := string(text[:min(len(text), 4*quoteMax)])
-	if c.password != "" {
-		basic := base64.StdEncoding.EncodeToString([]byte(c.username + ":" + c.password))
-		s = strings.NewReplacer(basic, "•••", c.password, "•••").Replace(s)
-	}
+	s = c.login.hide(s)
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
@@ -277,7 +278,15 @@ func shown(u *url.URL) string {
 func advice(err error) string {
 	refused, ok := errors.AsType[*refusal](err)
 	_, distrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	remote, _ := errors.AsType[*net.OpError](err)
+	_, before := errors.AsType[*unproven](err)
 	switch {
+	case before:
+		return "it was not asked without a login"
+	case remote != nil && remote.Op == "remote error", errors.Is(err, net.ErrClosed):
+		// The other side's TLS said that it hangs up, which mostly is lost in Go's client: a
+		// certificate is refused after the handshake, when the request is on its way.
+		return "the registry hangs up: does it ask for a certificate (schema_registry.cert_file), has ours ended, and does it trust who signed it?"
 	case errors.Is(err, errNotRegistry):
 		return "set schema_registry.url to the registry itself: a proxy or a login page answers there"
 	case distrusted:

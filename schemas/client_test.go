@@ -93,7 +93,7 @@ func TestAskedAgain(t *testing.T) {
 				}
 				fake.Handler().ServeHTTP(w, r)
 			})
-			registry.client.http.Transport.(*http.Transport).DisableKeepAlives = true // Go itself asks again on a connection that it kept
+			registry.client.http.Transport.(*currentTransport).current().DisableKeepAlives = true // Go itself asks again on a connection that it kept
 			if _, err := registry.Register(t.Context(), Events, "call.events"); err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestRetryAfter(t *testing.T) {
 func TestRetryAfterIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := mustRegistry(t, RegistryConfig{URL: "http://registry"})
-		registry.client.http.Transport = transport(func(*http.Request) (*http.Response, error) {
+		registry.client.http.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{
 				StatusCode: http.StatusTooManyRequests, Body: http.NoBody, Header: http.Header{"Retry-After": {"3600"}},
 			}, nil
@@ -152,7 +152,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := mustRegistry(t, RegistryConfig{URL: "http://registry"})
-		registry.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+		registry.client.http.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
@@ -328,7 +328,7 @@ func TestFailuresAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0
 		registry := mustRegistry(t, RegistryConfig{URL: "http://registry"})
-		registry.client.http.Transport = transport(func(*http.Request) (*http.Response, error) {
+		registry.client.http.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
 			requests++
 			return nil, errors.New("nobody there")
 		})
@@ -422,6 +422,6 @@ func TestRuleIsThere(t *testing.T) {
 	}
 }
 
-type transport func(*http.Request) (*http.Response, error)
+type roundTrip func(*http.Request) (*http.Response, error)
 
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

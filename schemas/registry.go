@@ -32,9 +32,15 @@ type RegistryConfig struct {
 	// URL is the base address, or several with commas between, of which the
 	// next is tried where one does not answer. User and password in it are
 	// taken for Username and Password, and are not part of any error.
-	URL                string
-	Username, Password string      // basic authentication
-	TLS                *tls.Config // nil: the system's roots
+	URL string
+	// Username and Password are basic authentication, Token is a bearer token in its
+	// place. Both are asked for with each request.
+	Username string
+	Password func(context.Context) (string, error)
+	Token    func(context.Context) (string, error)
+	// TLS is asked for with each request, too; while it gives the same one, connections
+	// are kept. Nil: the system's roots.
+	TLS func() *tls.Config
 }
 
 // Registry is a client of a schema registry that speaks Confluent's API. What
@@ -99,9 +105,10 @@ func (cfg *RegistryConfig) addresses() ([]*url.URL, error) {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, errors.New("schema_registry.url holds no address such as http://127.0.0.1:8081")
 		}
-		if u.User != nil && cfg.Username == "" {
+		if u.User != nil && cfg.Username == "" && cfg.Token == nil {
+			password, _ := u.User.Password()
 			cfg.Username = u.User.Username()
-			cfg.Password, _ = u.User.Password()
+			cfg.Password = func(context.Context) (string, error) { return password, nil }
 		}
 		u.User = nil
 		addresses = append(addresses, u)

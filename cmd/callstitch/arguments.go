@@ -145,6 +145,9 @@ func flagProblem(cmd *cobra.Command, err error) error {
 // looks like. A configuration that is in a file has its lines for that.
 func report(w io.Writer, cmd *cobra.Command, err error) {
 	fmt.Fprintf(w, "callstitch: %v\n", err)
+	if advice := kafka.ConnectionAdvice(err); !strings.Contains(err.Error(), advice) {
+		fmt.Fprintf(w, "  %s\n", advice)
+	}
 	_, configured := errors.AsType[*config.Error](err)
 	if exitCode(err) != exitUsage || configured && cmd.Flags().Changed("config") || errors.Is(err, kafka.ErrGeneration) {
 		return // it is not the command line

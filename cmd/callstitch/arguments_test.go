@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"callstitch/topology/kafka"
 )
 
 // said runs a command line that is wrong, and returns what it says.
@@ -92,6 +97,19 @@ func TestWrongArguments(t *testing.T) {
 	} {
 		if got := said(t, strings.Fields(line)...); !strings.HasPrefix(got, "callstitch: "+want) || !strings.Contains(got, "\nfor example: callstitch ") {
 			t.Errorf("%s says %q", line, got)
+		}
+	}
+}
+
+// What a command could not connect to is said with what to do, once.
+func TestConnectionAdvice(t *testing.T) {
+	refused := fmt.Errorf("find offsets: %w", kerr.SaslAuthenticationFailed)
+	advised := fmt.Errorf("%w: %s", refused, kafka.ConnectionAdvice(refused))
+	for err, want := range map[error]int{refused: 1, advised: 1, errors.New("another"): 0} {
+		var said strings.Builder
+		report(&said, newTail(), ran{err})
+		if got := strings.Count(said.String(), "kafka.sasl.password_file"); got != want {
+			t.Errorf("%v: said %d times in %q", err, got, said.String())
 		}
 	}
 }

@@ -64,11 +64,13 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config, probe s
 	if probe != "" && len(cfg.Receive.Endpoints) == 0 {
 		return usageError{errors.New("--probe posts to receive.endpoints, and there are none")}
 	}
-	failed := 0
+	failed := tell(out, examineCredentials(ctx, cfg))
 	if len(cfg.Sources) > 0 {
-		if failed, err = checkRun(ctx, out, cfg); err != nil {
+		wrong, err := checkRun(ctx, out, cfg)
+		if err != nil {
 			return err
 		}
+		failed += wrong
 	}
 	if cfg.Receive.Configured() {
 		wrong, err := checkReceive(ctx, out, cfg, probe)

@@ -39,12 +39,14 @@ configuration; 'callstitch check' looks at it first.`,
 			return err
 		}
 		limitMemory(log)
-		receiver.Log, receiver.Metrics = log, newMetrics()
+		metrics := newMetrics()
+		receiver.Log, receiver.Metrics = log, metrics
 		receiver.Client = append(receiver.Client, kafka.Quiet(log))
 		log.Info("starting", "version", version(), "brokers", cfg.Kafka.Brokers, "topic", receiver.Topic,
 			"endpoints", len(receiver.Endpoints), "feeds", len(receiver.Feeds))
 		ctx, stop := untilSignal()
 		defer stop()
+		go watchCredentials(ctx, cfg, log, metrics)
 		return receive.Run(ctx, receiver)
 	})
 	return cmd

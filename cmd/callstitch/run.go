@@ -71,6 +71,7 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	log.Info("starting", "version", version(), "application_id", cfg.ApplicationID, "brokers", cfg.Kafka.Brokers,
 		"schema_registry", cfg.Registry.Shown(), "sources", len(cfg.Sources))
 	go kafka.PaceGarbage(ctx)
+	go watchCredentials(ctx, cfg, log, metrics)
 	return serveWhile(ctx, cfg.HTTP.Listen, page, log, func(ctx context.Context) error {
 		return kafka.Run(ctx, runtime, status)
 	})

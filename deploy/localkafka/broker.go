@@ -29,6 +29,7 @@ type node struct {
 	id         int // from 1
 	broker     int // port
 	controller int // port
+	listeners  []int
 	voters     string
 	nodes      int
 }
@@ -46,6 +47,13 @@ func layOut(o Options, s *slot) ([]node, error) {
 		}
 		if n.controller, err = s.port(following(o.Port, o.Brokers+i), maxBrokers+i); err != nil {
 			return nil, err
+		}
+		for k := range o.Listeners {
+			port, err := s.port(0, (1+k)*o.Brokers+i)
+			if err != nil {
+				return nil, err
+			}
+			n.listeners = append(n.listeners, port)
 		}
 		voters[i] = fmt.Sprintf("%d@%s", n.id, address(n.controller))
 	}
@@ -71,7 +79,7 @@ func (n node) prepare(dir, java, jars string, o Options) (*process, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("local Kafka: prepare broker %d: %w", n.id, err)
 	}
-	properties := n.properties(dir, o.Props)
+	properties := n.properties(dir, o)
 	for name, content := range map[string][]byte{"server.properties": properties, "log4j2.xml": log4j} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			return nil, fmt.Errorf("local Kafka: prepare broker %d: %w", n.id, err)
@@ -85,7 +93,7 @@ func (n node) prepare(dir, java, jars string, o Options) (*process, error) {
 	if !o.LongLived {
 		args = append(args, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 	}
-	args = append(args, "-cp", filepath.Join(jars, "*"), "kafka.Kafka", "server.properties")
+	args = append(append(args, o.JVM...), "-cp", filepath.Join(jars, "*"), "kafka.Kafka", "server.properties")
 	ready := func(log []byte) bool { return bytes.Contains(log, []byte(started)) }
 	return &process{name: fmt.Sprintf("broker %d", n.id), dir: dir, args: args, ready: ready}, nil
 }
@@ -113,7 +121,7 @@ func (n node) format(ctx context.Context, p *process, java, jars string) error {
 // properties is the node's server.properties: what one machine's cluster
 // needs, then the caller's over it. Everything that is not here has Kafka's
 // default, above all what transactions and timestamps do.
-func (n node) properties(dir string, over map[string]string) []byte {
+func (n node) properties(dir string, o Options) []byte {
 	replicas, inSync := "1", "1"
 	if n.nodes >= 3 {
 		replicas, inSync = "3", "2"
@@ -150,7 +158,14 @@ func (n node) properties(dir string, over map[string]string) []byte {
 		"group.initial.rebalance.delay.ms": "0",
 		"group.min.session.timeout.ms":     "1000",
 	}
-	maps.Copy(props, over)
+	for i, l := range o.Listeners {
+		name := strings.ToUpper(l.Name)
+		at := "," + name + "://" + address(n.listeners[i])
+		props["listeners"] += at
+		props["advertised.listeners"] += at
+		props["listener.security.protocol.map"] += "," + name + ":" + l.Protocol
+	}
+	maps.Copy(props, o.Props)
 	var b bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(props)) {
 		if props[name] != "" {

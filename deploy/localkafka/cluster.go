@@ -32,6 +32,14 @@ type Options struct {
 	// is a temporary directory, deleted when the cluster stops or its program ends.
 	Dir string
 
+	// Listeners are further ones of each broker, by name, with the protocol that each
+	// has, such as "SASL_SSL"; how it is secured is in Props, below listener.name. They
+	// have free ports, those of brokers that are not asked for: Addresses tells them.
+	Listeners []Listener
+
+	// JVM are further options of the brokers' Java.
+	JVM []string
+
 	// Props are server properties laid over this package's own; an empty
 	// value removes one.
 	Props map[string]string
@@ -41,6 +49,9 @@ type Options struct {
 	// more of the machine to the test.
 	LongLived bool
 }
+
+// Listener is a name, in lower case, and one of Kafka's security protocols.
+type Listener struct{ Name, Protocol string }
 
 const (
 	// maxBrokers is how many nodes fit in a slot of ports.
@@ -62,6 +73,7 @@ type Cluster struct {
 	reaper  *reaper
 	brokers []*process
 	addrs   []string
+	also    map[string][]string // addresses of further listeners
 
 	mu           sync.Mutex // guards registry and registryURL
 	registryPort int
@@ -76,6 +88,9 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	o.Brokers = max(o.Brokers, 1)
 	if o.Brokers > maxBrokers {
 		return nil, fmt.Errorf("local Kafka: %d brokers asked for, %d at most", o.Brokers, maxBrokers)
+	}
+	if n := o.Brokers * (1 + len(o.Listeners)); n > maxBrokers {
+		return nil, fmt.Errorf("local Kafka: %d listeners asked for in all, %d at most", n, maxBrokers)
 	}
 	java, err := findJava(ctx)
 	if err != nil {
@@ -141,6 +156,7 @@ func (c *Cluster) start(ctx context.Context, o Options, java, jars string) error
 	if err != nil {
 		return err
 	}
+	c.also = map[string][]string{}
 	starts := make([]func() error, 0, len(nodes)+1)
 	for _, n := range nodes {
 		p, err := n.prepare(c.dir, java, jars, o)
@@ -149,6 +165,9 @@ func (c *Cluster) start(ctx context.Context, o Options, java, jars string) error
 		}
 		c.brokers = append(c.brokers, p)
 		c.addrs = append(c.addrs, n.addr())
+		for i, l := range o.Listeners {
+			c.also[l.Name] = append(c.also[l.Name], address(n.listeners[i]))
+		}
 		starts = append(starts, func() error {
 			if err := n.format(ctx, p, java, jars); err != nil {
 				return err
@@ -176,6 +195,11 @@ func together(fs []func() error) error {
 // Brokers are the addresses clients connect to, one a broker, the same for
 // the life of the cluster.
 func (c *Cluster) Brokers() []string { return append([]string(nil), c.addrs...) }
+
+// Addresses are those of a further listener, one a broker.
+func (c *Cluster) Addresses(listener string) []string {
+	return append([]string(nil), c.also[listener]...)
+}
 
 // Dir is where the cluster keeps its data and logs.
 func (c *Cluster) Dir() string { return c.dir }

@@ -16,6 +16,7 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/processor/stitch"
+	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
 )
@@ -148,7 +149,7 @@ func (s *subject) callstitch(ctx context.Context, m *meter) error {
 			},
 		},
 		Brokers: s.Brokers, Client: []kgo.Opt{compression(), kgo.WithHooks(m)},
-		Registry: kafka.RegistryConfig{URL: s.Registry, AutoRegister: true},
+		Registry: kafka.RegistryConfig{RegistryConfig: schemas.RegistryConfig{URL: s.Registry}, AutoRegister: true},
 		Workers:  benchWorkers, CommitInterval: interval, InstanceID: s.App + s.Instance,
 		OnCommit: func(outputs []topology.Output) { m.committed(outputs, status) },
 	}, status)

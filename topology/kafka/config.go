@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"callstitch/schemas"
 	"callstitch/topology"
 )
 
@@ -58,12 +58,9 @@ type Config struct {
 
 // RegistryConfig says where schemas are kept.
 type RegistryConfig struct {
-	URL string
+	schemas.RegistryConfig
 	// AutoRegister registers schemas that are not there. Without it they must be.
 	AutoRegister bool
-
-	Username, Password string      // basic authentication
-	TLS                *tls.Config // nil: the system's roots
 }
 
 // TopicSettings are the settings of output topics, and of internal ones as far

@@ -70,9 +70,7 @@ type schemaRegistry interface {
 }
 
 func (c RegistryConfig) open() (schemaRegistry, error) {
-	return schemas.NewRegistry(schemas.RegistryConfig{
-		URL: c.URL, Username: c.Username, Password: c.Password, TLS: c.TLS,
-	})
+	return schemas.NewRegistry(c.RegistryConfig)
 }
 
 // forks are encoders for n threads.

@@ -52,7 +52,7 @@ func reach(ctx context.Context, cfg *Config) (*kgo.Client, Finding) {
 	f := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
 	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
-	if f.Err = cl.Ping(attempt); f.Err != nil {
+	if f.Err = explained(cl.Ping(attempt)); f.Err != nil {
 		cl.Close()
 		return nil, f
 	}

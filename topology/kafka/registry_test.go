@@ -74,7 +74,7 @@ func hang(r *http.Request) (done bool) {
 func (p *registryProxy) withRegistry(t *testing.T) Config {
 	t.Helper()
 	cfg := apache(t, 1)
-	cfg.schemas, cfg.Registry = nil, RegistryConfig{URL: p.url, AutoRegister: true}
+	cfg.schemas, cfg.Registry = nil, RegistryConfig{RegistryConfig: schemas.RegistryConfig{URL: p.url}, AutoRegister: true}
 	cfg.StartupTimeout = time.Minute
 	return cfg
 }

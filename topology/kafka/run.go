@@ -141,7 +141,7 @@ func prepare(ctx context.Context, cfg *Config, cl *kgo.Client, brokers *patience
 // survey looks at brokers, group and topics, and makes the topics that are missing.
 func survey(ctx context.Context, cfg *Config, cl *kgo.Client) (found topics, err error) {
 	if err := cl.Ping(ctx); err != nil {
-		return found, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
+		return found, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), explained(err))
 	}
 	if err := requireTransactionVersion(ctx, cl); err != nil {
 		return found, err
@@ -247,7 +247,7 @@ func (p *process) look(ctx context.Context, cl *kgo.Client, same *sameTopics) er
 	ctx, cancel := context.WithTimeout(ctx, retryInterval)
 	defer cancel()
 	if err := within(ctx, func() error { return cl.Ping(ctx) }); err != nil && !errors.Is(err, context.Canceled) {
-		p.cfg.Log.Warn("no broker answers, waiting", "brokers", strings.Join(p.cfg.Brokers, ","), "error", err)
+		p.cfg.Log.Warn("no broker answers, waiting", "brokers", strings.Join(p.cfg.Brokers, ","), "error", explained(err))
 		p.status.setOutage("waits for brokers " + strings.Join(p.cfg.Brokers, ","))
 		return nil
 	}

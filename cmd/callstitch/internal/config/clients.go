@@ -2,17 +2,16 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
-	"strings"
 
+	"callstitch/internal/credential"
 	"callstitch/schemas"
 	"callstitch/topology/kafka"
 )
 
-// Runtime is the configuration of topology/kafka, with the secrets and authorities
-// that are in files. It has no log, no metrics and no callback.
+// Runtime is the configuration of topology/kafka, with the secrets and certificates that
+// are in files, which it reads again when they change. It has no log, no metrics and no
+// callback.
 func (c *Config) Runtime() (kafka.Config, error) {
 	security, err := c.Kafka.security()
 	if err != nil {
@@ -27,13 +26,10 @@ func (c *Config) Runtime() (kafka.Config, error) {
 		return kafka.Config{}, err
 	}
 	return kafka.Config{
-		Config:  c.Topology(),
-		Brokers: c.Kafka.Brokers,
-		Client:  client,
-		Registry: kafka.RegistryConfig{
-			URL: registry.URL, Username: registry.Username, Password: registry.Password, TLS: registry.TLS,
-			AutoRegister: c.Registry.AutoRegister,
-		},
+		Config:         c.Topology(),
+		Brokers:        c.Kafka.Brokers,
+		Client:         client,
+		Registry:       kafka.RegistryConfig{RegistryConfig: registry, AutoRegister: c.Registry.AutoRegister},
 		Output:         c.Topics.settings(),
 		Start:          c.Start,
 		Workers:        c.Workers,
@@ -58,36 +54,40 @@ func (t *Topics) settings() kafka.TopicSettings {
 	return s
 }
 
-// security reads the secrets and authorities that the configuration names.
+// security opens the files that the configuration names.
 func (k *Kafka) security() (kafka.Security, error) {
-	password, err := readSecret(k.SASL.PasswordFile)
-	if err != nil {
-		return kafka.Security{}, err
+	s := kafka.Security{Mechanism: k.SASL.Mechanism, Username: k.SASL.Username}
+	var err error
+	if s.Password, err = passwordOf(k.SASL.PasswordFile); err != nil {
+		return s, fmt.Errorf("use kafka.sasl.password_file: %w", err)
 	}
-	ca, err := readOptional(k.TLS.CAFile)
-	if err != nil {
-		return kafka.Security{}, err
+	if s.Token, err = k.SASL.OAuth.source(); err != nil {
+		return s, fmt.Errorf("use kafka.sasl.oauth: %w", err)
 	}
-	return kafka.Security{
-		Mechanism: k.SASL.Mechanism, Username: k.SASL.Username, Password: password,
-		TLS: k.TLS.Enabled || ca != nil, CA: ca,
-	}, nil
+	if !k.TLS.on() {
+		return s, nil
+	}
+	if s.TLS, err = openTLS(k.TLS.files()); err != nil {
+		return s, fmt.Errorf("use kafka.tls: %w", err)
+	}
+	return s, nil
 }
 
 // client is the configuration of a registry's client.
 func (r *Registry) client() (schemas.RegistryConfig, error) {
 	c := schemas.RegistryConfig{URL: r.URL, Username: r.Username}
 	var err error
-	if c.Password, err = readSecret(r.PasswordFile); err != nil {
-		return c, err
+	if c.Password, err = passwordOf(r.PasswordFile); err != nil {
+		return c, fmt.Errorf("use schema_registry.password_file: %w", err)
 	}
-	ca, err := readOptional(r.CAFile)
-	if err != nil || ca == nil {
-		return c, err
+	if c.Token, err = r.OAuth.source(); err != nil {
+		return c, fmt.Errorf("use schema_registry.oauth: %w", err)
 	}
-	c.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
-	if !c.TLS.RootCAs.AppendCertsFromPEM(ca) {
-		return c, fmt.Errorf("schema_registry.ca_file %s holds no PEM certificate", r.CAFile)
+	if r.files() == (credential.Files{}) {
+		return c, nil
+	}
+	if c.TLS, err = openTLS(r.files()); err != nil {
+		return c, fmt.Errorf("use schema_registry: %w", err)
 	}
 	return c, nil
 }
@@ -104,16 +104,46 @@ func (r *Registry) Open() (*schemas.Registry, error) {
 // Shown is the registry's address without the credentials that it may hold.
 func (r *Registry) Shown() string { return schemas.RegistryConfig{URL: r.URL}.Shown() }
 
-// readOptional is a file's content, nil where no file is named.
-func readOptional(path string) ([]byte, error) {
+// on reports whether connections have TLS: naming a file is enough.
+func (t *TLS) on() bool { return t.Enabled || t.files() != (credential.Files{}) }
+
+func (t *TLS) files() credential.Files {
+	return credential.Files{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile}
+}
+
+func (r *Registry) files() credential.Files {
+	return credential.Files{CA: r.CAFile, Cert: r.CertFile, Key: r.KeyFile}
+}
+
+func openTLS(files credential.Files) (func() *tls.Config, error) {
+	certificates, err := credential.Open(files)
+	if err != nil {
+		return nil, err
+	}
+	return certificates.Config, nil
+}
+
+// passwordOf is nil where no file is named.
+func passwordOf(path string) (credential.Source, error) {
 	if path == "" {
 		return nil, nil
 	}
-	return os.ReadFile(path)
+	return credential.FromFile(path)
 }
 
-// readSecret is a file's content without the line end that editors put there.
-func readSecret(path string) (string, error) {
-	secret, err := readOptional(path)
-	return strings.TrimRight(string(secret), "\r\n"), err
+// source is where tokens come from; nil where no way is named.
+func (o *OAuth) source() (credential.Source, error) {
+	switch {
+	case o.TokenFile != "":
+		return credential.TokenFromFile(o.TokenFile)
+	case o.TokenURL != "":
+		return o.grant().Open()
+	}
+	return nil, nil
+}
+
+func (o *OAuth) grant() credential.Grant {
+	return credential.Grant{
+		URL: o.TokenURL, ClientID: o.ClientID, SecretFile: o.ClientSecretFile, Scope: o.Scope, CAFile: o.CAFile,
+	}
 }

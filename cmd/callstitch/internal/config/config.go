@@ -70,18 +70,32 @@ type Kafka struct {
 	TLS     TLS      `yaml:"tls"`
 }
 
-// SASL logs in at the brokers. The password is read from a file, so that
+// SASL logs in at the brokers. Passwords and tokens are read from files, so that
 // neither the configuration nor the environment holds a secret.
 type SASL struct {
-	Mechanism    string `yaml:"mechanism"` // plain, scram-sha-256, scram-sha-512; empty is no login
+	Mechanism    string `yaml:"mechanism"` // plain, scram-sha-256, scram-sha-512, oauthbearer; empty is no login
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"password_file"`
+	OAuth        OAuth  `yaml:"oauth"`
 }
 
-// TLS encrypts connections to the brokers.
+// OAuth is where bearer tokens come from: a file that somebody else keeps fresh, or an
+// endpoint that gives them to a client with an id and a secret.
+type OAuth struct {
+	TokenFile        string `yaml:"token_file"`
+	TokenURL         string `yaml:"token_url"`
+	ClientID         string `yaml:"client_id"`
+	ClientSecretFile string `yaml:"client_secret_file"`
+	Scope            string `yaml:"scope"`
+	CAFile           string `yaml:"ca_file"` // of the endpoint
+}
+
+// TLS encrypts connections to the brokers. All files are PEM.
 type TLS struct {
-	Enabled bool   `yaml:"enabled"` // naming a file enables it too
-	CAFile  string `yaml:"ca_file"` // PEM; empty trusts the system's authorities
+	Enabled  bool   `yaml:"enabled"`   // naming a file enables it too
+	CAFile   string `yaml:"ca_file"`   // empty trusts the system's authorities
+	CertFile string `yaml:"cert_file"` // what we show of ourselves
+	KeyFile  string `yaml:"key_file"`
 }
 
 // Registry is the schema registry, which may ask for a login too. Without
@@ -91,7 +105,10 @@ type Registry struct {
 	AutoRegister bool   `yaml:"auto_register"` // false: schemas are only looked up
 	Username     string `yaml:"username"`
 	PasswordFile string `yaml:"password_file"`
+	OAuth        OAuth  `yaml:"oauth"`
 	CAFile       string `yaml:"ca_file"`
+	CertFile     string `yaml:"cert_file"`
+	KeyFile      string `yaml:"key_file"`
 }
 
 // Source is a topic of raw events.

@@ -55,6 +55,28 @@ func TestDocumentedDefaults(t *testing.T) {
 	}
 }
 
+// TestDocumentedConnections reads the configuration that docs/operations.md shows of
+// connections: nothing is wrong with it but that its files are not here.
+func TestDocumentedConnections(t *testing.T) {
+	shown := docpage.Read(t, operationsPage).Section(t, "## Connections").Blocks("yaml")
+	if len(shown) != 1 {
+		t.Fatalf("%s shows %d of them", operationsPage, len(shown))
+	}
+	file := filepath.Join(t.TempDir(), "callstitch.yaml")
+	if err := os.WriteFile(file, []byte(shown[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newLoader()
+	if err := l.readFile(file); err != nil || len(l.lines) > 0 {
+		t.Fatal(err, l.lines)
+	}
+	for _, p := range l.cfg.validate(0) {
+		if !strings.Contains(p.Text, "no such file") {
+			t.Errorf("%s %s", p.Key, p.Text)
+		}
+	}
+}
+
 // TestDocumentedReceive holds the configurations in docs/receive.md against the program's:
 // the first shows each key with its default, and the second, beside it, each of an
 // endpoint and of a feed.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"callstitch/internal/credential"
 	"callstitch/processor/call"
 	"callstitch/topology/kafka"
 )
@@ -33,7 +34,7 @@ const (
 var (
 	kafkaName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 
-	saslMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
+	saslMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512", oauthBearer}
 	logLevels      = []string{"debug", "info", "warn", "error"}
 	logFormats     = []string{"text", "json"}
 )
@@ -93,30 +94,77 @@ func (k *Kafka) validate(v *validation) {
 	for _, b := range k.Brokers {
 		v.check(hostPort(b), "kafka.brokers", "%q must be host:port, such as 127.0.0.1:9092", b)
 	}
-	s := k.SASL
+	k.SASL.validate(v, k.TLS.on())
+	v.certificates(k.TLS.files(), "kafka.tls")
+}
+
+// oauthBearer is the mechanism that logs in with a token.
+const oauthBearer = "oauthbearer"
+
+func (s *SASL) validate(v *validation, encrypted bool) {
+	const mechanism = "kafka.sasl.mechanism"
 	if s.Mechanism != "" {
-		v.oneOf(s.Mechanism, saslMechanisms, "kafka.sasl.mechanism")
+		v.oneOf(s.Mechanism, saslMechanisms, mechanism)
 	}
-	on := s.Mechanism != ""
-	v.check(on || s.Username == "" && s.PasswordFile == "", "kafka.sasl.mechanism",
-		"is required with a username or password_file: %s", strings.Join(saslMechanisms, ", "))
-	v.check(!on || s.Username != "", "kafka.sasl.username", "is required with a mechanism")
-	v.check(!on || s.PasswordFile != "", "kafka.sasl.password_file", "is required with a mechanism")
-	v.check(s.Mechanism != "plain" || k.TLS.Enabled || k.TLS.CAFile != "", "kafka.sasl.mechanism",
-		"plain sends the password as it is: it needs kafka.tls")
-	v.readable(s.PasswordFile, "kafka.sasl.password_file")
-	v.readable(k.TLS.CAFile, "kafka.tls.ca_file")
+	on, tokens := s.Mechanism != "", s.Mechanism == oauthBearer
+	v.check(on || s.Username == "" && s.PasswordFile == "" && s.OAuth == (OAuth{}), mechanism,
+		"is required with a username, a password_file or oauth: %s", strings.Join(saslMechanisms, ", "))
+	v.check(!on || tokens || s.Username != "", "kafka.sasl.username", "is required with a mechanism")
+	v.check(!on || tokens || s.PasswordFile != "", "kafka.sasl.password_file", "is required with a mechanism")
+	v.check(!tokens || s.Username == "" && s.PasswordFile == "", mechanism, "oauthbearer takes kafka.sasl.oauth, and no username or password_file")
+	v.check(!on || tokens || s.OAuth == (OAuth{}), mechanism, "must be oauthbearer with kafka.sasl.oauth")
+	v.check(s.Mechanism != "plain" || encrypted, mechanism, "plain sends the password as it is: it needs kafka.tls")
+	v.check(!tokens || encrypted, mechanism, "oauthbearer sends the token as it is: it needs kafka.tls")
+	v.secret(s.PasswordFile, "kafka.sasl.password_file")
+	v.check(!tokens || s.OAuth.given(), "kafka.sasl.oauth", "needs token_file, or token_url: oauthbearer logs in with a token")
+	s.OAuth.validate(v, "kafka.sasl.oauth")
+}
+
+// given reports whether tokens come from anywhere.
+func (o *OAuth) given() bool { return o.TokenFile != "" || o.TokenURL != "" }
+
+func (o *OAuth) validate(v *validation, key string) {
+	fetched := OAuth{TokenFile: o.TokenFile}
+	v.check(o.TokenURL != "" || *o == fetched, key+".token_url", "is required with client_id, client_secret_file, scope or ca_file")
+	if o.TokenFile != "" {
+		v.check(o.TokenURL == "", key+".token_file", "and token_url are two ways to a token: name one")
+		_, err := credential.TokenFromFile(o.TokenFile)
+		v.usable(err, key+".token_file")
+	}
+	if o.TokenURL == "" {
+		return
+	}
+	v.check(encryptedURL(o.TokenURL), key+".token_url", "must be an address such as https://login.example/oauth2/token, for it gets the secret; without TLS on this machine only")
+	v.check(o.ClientID != "", key+".client_id", "is required with token_url")
+	v.check(o.ClientSecretFile != "", key+".client_secret_file", "is required with token_url")
+	v.secret(o.ClientSecretFile, key+".client_secret_file")
+	v.certificates(credential.Files{CA: o.CAFile}, key)
+}
+
+// encryptedURL reports whether nobody can read what is sent there: with TLS, or because it
+// is on this machine.
+func encryptedURL(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 func (r *Registry) validate(v *validation) {
+	tokens := r.OAuth.given()
 	for address := range strings.SplitSeq(r.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(address))
 		v.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
 			"schema_registry.url", "must be an address such as http://127.0.0.1:8081")
+		v.check(!tokens || encryptedURL(strings.TrimSpace(address)), "schema_registry.url", "must begin with https:// with schema_registry.oauth, for it gets the token; without TLS on this machine only")
 	}
 	v.check(r.PasswordFile == "" || r.Username != "", "schema_registry.username", "is required with a password_file")
-	v.readable(r.PasswordFile, "schema_registry.password_file")
-	v.readable(r.CAFile, "schema_registry.ca_file")
+	v.check(!tokens || r.Username == "" && r.PasswordFile == "", "schema_registry.oauth", "and a username are two logins: name one")
+	v.secret(r.PasswordFile, "schema_registry.password_file")
+	r.OAuth.validate(v, "schema_registry.oauth")
+	v.certificates(r.files(), "schema_registry")
 }
 
 func (c *Config) validateSources(v *validation) {
@@ -222,6 +270,30 @@ func (v *validation) oneOf(s string, words []string, key string) {
 		}
 	}
 	v.check(false, key, "must be one of %s", strings.Join(words, ", "))
+}
+
+// secret is a file that must hold one.
+func (v *validation) secret(path, key string) {
+	if path != "" {
+		_, err := credential.FromFile(path)
+		v.usable(err, key)
+	}
+}
+
+// certificates are those of one group of keys, which end in ca_file, cert_file and key_file.
+func (v *validation) certificates(files credential.Files, key string) {
+	v.check(files.Cert != "" || files.Key == "", key+".cert_file", "is required with a key_file")
+	v.check(files.Key != "" || files.Cert == "", key+".key_file", "is required with a cert_file")
+	v.usable(credential.Files{CA: files.CA}.Check(), key+".ca_file")
+	if files.Cert != "" && files.Key != "" {
+		v.usable(credential.Files{Cert: files.Cert, Key: files.Key}.Check(), key+".cert_file")
+	}
+}
+
+func (v *validation) usable(err error, key string) {
+	if err != nil {
+		v.check(false, key, "cannot be used: %v", err)
+	}
 }
 
 func (v *validation) readable(path, key string) {
