@@ -344,7 +344,7 @@ func (s *secretive) traffic() (stop func()) {
 // send writes records to Kafka.
 func (s *secretive) send(all func(put func(topology.Record))) {
 	s.t.Helper()
-	options, err := kafka.Security{Mechanism: "SCRAM-SHA-256", Username: "app", Password: s.secret("kafka")}.Options()
+	options, err := kafka.Security{Mechanism: "SCRAM-SHA-256", Username: "app", Password: func(context.Context) (string, error) { return s.secret("kafka"), nil }}.Options()
 	if err != nil {
 		s.t.Fatal(err)
 	}
