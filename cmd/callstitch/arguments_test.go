@@ -52,6 +52,9 @@ func TestEveryCommandSaysWhatItNeeds(t *testing.T) {
 		"explain":    "explain needs ID, or TOPIC PARTITION OFFSET: ID is that of a session",
 		"run":        "sources is required, such as [{topic: call.raw}]",
 		"check":      "kafka.brokers is required, such as",
+		"await":      "sources is required, such as",
+		"compare":    "compare needs A B: A is a configuration, a topic, or a file of sessions, B is another one",
+		"reset":      "sources is required, such as",
 	}
 	each(newRoot(), func(cmd *cobra.Command, path []string) {
 		name := strings.Join(path, " ")

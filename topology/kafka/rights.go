@@ -273,7 +273,8 @@ func (c *Config) replayRights() []rightsOn {
 func (c *Config) resetRights() []rightsOn {
 	remove := []right{{operation: kmsg.ACLOperationDelete}}
 	return []rightsOn{
-		{c.ExchangeTopic(), remove}, {c.ChangelogTopic(), remove},
+		{c.ExchangeTopic(), remove},
+		{c.ChangelogTopic(), remove},
 		{c.Topics.Sessions, []right{{operation: kmsg.ACLOperationRead}}},
 	}
 }
