@@ -44,17 +44,18 @@ func each(cmd *cobra.Command, visit func(*cobra.Command, []string)) {
 // too many, or of the wrong kind.
 func TestEveryCommandSaysWhatItNeeds(t *testing.T) {
 	missing := map[string]string{ // arguments, or what the configuration must have
-		"tail":       "tail needs TOPIC: TOPIC is an output topic",
-		"seek":       "seek needs TOPIC PARTITION OFFSET: TOPIC is a source, PARTITION is a number from 0",
-		"abort":      "abort needs TOPIC PARTITION: TOPIC is any topic, PARTITION is a number from 0",
-		"clock":      "sources is required, such as [{topic: call.raw}]",
-		"clock drop": "clock drop needs TOPIC PARTITION: TOPIC is a source, PARTITION is a number from 0",
-		"explain":    "explain needs ID, or TOPIC PARTITION OFFSET: ID is that of a session",
-		"run":        "sources is required, such as [{topic: call.raw}]",
-		"check":      "kafka.brokers is required, such as",
-		"await":      "sources is required, such as",
-		"compare":    "compare needs A B: A is a configuration, a topic, or a file of sessions, B is another one",
-		"reset":      "sources is required, such as",
+		"tail":         "tail needs TOPIC: TOPIC is an output topic",
+		"seek":         "seek needs TOPIC PARTITION OFFSET: TOPIC is a source, PARTITION is a number from 0",
+		"abort":        "abort needs TOPIC PARTITION: TOPIC is any topic, PARTITION is a number from 0",
+		"clock":        "sources is required, such as [{topic: call.raw}]",
+		"clock drop":   "clock drop needs TOPIC PARTITION: TOPIC is a source, PARTITION is a number from 0",
+		"explain":      "explain needs ID, or TOPIC PARTITION OFFSET: ID is that of a session",
+		"run":          "sources is required, such as [{topic: call.raw}]",
+		"check":        "kafka.brokers is required, such as",
+		"await":        "sources is required, such as",
+		"compare":      "compare needs A B: A is a configuration, a topic, or a file of sessions, B is another one",
+		"rejects show": "rejects show needs TOPIC PARTITION OFFSET, or PLACE: TOPIC is that of the rejects",
+		"reset":        "sources is required, such as",
 	}
 	each(newRoot(), func(cmd *cobra.Command, path []string) {
 		name := strings.Join(path, " ")
