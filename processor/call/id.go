@@ -5,7 +5,26 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"unicode"
+	"unicode/utf8"
 )
+
+// nameMax bounds the names of a tenant and a scope, which are part of every id.
+const nameMax = 128
+
+// IsName reports whether a header may name a tenant or a scope: up to 128 bytes of UTF-8
+// without control characters. A tenant's is not empty either.
+func IsName(b []byte) bool {
+	if len(b) > nameMax || !utf8.Valid(b) {
+		return false
+	}
+	for _, r := range string(b) {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return true
+}
 
 // LegID identifies one provider call id of one tenant. A session is named by
 // the LegID of its oldest leg.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"callstitch/processor/call"
 )
@@ -181,9 +179,6 @@ type origin struct {
 	tenant, scope string
 }
 
-// maxHeader bounds tenant and scope, which are part of every id.
-const maxHeader = 128
-
 // defaultTenant owns the records of sources that name none.
 const defaultTenant = "default"
 
@@ -196,13 +191,13 @@ func (s Settings) origin(headers []call.Header) (o origin, rejected *Rejection) 
 		}
 	}
 	if h, ok := header(headers, "tenant"); ok {
-		if len(h) == 0 || !isName(h) {
+		if len(h) == 0 || !call.IsName(h) {
 			return o, reject(call.RejectBadHeader, "the tenant header is not 1 to 128 bytes of UTF-8 without control characters")
 		}
 		o.tenant = string(h)
 	}
 	if h, ok := header(headers, "scope"); ok {
-		if !isName(h) {
+		if !call.IsName(h) {
 			return o, reject(call.RejectBadHeader, "the scope header is not up to 128 bytes of UTF-8 without control characters")
 		}
 		o.scope = string(h)
@@ -230,18 +225,6 @@ func header(headers []call.Header, key string) (v []byte, ok bool) {
 		}
 	}
 	return nil, false
-}
-
-func isName(b []byte) bool {
-	if len(b) > maxHeader || !utf8.Valid(b) {
-		return false
-	}
-	for _, r := range string(b) {
-		if unicode.IsControl(r) {
-			return false
-		}
-	}
-	return true
 }
 
 // LatestInstant is the largest instant that providers name in the events, not known

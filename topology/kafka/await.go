@@ -332,6 +332,9 @@ func (w *awaiter) lookAtOffsets(ctx context.Context, s *Standing) error {
 	for _, tp := range slices.Concat(sources, exchange) {
 		end, ok := found[tp]
 		if !ok {
+			if was, known := w.report(tp, committed[tp].metadata); known && was.Dropped != 0 {
+				continue // nobody waits for it
+			}
 			s.Lacking = append(s.Lacking, "no broker says how far "+tp.String()+" reaches")
 			continue
 		}
@@ -387,16 +390,21 @@ func (w *awaiter) tell(late []lateness) (lines []string) {
 
 // reads is the arrival time that a source partition has come to.
 func (w *awaiter) reads(l lateness) (at call.Arrival, ok bool) {
-	m, err := parseMetadata(l.metadata)
-	if err != nil || !slices.Contains(w.cfg.rawTopics(), l.Topic) {
-		return 0, false
+	r, ok := w.report(l.TopicPartition, l.metadata)
+	return r.Arrival, ok && r.Arrival != call.Unheard
+}
+
+// report is what the task of a source partition has left beside its offset.
+func (w *awaiter) report(tp topology.TopicPartition, beside string) (r topology.Report, ok bool) {
+	m, err := parseMetadata(beside)
+	if err != nil || !slices.Contains(w.cfg.rawTopics(), tp.Topic) {
+		return r, false
 	}
-	task := topology.NewDecodeTask(&w.cfg.Config, w.cfg.SourceOf(l.Topic), l.Partition)
+	task := topology.NewDecodeTask(&w.cfg.Config, w.cfg.SourceOf(tp.Topic), tp.Partition)
 	if task.Restore(m.task) != nil {
-		return 0, false
+		return r, false
 	}
-	at = task.Report().Arrival
-	return at, at != call.Unheard
+	return task.Report(), true
 }
 
 // partitions are those of the sources and of the exchange, as they are now.

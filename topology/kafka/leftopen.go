@@ -97,29 +97,22 @@ func awaitStable(ctx context.Context, cl *kgo.Client, topic string) error {
 			return ctx.Err()
 		case time.Since(begun) > openLimit:
 			slices.SortFunc(behind, topology.TopicPartition.Compare)
-			return hanging(ctx, adm, behind)
+			return hanging(ctx, cl, behind)
 		}
 	}
 }
 
-// hanging is the failure that transactions do not end, with how each is ended.
-func hanging(ctx context.Context, adm *kadm.Client, behind []topology.TopicPartition) error {
-	var set kadm.TopicsSet
-	for _, tp := range behind {
-		set.Add(tp.Topic, tp.Partition)
-	}
+// hanging is the failure that transactions do not end, with what to do about each.
+func hanging(ctx context.Context, cl *kgo.Client, behind []topology.TopicPartition) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
-	described, err := adm.DescribeProducers(ctx, set)
-	var problems []error
-	described.EachProducer(func(p kadm.DescribedProducer) {
-		if p.CurrentTxnStartOffset >= 0 {
-			problems = append(problems, fmt.Errorf("%s-%d: a transaction of producer %d is open at offset %d, last written to at %s: if it has no producer any more, kafka-transactions.sh abort --topic %s --partition %d --start-offset %d",
-				p.Topic, p.Partition, p.ProducerID, p.CurrentTxnStartOffset, time.UnixMilli(p.LastTimestamp).UTC().Format(time.DateTime), p.Topic, p.Partition, p.CurrentTxnStartOffset))
-		}
-	})
-	if len(problems) == 0 {
-		problems = append(problems, fmt.Errorf("%v: a transaction is open, and nobody says whose (%w): see kafka-transactions.sh find-hanging", behind, err))
+	open, err := openTransactions(ctx, cl, behind)
+	if err == nil && len(open) == 0 {
+		return fmt.Errorf("some of %s could not be read until now, for open transactions: run this again", behind[0].Topic)
+	}
+	problems := []error{err}
+	for _, o := range open {
+		problems = append(problems, fmt.Errorf("%s has %s: %s", o.TopicPartition, &o, o.Remedy()))
 	}
 	return fmt.Errorf("not all of %s can be read, since transactions do not end: %w", behind[0].Topic, errors.Join(problems...))
 }

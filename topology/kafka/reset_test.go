@@ -263,8 +263,8 @@ func TestResetPlan(t *testing.T) {
 			t.Errorf("it warns of\n%s\nand not of %q", says, words)
 		}
 	}
-	stuck := hanging(t.Context(), adm, []topology.TopicPartition{{Topic: cfg.Topics.Sessions}}).Error()
-	if !regexp.MustCompile(`-0: a transaction of producer \d+ is open at offset \d+, .* abort --topic \S+ --partition 0 --start-offset \d+$`).MatchString(stuck) {
+	stuck := hanging(t.Context(), cl, []topology.TopicPartition{{Topic: cfg.Topics.Sessions}}).Error()
+	if !regexp.MustCompile(`-0 has an open transaction of producer \d+ \(transactional id \S+-gone-0\) from offset \d+ on, since .*: wait until [-0-9]+ [0-9:]+Z$`).MatchString(stuck) {
 		t.Errorf("of a transaction that does not end it says %q", stuck)
 	}
 	if err := plan.Execute(t.Context(), func(string) {}); err != nil {

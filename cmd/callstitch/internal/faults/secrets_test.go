@@ -72,6 +72,11 @@ func TestNothingSecretIsWritten(t *testing.T) {
 		"a post, wrong token":          "401 ",
 		"check":                        "√ this user has READ on group",
 		"check --probe":                "√ an event through",
+		"rejects list":                 "BAD_HEADER",
+		"rejects show":                 "•••",
+		"rejects replay":               "nothing was changed",
+		"clock":                        "secret.raw",
+		"reset":                        "generation",
 		"explain":                      "•••",
 		"rejects' headers":             "MALFORMED_JSON",
 		"simulate, wrong password":     "status 401",
@@ -284,6 +289,12 @@ func (s *secretive) commandsThatFail() {
 		{"tail, wrong password", nil, []string{"tail", "secret.raw", "-c", "wrong-password.yaml"}},
 		{"tail, no such topic", nil, []string{"tail", "nowhere", "-c", "right.yaml"}},
 		{"seek, wrong password", nil, []string{"seek", "secret.raw", "0", "0", "-c", "wrong-password.yaml"}},
+		{"rejects, wrong password", nil, []string{"rejects", "list", "-c", "wrong-password.yaml"}},
+		{"replay, wrong password", nil, []string{"rejects", "replay", "-c", "wrong-password.yaml"}},
+		{"reset, wrong password", nil, []string{"reset", "-c", "wrong-password.yaml"}},
+		{"clock, wrong password", nil, []string{"clock", "-c", "wrong-password.yaml"}},
+		{"await, wrong password", nil, []string{"await", "--timeout", "1s", "-c", "wrong-password.yaml"}},
+		{"compare, wrong password", nil, []string{"compare", "call.sessions", "call.sessions.old", "-c", "wrong-password.yaml"}},
 		{"explain, wrong password", nil, []string{"explain", "c-1", "-c", "wrong-password.yaml"}},
 		{"schemas, wrong registry", nil, []string{"schemas", "check", "-c", "wrong-registry.yaml"}},
 	} {
@@ -513,6 +524,17 @@ func (s *secretive) commandsThatWork() {
 	s.run("topology", false, nil, append([]string{"topology"}, right...)...)
 	s.run("schemas check", false, nil, append([]string{"schemas", "check"}, right...)...)
 	s.run("seek", false, nil, append([]string{"seek", "secret.raw", "0", "0"}, right...)...)
+	s.run("rejects list", false, nil, append([]string{"rejects", "list"}, right...)...)
+	s.run("rejects list --each", false, nil, append([]string{"rejects", "list", "--each"}, right...)...)
+	s.run("rejects show", true, nil, append([]string{"rejects", "show", "-n", "10"}, right...)...)
+	s.run("rejects show -o json", true, nil, append([]string{"rejects", "show", "-n", "10", "-o", "json"}, right...)...)
+	s.run("rejects replay", false, nil, append([]string{"rejects", "replay", "--edit", "sed s/x/y/", "--set", "tenant=" + s.word()}, right...)...)
+	s.run("clock", false, nil, append([]string{"clock"}, right...)...)
+	s.run("clock drop", false, nil, append([]string{"clock", "drop", "secret.raw", "0"}, right...)...)
+	s.run("abort", false, nil, append([]string{"abort", "secret.raw", "0"}, right...)...)
+	s.run("reset", false, nil, append([]string{"reset"}, right...)...)
+	s.run("await", false, nil, append([]string{"await", "--timeout", "1s", "-o", "json"}, right...)...)
+	s.run("compare", false, nil, append([]string{"compare", "call.sessions", "call.events"}, right...)...)
 	s.run("tail", true, nil, append([]string{"tail", "call.sessions"}, right...)...)
 	s.run("tail rejects", true, nil, append([]string{"tail", "call.rejects"}, right...)...)
 	s.run("tail, wrong registry", true, nil, "tail", "call.sessions", "-c", "wrong-registry.yaml")

@@ -86,6 +86,9 @@ func sourceOf(cfg *topology.Config, topic string) (topology.Source, bool) {
 // noTenant owns what neither header nor source gives to anybody.
 const noTenant = "default"
 
+// badTenant stands for what a header has that can name nobody, and may be anything.
+const badTenant = "(bad header)"
+
 // whose is the provider and the tenant of an entry.
 func (e *Entry) whose() (p call.Provider, tenant string) {
 	if e.Reject.Reason == call.RejectIDConflict { // without headers: the event says it
@@ -108,7 +111,9 @@ func (e *Entry) whose() (p call.Provider, tenant string) {
 		case "provider":
 			p, _ = call.ParseProvider(string(h.Value))
 		case "tenant":
-			tenant = string(h.Value)
+			if tenant = string(h.Value); !call.IsName(h.Value) || tenant == "" {
+				tenant = badTenant
+			}
 		}
 	}
 	if tenant == "" {
