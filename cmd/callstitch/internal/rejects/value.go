@@ -45,7 +45,7 @@ func Pretty(value []byte, plain bool) string {
 		for !utf8.RuneStart(text[cut]) {
 			cut--
 		}
-		return fmt.Sprintf("%s…\n(%d more bytes)", text[:cut], len(text)-cut)
+		return fmt.Sprintf("%s…\n(of %d bytes)", text[:cut], len(value))
 	}
 	return text
 }
@@ -167,23 +167,30 @@ func isPartyName(name string) bool { return partyNames.MatchString(name) && !noP
 const (
 	// numberDigits is how many digits make a telephone number, in any text.
 	numberDigits = 7
+	// numberLongest is more than what of a number may stand beyond what is shown.
+	numberLongest = 256
 	// numberShown is how many of its last digits are told.
 	numberShown = 2
 )
 
 // parts are what a text is looked through for, the first that fits at a place: what is no
-// number though it has digits, what is masked otherwise, and what may be a number.
+// number though it has digits, what is masked otherwise, and what may be a number. What
+// may end at any distance is bounded, or each place would be looked at to the end of the text.
 var parts = regexp.MustCompile(strings.Join([]string{
 	`(?P<id>\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[0-9a-fA-F]{24,}\b)`,
 	`(?P<time>\b(?:19|20)\d\d-\d\d-\d\d(?:[T ]\d\d:?\d\d(?::?\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?\b|\b1\d{12}\b)`,
-	`(?P<url>\b[a-z][a-z0-9+.-]*://[^\s"<>]+)`,
-	`(?P<user>[^\s"<>@:;,()=]+@)`,
+	`(?P<url>\b[a-z][a-z0-9+.-]{0,30}://[^\s"<>]+)`,
+	`(?P<user>[^\s"<>@:;,()=]{1,64}@)`, // RFC 5321 §4.5.3.1.1
 	`(?P<number>[+(]?\d(?:[ ().\-/\x{a0}]{0,3}\d)*)`,
 }, "|"))
 
-// maskText masks numbers, users and secrets wherever they stand in a text.
+// maskText masks numbers, users and secrets wherever they stand in a text, and cuts one of
+// which not all is shown.
 func maskText(text string) string {
 	var b strings.Builder
+	if len(text) > valueShown+numberLongest {
+		text = text[:valueShown+numberLongest]
+	}
 	end := 0
 	for _, at := range parts.FindAllStringSubmatchIndex(text, -1) {
 		b.WriteString(text[end:at[0]])
@@ -215,7 +222,10 @@ func maskURL(url string) string {
 	if i := strings.LastIndexByte(host, '@'); i >= 0 {
 		host = "•@" + host[i+1:]
 	}
-	if slash {
+	switch {
+	case strings.Contains(path, "://"): // an address in an address, and so on
+		path = "/•"
+	case slash:
 		path = "/" + maskText(path)
 	}
 	return scheme + "://" + host + path + hidden

@@ -41,7 +41,7 @@ func TestPretty(t *testing.T) {
 	if got := Pretty([]byte(`{"to":"+15550100123"}`), true); !strings.Contains(got, "+15550100123") {
 		t.Errorf("plain: %s", got)
 	}
-	if got := Pretty([]byte(strings.Repeat("é ", valueShown)), false); len(got) > valueShown+50 || !strings.HasSuffix(got, " more bytes)") {
+	if got := Pretty([]byte(strings.Repeat("é ", valueShown)), false); len(got) > valueShown+50 || !strings.HasSuffix(got, "\n(of 196608 bytes)") {
 		t.Errorf("%d bytes are shown, which end in %q", len(got), got[len(got)-30:])
 	}
 	if got := Pretty(bytes.Repeat([]byte{0xff}, 1e6), false); len(got) > bytesShown+50 || !strings.HasPrefix(got, `\xff\xff`) {
