@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +61,7 @@ feeds: {storage: {storageClass: fast}}
 networkPolicy:
   ports: [443]
   to: [{ipBlock: {cidr: 10.0.0.0/8}}]
-monitoring: {podMonitor: true, labels: {release: prometheus}}
+monitoring: {podMonitor: true, rules: true, dashboard: true, repository: "https://git.example/callstitch/", labels: {release: prometheus}}
 nodeSelector: {pool: calls}
 tolerations: [{key: calls, operator: Exists}]
 podLabels: {team: voice}
@@ -171,14 +172,13 @@ func TestManifestsAreTheCharts(t *testing.T) {
 	}
 }
 
-// written puts manifests into files, without those of operators, and returns the names.
+// written puts manifests into files, without the objects of operators, and returns the names.
 func written(t *testing.T, files map[string]string) (names []string) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
-		if strings.Contains(text, "monitoring.coreos.com") {
-			continue
-		}
+		documents := slices.DeleteFunc(strings.Split(text, "\n---\n"), func(d string) bool { return strings.Contains(d, "monitoring.coreos.com") })
+		text = strings.Join(documents, "\n---\n")
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -362,17 +362,52 @@ func TestPortsOut(t *testing.T) {
 	}
 }
 
-// TestPodMonitor has the operator's own type read it.
-func TestPodMonitor(t *testing.T) {
+// TestObjectsOfTheOperator has the operator's own types read them.
+func TestObjectsOfTheOperator(t *testing.T) {
+	documents := strings.Split(manifests(t, variants["everything"])["monitoring.yaml"], "\n---\n")
+	if len(documents) != 3 {
+		t.Fatalf("there are %d documents, want a PodMonitor, a PrometheusRule and a ConfigMap", len(documents))
+	}
 	var m monitoring.PodMonitor
-	if err := yaml.UnmarshalStrict([]byte(manifests(t, variants["everything"])["podmonitor.yaml"]), &m); err != nil {
+	if err := yaml.UnmarshalStrict([]byte(documents[0]), &m); err != nil {
 		t.Fatal(err)
 	}
 	if len(m.Spec.PodMetricsEndpoints) != 1 || *m.Spec.PodMetricsEndpoints[0].Port != "http" {
 		t.Errorf("it scrapes %v", m.Spec.PodMetricsEndpoints)
 	}
-	if _, ok := manifests(t, "")["podmonitor.yaml"]; ok {
+	var r monitoring.PrometheusRule
+	if err := yaml.UnmarshalStrict([]byte(documents[1]), &r); err != nil {
+		t.Fatal(err)
+	}
+	var want monitoring.PrometheusRuleSpec
+	alerts := strings.ReplaceAll(read(t, "deploy/monitoring/alerts.yaml"), "runbook_url: ", "runbook_url: https://git.example/callstitch/")
+	if err := yaml.UnmarshalStrict([]byte(alerts), &want); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(r.Spec, want) {
+		t.Errorf("the rules are not those of deploy/monitoring")
+	}
+	onlyRun := manifests(t, `{config: {receive: null}, monitoring: {rules: true}}`)["monitoring.yaml"]
+	if strings.Contains(onlyRun, "CallstitchCallControl") || !strings.Contains(onlyRun, "CallstitchLag") {
+		t.Errorf("without a front door:\n%s", onlyRun)
+	}
+	if _, ok := manifests(t, "")["monitoring.yaml"]; ok {
 		t.Error("it is there without having been asked for: a cluster without the operator does not know it")
+	}
+}
+
+// TestFilesOfTheChart holds what the chart carries with it against where it is from.
+func TestFilesOfTheChart(t *testing.T) {
+	for _, name := range []string{"alerts.yaml", "dashboard.json"} {
+		original, copied := read(t, "deploy/monitoring/"+name), chartDir+"/files/"+name
+		if *update {
+			if err := os.WriteFile(filepath.Join(root, copied), []byte(original), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if read(t, copied) != original {
+			t.Errorf("%s is another one than deploy/monitoring's; type: cd deploy/verify && go test . -update", copied)
+		}
 	}
 }
 
