@@ -56,6 +56,7 @@ func TestPrometheusSeesARun(t *testing.T) {
 		"CallstitchCallControl": func() { p.post(t, "/bandwidth/acme", `{"eventType":"initiate","callId":"c-1"}`) },
 		"CallstitchRejects":     func() { p.post(t, "/bandwidth/acme", `{"eventType":`) },
 	}
+	time.Sleep(3 * time.Second) // and as many evaluations
 	fired, err := p.query(`count by (alertname) (count_over_time(ALERTS{alertstate="firing", alertname!="CallstitchFeedDown"}[1h]))`)
 	if err != nil {
 		t.Fatal(err)
