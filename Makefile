@@ -33,9 +33,9 @@ build: ## the program, static: bin/callstitch
 # The whole module comes last, so that the last lines are its tests'. What they
 # need is fetched first: where it cannot be, this is said before the tests, not by them.
 .PHONY: test
-test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat, nginx)
+test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat, nginx, Prometheus)
 	$(LOCAL) -fetch
-	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics
+	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics ./deploy/monitoring
 	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
 	$(GO) test -tags controls -run "$(CONTROLS)" $(TESTFLAGS) ./topology
 	$(GO) test -tags synctests -run "$(VIRTUAL)" $(TESTFLAGS) ./topology/kafka

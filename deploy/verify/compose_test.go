@@ -12,6 +12,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+	"sigs.k8s.io/yaml"
 )
 
 const root = "../.."
@@ -40,6 +41,10 @@ func TestComposeServices(t *testing.T) {
 	if got := sorted(load(t, "traffic").ServiceNames()); !slices.Equal(got, withTraffic) {
 		t.Errorf("services with the profile traffic %v, want %v", got, withTraffic)
 	}
+	withMonitoring := []string{"callstitch", "grafana", "kafka", "prometheus", "receiver", "registry", "topic"}
+	if got := sorted(load(t, "monitoring").ServiceNames()); !slices.Equal(got, withMonitoring) {
+		t.Errorf("services with the profile monitoring %v, want %v", got, withMonitoring)
+	}
 }
 
 func sorted(names []string) []string {
@@ -48,7 +53,7 @@ func sorted(names []string) []string {
 }
 
 func TestComposeFilesExist(t *testing.T) {
-	project := load(t, "traffic")
+	project := load(t, "traffic", "monitoring")
 	for _, s := range project.Services {
 		for _, v := range s.Volumes {
 			if v.Type != types.VolumeTypeBind {
@@ -68,7 +73,7 @@ func TestComposeFilesExist(t *testing.T) {
 }
 
 func TestComposePublishesOnLoopbackOnly(t *testing.T) {
-	for _, s := range load(t, "traffic").Services {
+	for _, s := range load(t, "traffic", "monitoring").Services {
 		for _, p := range s.Ports {
 			if p.HostIP != "127.0.0.1" {
 				t.Errorf("service %s publishes port %s on %q: no service here asks for a password", s.Name, p.Published, p.HostIP)
@@ -156,5 +161,35 @@ func TestImageIsPinned(t *testing.T) {
 		if _, tag, ok := strings.Cut(m[1], ":"); !ok || tag == "latest" {
 			t.Errorf("image %s is not pinned", m[1])
 		}
+	}
+}
+
+// TestPrometheusScrapesTheServices holds the targets of Prometheus against the services
+// and what they listen at.
+func TestPrometheusScrapesTheServices(t *testing.T) {
+	var config struct {
+		ScrapeConfigs []struct {
+			StaticConfigs []struct{ Targets []string } `json:"static_configs"`
+		} `json:"scrape_configs"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "deploy/monitoring/prometheus.yml")), &config); err != nil {
+		t.Fatal(err)
+	}
+	services, targets := load(t, "monitoring").Services, 0
+	for _, c := range config.ScrapeConfigs {
+		for _, target := range c.StaticConfigs[0].Targets {
+			targets++
+			name, port, _ := strings.Cut(target, ":")
+			listens := false
+			for variable, value := range services[name].Environment {
+				listens = listens || strings.HasSuffix(variable, "HTTP_LISTEN") && strings.HasSuffix(*value, ":"+port)
+			}
+			if !listens {
+				t.Errorf("%s is scraped, and no service serves its metrics there", target)
+			}
+		}
+	}
+	if targets != 2 {
+		t.Errorf("%d targets are scraped, want the processor and the front door", targets)
 	}
 }

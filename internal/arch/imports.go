@@ -134,6 +134,7 @@ var rules = map[string]rule{
 	// The analyst reads what others read: it is Python, and its test knows nothing of the domain.
 	"deploy/analytics":                 {ours: none, foreign: none},
 	"deploy/mirror":                    {ours: none, foreign: none},
+	"deploy/monitoring":                {ours: none, foreign: []string{"github.com/goccy/go-yaml"}},
 	"deploy/localkafka":                {ours: none, foreign: none},
 	"deploy/localkafka/cmd/localkafka": {ours: []string{"deploy/localkafka"}, foreign: none},
 	"internal/arch":                    {ours: none, foreign: none},

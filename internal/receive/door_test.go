@@ -781,3 +781,21 @@ func TestRotationOfASecret(t *testing.T) {
 		}
 	})
 }
+
+// TestCountersBeginAtZero says that the first call that ends by a wrong URL, and the first
+// event that is refused, are an increase to whoever watches.
+func TestCountersBeginAtZero(t *testing.T) {
+	virtually(t, nil, new(taker), func(d testDoor) {
+		for _, counter := range []string{
+			`call_control_total{endpoint="/open/bandwidth",event="initiate"}`,
+			`requests_total{code="503",endpoint="/open/bandwidth"}`,
+			`requests_total{code="dropped",endpoint="/open/bandwidth"}`,
+			`requests_total{code="401",endpoint="/open/bandwidth"}`,
+			`requests_total{code="204",endpoint="/open/bandwidth"}`,
+		} {
+			if n := d.metric(counter); n != "0" {
+				t.Errorf("%s is %q before anything came", counter, n)
+			}
+		}
+	})
+}

@@ -25,6 +25,7 @@ func newEndpoint(d *door, e *Endpoint) (*endpoint, error) {
 	out := &endpoint{Endpoint: *e, answer: answerTo(e.Provider), door: d, log: d.log.With("endpoint", e.Path)}
 	var err error
 	out.guard, err = newGuard(e.Auth, out.answer.signature, d.cfg.TrustedProxies, out.log)
+	d.metrics.begin(e.Path, &out.answer)
 	return out, err
 }
 

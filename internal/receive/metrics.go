@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
@@ -51,6 +52,19 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	r.MustRegister(m.requests, m.seconds, m.last, m.control, m.connections, m.ended)
 	return m
+}
+
+// begin has an endpoint's counters that are worth an alert there before anything is
+// counted: of a counter that begins with one, rate and increase do not see that one.
+func (m *metrics) begin(endpoint string, a *answer) {
+	for _, code := range []string{codeOf(a.success), codeOf(http.StatusUnauthorized), codeOf(http.StatusServiceUnavailable), codeDropped} {
+		m.requests.WithLabelValues(endpoint, code)
+	}
+	for event, wants := range a.wants {
+		if wants.kind == control {
+			m.control.WithLabelValues(endpoint, event)
+		}
+	}
 }
 
 // answered counts an answer.

@@ -60,8 +60,16 @@ func newMetrics(r prometheus.Registerer, status *Status) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
 		}),
 	}
+	// What is there before anything is counted: of a counter that begins with one, rate
+	// and increase do not see that one.
 	for _, o := range outcomeNames {
 		m.commits.WithLabelValues(o)
+	}
+	for _, reason := range call.Vocabulary()["reject_reason"] {
+		m.rejects.WithLabelValues(reason)
+	}
+	for _, how := range []call.CloseReason{call.ClosedNormal, call.ClosedTimeout} {
+		m.closed.WithLabelValues(how.String())
 	}
 	if r != nil {
 		r.MustRegister(m.commits, m.commitLatency, m.restarts, m.stalls, m.restored, m.processed, m.handed, m.outputs,
@@ -98,7 +106,7 @@ func (m *metrics) committed(touched []*partition, ways topology.Ways) {
 	for _, p := range touched {
 		r := p.task.Report()
 		m.processed.WithLabelValues(r.Node).Add(float64(p.takeRecords()))
-		if n := p.lead.takeRecords(); n > 0 {
+		if n := p.lead.takeRecords(); r.Node == topology.DecodeNode {
 			m.ahead.WithLabelValues(p.Topic, itoa(p.Partition)).Add(float64(n))
 		}
 		p.ignored = countKinds(m.dropped, r.Ignored, p.ignored)

@@ -128,17 +128,28 @@ func (in *instance) awaitReady() {
 // served is in the log the address of the console.
 var served = regexp.MustCompile(`"url":"(http://[^"]+/)"`)
 
-func (in *instance) isReady() bool {
+// url is the address of the console, once it is served.
+func (in *instance) url() string {
 	log, err := os.ReadFile(in.log())
 	if err != nil {
+		return ""
+	}
+	if found := served.FindSubmatch(log); found != nil {
+		return string(found[1])
+	}
+	return ""
+}
+
+func (in *instance) isReady() bool { return in.answers("readyz", time.Second) }
+
+// answers reports whether a path of the console says 200 in time.
+func (in *instance) answers(path string, timeout time.Duration) bool {
+	url := in.url()
+	if url == "" {
 		return false
 	}
-	url := served.FindSubmatch(log)
-	if url == nil {
-		return false
-	}
-	client := http.Client{Timeout: time.Second}
-	answer, err := client.Get(string(url[1]) + "readyz")
+	client := http.Client{Timeout: timeout}
+	answer, err := client.Get(url + path)
 	if err != nil {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 )
 
 // session and book are what is needed of the records of call.sessions and call.audit.
@@ -37,6 +38,7 @@ type reader[T any] struct {
 	mu      sync.Mutex // guards the rest
 	lines   []string
 	records []T
+	came    []time.Time // when each was read
 }
 
 // follow reads a topic of the application until the test ends.
@@ -75,7 +77,20 @@ func (r *reader[T]) take(line string) {
 	_ = json.Unmarshal([]byte(line), &record)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lines, r.records = append(r.lines, line), append(r.records, record)
+	r.lines, r.records, r.came = append(r.lines, line), append(r.records, record), append(r.came, time.Now())
+}
+
+// longestPause is the longest time between two instants in which nothing came.
+func (r *reader[T]) longestPause(from, to time.Time) (longest time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, at := range append(slices.Clone(r.came), to) {
+		if at.Before(from) || at.After(to) {
+			continue
+		}
+		longest, from = max(longest, at.Sub(from)), at
+	}
+	return longest
 }
 
 // all are the records so far.
