@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,9 +38,14 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	}
 	found = append(found, examineTopics(ctx, &cfg, kadm.NewClient(cl))...)
 	found = append(found, examineReplicas(ctx, &cfg, kadm.NewClient(cl))...)
-	found = append(found, examineGroup(ctx, &cfg, cl)...)
+	group := examineGroup(ctx, &cfg, cl)
+	found = append(found, group...)
+	if slices.ContainsFunc(group, func(f Finding) bool { return loading(f.Err) }) {
+		return append(found, examineTopicRights(ctx, &cfg, cl)...) // the rest would wait as long for the coordinator, each
+	}
 	found = append(found, examineClocks(ctx, &cfg, cl))
-	return append(found, examineRights(ctx, &cfg, cl)...)
+	found = append(found, examineTopicRights(ctx, &cfg, cl)...)
+	return append(found, examineGroupRights(ctx, &cfg, cl)...)
 }
 
 // reach finds whether brokers answer, and has a client of them for the caller to close;
@@ -85,6 +91,9 @@ func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 		return nil // examineRights says so
 	}
 	found := []Finding{{What: "group " + cfg.ApplicationID + " has no members but callstitch's", Err: cmp.Or(err, checkMembers(cfg, members))}}
+	if loading(err) {
+		return found
+	}
 	adm := kadm.NewClient(cl)
 	committed, err := whenLoaded(ctx, func() (kadm.OffsetResponses, error) { return committedOffsets(ctx, cfg, adm) })
 	what := "the offsets of group " + cfg.ApplicationID + " are callstitch's, and within their topics"

@@ -91,19 +91,24 @@ func lackedIn(problems []error) (what []string) {
 	return what
 }
 
-// examineRights looks at each right of a run, and then at those of the commands that change
-// something, which another user may run.
-func examineRights(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
+// examineTopicRights looks at each right of a run on topics.
+func examineTopicRights(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 	found, err := askTopicRights(ctx, kadm.NewClient(cl), cfg.topicRights())
 	if err != nil {
 		return []Finding{{What: "rights can be asked for", Err: err}}
 	}
+	return found
+}
+
+// examineGroupRights looks at the other rights of a run, and then at those of the commands
+// that change something, which another user may run.
+func examineGroupRights(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 	prefix := cfg.ApplicationID + "-"
 	_, group := whenLoaded(ctx, func() (any, error) { return nil, mayJoin(ctx, cl, cfg.ApplicationID) })
-	return append(append(found,
-		Finding{What: "this user has READ on group " + cfg.ApplicationID, Err: group},
-		Finding{What: "this user has WRITE on transactional ids that begin with " + prefix, Err: mayProduce(ctx, cl, prefix+"check", "ids that begin with "+prefix)},
-	), adviseCommands(ctx, cfg, cl)...)
+	return append([]Finding{
+		{What: "this user has READ on group " + cfg.ApplicationID, Err: group},
+		{What: "this user has WRITE on transactional ids that begin with " + prefix, Err: mayProduce(ctx, cl, prefix+"check", "ids that begin with "+prefix)},
+	}, adviseCommands(ctx, cfg, cl)...)
 }
 
 // askTopicRights asks what this user may do with topics, and finds for each whether that
