@@ -50,6 +50,8 @@ func (c *Certificates) Config() *tls.Config {
 	if c.watch.Changed() {
 		if fresh, err := c.files.load(); err == nil {
 			c.current = fresh
+		} else {
+			c.watch.Again()
 		}
 	}
 	return c.current

@@ -52,10 +52,11 @@ func (c *certificates) now() *tls.Config {
 	defer c.mu.Unlock()
 	if c.watch.Changed() {
 		fresh, err := c.files.load()
-		c.stale = err
-		if err == nil {
+		if c.stale = err; err == nil {
 			c.current = fresh
 			c.log.Info("certificates were read again")
+		} else {
+			c.watch.Again()
 		}
 	}
 	if c.stale != nil && c.told.now() {

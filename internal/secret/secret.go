@@ -63,10 +63,11 @@ func (f *File) refresh() {
 		return
 	}
 	values, err := read(f.path)
-	f.problem = err
-	if err == nil {
-		f.values = values
+	if f.problem = err; err != nil {
+		f.watch.Again()
+		return
 	}
+	f.values = values
 }
 
 // String names the file, and no secret.

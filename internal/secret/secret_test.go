@@ -169,3 +169,32 @@ func TestFilesAreLookedAtOnceASecond(t *testing.T) {
 		}
 	})
 }
+
+// TestAFileThatCouldNotBeReadIsTriedAgain mends a file such that its size, date and place
+// stay as they were, as they do when it is given to its reader only after it was written.
+func TestAFileThatCouldNotBeReadIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, date := filepath.Join(t.TempDir(), "secret"), time.Unix(1_790_000_000, 0)
+		dated := func(content string) {
+			write(t, path, content)
+			if err := os.Chtimes(path, date, date); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, path, "old")
+		f, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dated("a\nb\nc")
+		time.Sleep(lookInterval)
+		if f.Problem() == nil {
+			t.Fatal("nothing is said of a file of three secrets")
+		}
+		dated("a new")
+		time.Sleep(lookInterval)
+		if got := f.Values(); !slices.Equal(got, []string{"a new"}) || f.Problem() != nil {
+			t.Errorf("got %d values, %v", len(got), f.Problem())
+		}
+	})
+}

@@ -19,6 +19,7 @@ type Watch struct {
 	mu     sync.Mutex
 	looked time.Time
 	seen   []os.FileInfo // nil where there was no file
+	again  bool          // they count as changed when they are looked at next
 }
 
 // NewWatch watches files. All of them count as changed when it is asked first.
@@ -36,13 +37,23 @@ func (w *Watch) Changed() bool {
 	}
 	w.looked = now
 	found := make([]os.FileInfo, len(w.paths))
-	changed := w.seen == nil
+	changed := w.seen == nil || w.again
+	w.again = false
 	for i, path := range w.paths {
 		found[i], _ = os.Stat(path) // one that is not there is a state like others
 		changed = changed || !same(found[i], w.seen[i])
 	}
 	w.seen = found
 	return changed
+}
+
+// Again has the files count as changed when they are looked at next, though nothing may
+// tell: those that could not be read are the same when their owner, or who may read them,
+// is another.
+func (w *Watch) Again() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.again = true
 }
 
 func same(a, b os.FileInfo) bool {
