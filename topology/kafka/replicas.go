@@ -35,18 +35,19 @@ func adviseReplicas(ctx context.Context, adm *kadm.Client, names []string, toMak
 	for _, s := range toMake {
 		names = append(names, s.name)
 	}
-	cluster, err := adm.Metadata(ctx, names...)
-	if err != nil || len(cluster.Brokers) < replicatedFrom {
+	brokers, err1 := adm.ListBrokers(ctx)
+	details, err2 := listVisible(ctx, adm, names...)
+	if err1 != nil || err2 != nil || len(brokers) < replicatedFrom {
 		return nil
 	}
 	var alone []string
 	for _, name := range names {
-		if hasLonePartition(cluster.Topics[name]) {
+		if hasLonePartition(details[name]) {
 			alone = append(alone, name)
 		}
 	}
 	for _, s := range toMake {
-		if d := cluster.Topics[s.name]; hidden(d) || missing(s.name, d) == nil {
+		if d := details[s.name]; hidden(d) || missing(s.name, d) == nil {
 			continue
 		}
 		if replicas, err := tryCreateTopic(ctx, adm, s); err == nil && replicas == 1 {
@@ -58,7 +59,7 @@ func adviseReplicas(ctx context.Context, adm *kadm.Client, names []string, toMak
 	}
 	return []Finding{{Advice: fmt.Sprintf(
 		"of %d brokers, one alone has %s: what goes away with it is lost, and transactions that were committed can be torn; give each topic 3 replicas (topics.replication_factor, or the brokers' default.replication.factor) and min.insync.replicas 2",
-		len(cluster.Brokers), and(alone))}}
+		len(brokers), and(alone))}}
 }
 
 // hasLonePartition reports whether one broker alone has a partition of a topic.
