@@ -64,7 +64,7 @@ func newClockDrop() *cobra.Command {
 		Short: "Have the clock go on without a source partition that cannot be read",
 		Long: `drop takes a source partition out of the clock, once nothing runs. It must be one that
 cannot be read: without a leader, with one that does not answer, or behind an open
-transaction. With the first record that is read of it, it is in the clock again. It says
+transaction that nobody ends. With the first record that is read of it, it is in the clock again. It says
 what it would do, and does it only with --execute. Afterwards start callstitch.`,
 		Example: `  callstitch clock drop call.raw 3 -c callstitch.yaml
   callstitch clock drop call.raw 3 -c callstitch.yaml --execute`,

@@ -125,7 +125,8 @@ type Clocks struct {
 // HeldBy is the partition that holds the leg clock; false where there is none, or nothing
 // was read yet.
 func (c *Clocks) HeldBy() (SourceClock, bool) {
-	if len(c.Sources) == 0 || c.Sources[0].Position < 0 && c.Members == 0 {
+	begun := c.Members > 0 || slices.ContainsFunc(c.Sources, func(s SourceClock) bool { return s.Position >= 0 })
+	if len(c.Sources) == 0 || !begun {
 		return SourceClock{}, false
 	}
 	return c.Sources[0], true

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"callstitch/deploy/localkafka"
+	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -98,6 +99,11 @@ func haveAllRights(t *testing.T, admin Config) {
 	if diff := cmp.Diff(want, commands); diff != "" {
 		t.Errorf("advice of commands (-want +got):\n%s", diff)
 	}
+	end := openTransaction(t, admin, topology.TopicPartition{Topic: admin.Sources[0].Topic, Partition: 1})
+	if f := examined(t, cfg); f.Err != nil {
+		t.Errorf("while a transaction is open: %v", f.Err)
+	}
+	end()
 	purgeAndFence(t, cfg)
 	if err := r.stop(t); err != nil {
 		t.Error(err)

@@ -71,6 +71,8 @@ func (d *Drop) allowed() error {
 		return fmt.Errorf("nothing was read of %s yet, so there is no offset to write the mark beside: take the topic out of sources until it can be read", d.TopicPartition)
 	case d.State == SourceDropped:
 		return fmt.Errorf("%s was dropped from the clock already, at %s", d.TopicPartition, clockTime(d.Dropped))
+	case d.State == SourceOpen && time.Now().Before(d.Open.Ends):
+		return fmt.Errorf("%s is read no further than %s: wait for that", d.TopicPartition, d.Open)
 	case d.State == SourceLeaderless, d.State == SourceSilent, d.State == SourceOpen:
 		return nil
 	}
@@ -83,7 +85,10 @@ func (d *Drop) prepare(ctx context.Context, cfg *Config, adm *kadm.Client) error
 	if err != nil {
 		return err
 	}
-	o, _ := committed.Lookup(d.Topic, d.Partition)
+	o, ok := committed.Lookup(d.Topic, d.Partition)
+	if !ok || o.At < 0 {
+		return d.moved()
+	}
 	task, m, err := committedTask(cfg, d.TopicPartition, o)
 	if err != nil {
 		return err
@@ -110,8 +115,8 @@ func ExecuteDrop(ctx context.Context, cfg Config, d *Drop) error {
 	if err != nil {
 		return err
 	}
-	if o, _ := committed.Lookup(d.Topic, d.Partition); o.At != d.Position || o.Metadata != d.before {
-		return fmt.Errorf("the offset of %s was committed anew meanwhile, by an instance or another command: try again", d.TopicPartition)
+	if o, ok := committed.Lookup(d.Topic, d.Partition); !ok || o.At != d.Position || o.Metadata != d.before {
+		return d.moved()
 	}
 	offsets := make(kadm.Offsets)
 	offsets.Add(kadm.Offset{Topic: d.Topic, Partition: d.Partition, At: d.Position, LeaderEpoch: -1, Metadata: d.after.String()})
@@ -120,4 +125,8 @@ func ExecuteDrop(ctx context.Context, cfg Config, d *Drop) error {
 		return fmt.Errorf("commit the mark beside offset %d of %s to group %s: %w", d.Position, d.TopicPartition, cfg.ApplicationID, err)
 	}
 	return nil
+}
+
+func (d *Drop) moved() error {
+	return fmt.Errorf("the offset of %s was committed anew, or deleted, meanwhile, by an instance or another command: try again", d.TopicPartition)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"callstitch/processor/call"
 	"callstitch/topology"
@@ -86,7 +87,7 @@ func TestWhatHoldsTheClock(t *testing.T) {
 			SourceClock{Position: 7, End: 9, Leader: 1, Owner: "a", Open: ending},
 			SourceOpen,
 			"it is read no further than an open transaction of producer 41 (transactional id x-1) from offset 7 on, since 2026-11-28 20:14:03Z, which its coordinator ends by 2126-11-28 20:14:03Z",
-			"wait until 2126-11-28 20:14:03Z", true, true,
+			"wait until 2126-11-28 20:14:03Z", true, false,
 		},
 		"dropped": {
 			SourceClock{Position: 7, End: -1, Leader: -1, Dropped: now},
@@ -138,7 +139,9 @@ func TestTransactionThatHangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.of.StartTimestamp, c.of.TimeoutMillis = began.UnixMilli(), 10_000
 			o := OpenTransaction{TopicPartition: tp, Producer: 41}
-			o.heardOf("x-1", c.of.State, c.of)
+			if err := o.heardOf("x-1", c.of.State, c.of); err != nil {
+				t.Fatal(err)
+			}
 			if o.Hangs() != c.hangs || o.ID != "x-1" || o.State != c.of.State {
 				t.Errorf("%+v", o)
 			}
@@ -146,6 +149,29 @@ func TestTransactionThatHangs(t *testing.T) {
 				t.Errorf("it ends by %v, want %v", o.Ends, want)
 			}
 		})
+	}
+}
+
+// A coordinator that does not tell may have the transaction in its books, so nobody is to
+// abort it.
+func TestTransactionThatIsNotDescribed(t *testing.T) {
+	for err, known := range map[*kerr.Error]bool{kerr.TransactionalIDNotFound: true, kerr.CoordinatorLoadInProgress: false, kerr.NotCoordinator: false} {
+		o := OpenTransaction{Producer: 41}
+		if got := o.heardOf("x-1", "Ongoing", kadm.DescribedTransaction{Err: err}); (got == nil) != known {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
+// A partition that was added is not heard of before the first tick, while others are.
+func TestClockOfAddedPartition(t *testing.T) {
+	added := SourceClock{State: SourceUnread, Vouched: call.Unheard, Position: -1}
+	read := SourceClock{State: SourceUnowned, Vouched: 7, Position: 9}
+	if _, ok := (&Clocks{Sources: []SourceClock{added, read}}).HeldBy(); !ok {
+		t.Error("nothing holds the clock of a group that has read")
+	}
+	if _, ok := (&Clocks{Sources: []SourceClock{added}}).HeldBy(); ok {
+		t.Error("the clock is held though nothing was read")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"callstitch/topology"
@@ -167,8 +168,11 @@ func askCoordinators(ctx context.Context, adm *kadm.Client, open []OpenTransacti
 	for i := range open {
 		o := &open[i]
 		for _, id := range ids {
-			if listed[id].ProducerID == o.Producer {
-				o.heardOf(id, listed[id].State, described[id])
+			if listed[id].ProducerID != o.Producer {
+				continue
+			}
+			if err := o.heardOf(id, listed[id].State, described[id]); err != nil {
+				return err
 			}
 		}
 		if o.ID == "" {
@@ -182,9 +186,9 @@ func askCoordinators(ctx context.Context, adm *kadm.Client, open []OpenTransacti
 // transaction in its books. Who may not see their topic is not told.
 func requireCoordinators(ctx context.Context, adm *kadm.Client) error {
 	const topic = "__transaction_state"
-	details, err := adm.ListTopics(ctx, topic)
+	details, err := listVisible(ctx, adm, topic)
 	if err != nil {
-		return fmt.Errorf("list topic %s: %w", topic, err)
+		return err
 	}
 	if away := whatIsAway(details[topic], 0); details[topic].Err == nil && len(away) > 0 {
 		return fmt.Errorf("the coordinators of some transactions are away: %s", away[0])
@@ -205,16 +209,21 @@ func (o *OpenTransaction) unseen(now time.Time) {
 }
 
 // heardOf takes in what a coordinator knows of the producer. It ends only what it has in
-// its books: this partition, of this transaction.
-func (o *OpenTransaction) heardOf(id, state string, d kadm.DescribedTransaction) {
+// its books: this partition, of this transaction. One that cannot tell may have it there.
+func (o *OpenTransaction) heardOf(id, state string, d kadm.DescribedTransaction) error {
 	o.ID, o.State = id, state
 	timeout := time.Duration(d.TimeoutMillis) * time.Millisecond
 	switch {
-	case d.Err != nil || d.State != "Ongoing" && d.State != "PrepareCommit" && d.State != "PrepareAbort":
-		return
+	case errors.Is(d.Err, kerr.TransactionalIDNotFound): // it has just been forgotten
+		return nil
+	case d.Err != nil:
+		return fmt.Errorf("describe the transaction of %s: %w", id, d.Err)
+	case d.State != "Ongoing" && d.State != "PrepareCommit" && d.State != "PrepareAbort":
+		return nil
 	case d.ProducerID != o.Producer || !d.Topics.Lookup(o.Topic, o.Partition):
-		return
+		return nil
 	}
 	o.Since = time.UnixMilli(d.StartTimestamp)
 	o.Ends = o.Since.Add(timeout + coordinatorScan)
+	return nil
 }
