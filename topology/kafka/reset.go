@@ -164,11 +164,12 @@ func (p *ResetPlan) look(ctx context.Context, cl *kgo.Client) error {
 
 // lookAtRights finds what this user may not do, before something is done of what it may.
 func (p *ResetPlan) lookAtRights(ctx context.Context, cl *kgo.Client) error {
-	topics, err := askTopicRights(ctx, kadm.NewClient(cl), p.cfg.resetRights())
+	adm := kadm.NewClient(cl)
+	topics, err := askTopicRights(ctx, adm, p.cfg.resetRights())
 	if err != nil {
 		return err
 	}
-	var problems []error
+	problems := mayMakeAnew(ctx, &p.cfg, adm)
 	for _, f := range topics {
 		problems = append(problems, f.Err)
 	}

@@ -98,7 +98,7 @@ func TestResetKilled(t *testing.T) {
 			awaitNoGroup(t, cfg)
 		}
 	}
-	for _, at := range []crashPoint{{false, 42, 1}, {true, 8, 1}, {true, 20, 1}, {true, 20, 2}, {true, 19, 2}} {
+	for _, at := range []crashPoint{{false, 42, 1}, {true, 8, 1}, {true, 20, 1}, {true, 20, 2}, {true, 19, 3}} { // the first of 19 asks whether it may
 		dies("earliest", at)
 		refused(t, cfg, ErrLostOffsets, "callstitch reset")
 	}

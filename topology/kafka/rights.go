@@ -244,16 +244,17 @@ const nobodysProducer = 1 << 62
 
 // adviseCommands says of commands that change something what this user lacks for them.
 func adviseCommands(ctx context.Context, cfg *Config, cl *kgo.Client) (found []Finding) {
+	adm := kadm.NewClient(cl)
 	for _, c := range []struct {
-		name   string
-		topics []rightsOn
-		group  error
+		name     string
+		topics   []rightsOn
+		problems []error
 	}{
-		{"rejects replay", cfg.replayRights(), mayJoin(ctx, cl, cfg.ApplicationID+"-rejects-replay")},
-		{"reset", cfg.resetRights(), mayDelete(ctx, cl, cfg.ApplicationID)},
+		{"rejects replay", cfg.replayRights(), []error{mayJoin(ctx, cl, cfg.ApplicationID+"-rejects-replay")}},
+		{"reset", cfg.resetRights(), append(mayMakeAnew(ctx, cfg, adm), mayDelete(ctx, cl, cfg.ApplicationID))},
 	} {
-		topics, err := askTopicRights(ctx, kadm.NewClient(cl), c.topics)
-		problems := []error{c.group, err}
+		topics, err := askTopicRights(ctx, adm, c.topics)
+		problems := append(c.problems, err)
 		for _, f := range topics {
 			problems = append(problems, f.Err)
 		}
@@ -282,6 +283,22 @@ func (c *Config) resetRights() []rightsOn {
 		{c.ChangelogTopic(), remove},
 		{c.Topics.Sessions, []right{{operation: kmsg.ACLOperationRead}}},
 	}
+}
+
+// mayMakeAnew asks whether this user may make the internal topics, which a reset deletes
+// before: brokers look at that first, and only then whether there is one.
+func mayMakeAnew(ctx context.Context, cfg *Config, adm *kadm.Client) (problems []error) {
+	if cfg.Output.NoCreate {
+		return nil
+	}
+	internal := []string{cfg.ExchangeTopic(), cfg.ChangelogTopic()}
+	answers, err := adm.ValidateCreateTopics(ctx, -1, -1, nil, internal...)
+	for _, topic := range internal {
+		if errors.Is(answers[topic].Err, kerr.TopicAuthorizationFailed) {
+			problems = append(problems, lacking("CREATE", "topic "+topic))
+		}
+	}
+	return append(problems, err)
 }
 
 // mayDelete asks whether this user may delete a group, as far as it is there.

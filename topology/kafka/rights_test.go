@@ -142,6 +142,9 @@ func haveLeastRights(t *testing.T, admin Config) {
 	if len(rejects) != 1 || len(rejects[0].Value) > limit || headersOf(rejects[0])["callstitch.length"] != strconv.Itoa(len(noise)) {
 		t.Errorf("%d rejects, of a record that is larger than what their topic takes", len(rejects))
 	}
+	if err := planned(t, cfg, ResetOptions{Execute: true}).Refused(); err == nil || !strings.Contains(err.Error(), "CREATE on topic "+cfg.ExchangeTopic()) {
+		t.Errorf("a reset by who cannot make the topics again is refused for %v", err)
+	}
 }
 
 // ownRights are those of the program's user.
