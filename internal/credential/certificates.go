@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"callstitch/internal/secret"
@@ -24,47 +23,26 @@ type Files struct {
 
 // Certificates are the configuration of TLS clients. The files are read again when they
 // change, for connections that are made then. It is safe for concurrent use.
-type Certificates struct {
-	files Files
-	watch *secret.Watch
-
-	mu      sync.Mutex
-	current *tls.Config
-}
+type Certificates struct{ kept *secret.Kept[*tls.Config] }
 
 // Open reads the files.
 func Open(files Files) (*Certificates, error) {
-	c := &Certificates{files: files, watch: files.watch()}
-	c.watch.Changed()
-	var err error
-	c.current, err = files.load()
-	return c, err
+	var paths []string
+	for _, path := range []string{files.CA, files.Cert, files.Key} {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	kept, err := secret.Keep(files.load, paths...)
+	return &Certificates{kept}, err
 }
 
 // Config is the configuration of now, and the same one until a file has changed: do not
 // modify it. While the files cannot be used it is what they were before, for a certificate
 // and its key change one after the other.
 func (c *Certificates) Config() *tls.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.watch.Changed() {
-		if fresh, err := c.files.load(); err == nil {
-			c.current = fresh
-		} else {
-			c.watch.Again()
-		}
-	}
-	return c.current
-}
-
-func (f Files) watch() *secret.Watch {
-	var paths []string
-	for _, path := range []string{f.CA, f.Cert, f.Key} {
-		if path != "" {
-			paths = append(paths, path)
-		}
-	}
-	return secret.NewWatch(paths...)
+	current, _ := c.kept.Now()
+	return current
 }
 
 func (f Files) load() (*tls.Config, error) {

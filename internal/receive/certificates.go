@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
+	"sync/atomic"
 
 	"callstitch/internal/secret"
 )
@@ -15,14 +15,10 @@ import (
 // certificates are what the door shows, and whom it trusts. The files are read again
 // when they change, for connections that come then.
 type certificates struct {
-	files TLS
-	watch *secret.Watch
+	kept  *secret.Kept[*tls.Config]
+	shown atomic.Pointer[tls.Config] // last
 	log   *slog.Logger
 	told  rarely
-
-	mu      sync.Mutex
-	current *tls.Config
-	stale   error // why the files as they are now are not in use
 }
 
 func openCertificates(files TLS, log *slog.Logger) (*certificates, error) {
@@ -30,11 +26,13 @@ func openCertificates(files TLS, log *slog.Logger) (*certificates, error) {
 	if files.ClientCAFile != "" {
 		paths = append(paths, files.ClientCAFile)
 	}
-	c := &certificates{files: files, watch: secret.NewWatch(paths...), log: log}
-	c.watch.Changed()
-	var err error
-	c.current, err = files.load()
-	return c, err
+	kept, err := secret.Keep(files.load, paths...)
+	if err != nil {
+		return nil, err
+	}
+	c := &certificates{kept: kept, log: log}
+	c.now()
+	return c, nil
 }
 
 // server is the configuration of a server, which takes the one of now for each client.
@@ -48,21 +46,14 @@ func (c *certificates) server() *tls.Config {
 // now is the configuration of the files as they are, or of what was read last: a
 // certificate and its key change one after the other.
 func (c *certificates) now() *tls.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.watch.Changed() {
-		fresh, err := c.files.load()
-		if c.stale = err; err == nil {
-			c.current = fresh
-			c.log.Info("certificates were read again")
-		} else {
-			c.watch.Again()
-		}
+	current, stale := c.kept.Now()
+	if before := c.shown.Swap(current); before != nil && before != current { // nil as it opens
+		c.log.Info("certificates were read again")
 	}
-	if c.stale != nil && c.told.now() {
-		c.log.Warn("certificates are not read again; those read before go on", "error", c.stale)
+	if stale != nil && c.told.now() {
+		c.log.Warn("certificates are not read again; those read before go on", "error", stale)
 	}
-	return c.current
+	return current
 }
 
 func (t *TLS) load() (*tls.Config, error) {

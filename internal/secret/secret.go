@@ -1,6 +1,6 @@
-// Package secret reads secrets from files, and reads them again when the files change,
-// so that neither a configuration nor the environment holds one and a new one needs no
-// restart.
+// Package secret reads secrets from files, and reads them, and whatever else there is in
+// files, again when those change, so that neither a configuration nor the environment
+// holds a secret and a new one needs no restart.
 package secret
 
 import (
@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 )
 
 const (
@@ -23,51 +22,28 @@ const (
 // A File holds one secret, or two while one takes over from the other: each on a line
 // of its own. It is safe for concurrent use.
 type File struct {
-	path  string
-	watch *Watch
-
-	mu      sync.Mutex
-	values  []string
-	problem error
+	path string
+	kept *Kept[[]string]
 }
 
 // Open reads a file, which must hold a secret.
 func Open(path string) (*File, error) {
-	f := &File{path: path, watch: NewWatch(path)}
-	f.watch.Changed()
-	var err error
-	f.values, err = read(path)
-	return f, err
+	kept, err := Keep(func() ([]string, error) { return read(path) }, path)
+	return &File{path, kept}, err
 }
 
 // Values are the file's secrets: one or two, none of them empty. While the file cannot
 // be read, or holds none, they are those that it held before: a file that is being
 // replaced must not refuse everybody.
 func (f *File) Values() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.refresh()
-	return f.values
+	values, _ := f.kept.Now()
+	return values
 }
 
 // Problem is why the file as it is now is not what Values tells, or nil.
 func (f *File) Problem() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.refresh()
-	return f.problem
-}
-
-func (f *File) refresh() {
-	if !f.watch.Changed() {
-		return
-	}
-	values, err := read(f.path)
-	if f.problem = err; err != nil {
-		f.watch.Again()
-		return
-	}
-	f.values = values
+	_, problem := f.kept.Now()
+	return problem
 }
 
 // String names the file, and no secret.

@@ -151,22 +151,23 @@ func TestFilesAreLookedAtOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 		write(t, a, "1")
-		w := NewWatch(a, b)
-		if !w.Changed() {
-			t.Error("nothing changed when it was asked first")
+		read := 0
+		k, err := Keep(func() (int, error) { read++; return read, nil }, a, b)
+		times := func(want int, when string) {
+			t.Helper()
+			if got, err := k.Now(); err != nil || got != want {
+				t.Errorf("%s they were read %d times, want %d: %v", when, got, want, err)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		write(t, b, "1")
-		if w.Changed() {
-			t.Error("looked twice in a second")
-		}
+		times(1, "before a second has passed")
 		time.Sleep(lookInterval)
-		if !w.Changed() {
-			t.Error("a file that came was not seen")
-		}
+		times(2, "when a file has come")
 		time.Sleep(lookInterval)
-		if w.Changed() {
-			t.Error("a change was told twice")
-		}
+		times(2, "when none has changed")
 	})
 }
 
