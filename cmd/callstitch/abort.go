@@ -53,6 +53,9 @@ it wrote to others stays as it is. It says what it would do, and does it only wi
 			if open.State == "CompleteCommit" {
 				fmt.Fprintln(out, "its coordinator last committed a transaction of this producer: if it was this one, what it wrote here is lost with the abort, while the rest of it is there")
 			}
+			if open.ID == "" {
+				fmt.Fprintln(out, "where its producer has a transactional id that this user may not see (DESCRIBE), a coordinator may still commit the rest of it: look as somebody who may first")
+			}
 			fmt.Fprintln(out, "its records in this partition will never be read, and readers go on behind them")
 		}
 		if *execute {

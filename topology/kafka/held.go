@@ -96,8 +96,8 @@ func (p *process) whyHeld(ctx context.Context, cl *kgo.Client, snap Snapshot) (w
 // clock, or the session clock's, a transaction behind which the exchange is not read.
 func (c *Clocks) why(snap Snapshot, now time.Time) string {
 	var reasons []string
+	late := now.Sub(time.UnixMilli(int64(snap.LegClock))) > heldLimit
 	for _, s := range c.Sources {
-		late := now.Sub(time.UnixMilli(int64(snap.LegClock))) > heldLimit
 		if s.TopicPartition == snap.HeldBy && late && s.State != SourceIdle && s.State != SourceDropped {
 			reasons = append(reasons, s.sentence())
 		}
