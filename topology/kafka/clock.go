@@ -3,12 +3,14 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"callstitch/processor/call"
@@ -291,7 +293,7 @@ func (c *Clocks) askLeaders(ctx context.Context, cfg *Config, cl *kgo.Client) er
 	asking, cancel := halfOf(ctx) // one that hangs must not keep the others from telling
 	defer cancel()
 	ends, err := listOffsets(asking, cl, all, endOffset)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) { // nothing is there before the first start
 		return fmt.Errorf("ask where partitions end: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(tp topology.TopicPartition) bool { _, ok := ends[tp]; return !ok })

@@ -193,6 +193,19 @@ func TestReadersBehindOpenTransactions(t *testing.T) {
 	}
 }
 
+// TestClocksBeforeTopics asks for clocks where none of the topics is there yet.
+func TestClocksBeforeTopics(t *testing.T) {
+	cfg := testConfig(t, fakeKafka(t).ListenAddrs())
+	cfg.Config = named(cfg.Config, "early")
+	clocks, err := ReadClocks(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := clocks.HeldBy(); ok || len(clocks.Open) > 0 {
+		t.Errorf("found %+v", clocks)
+	}
+}
+
 // examined is what check says of the clock.
 func examined(t *testing.T, cfg Config) Finding {
 	t.Helper()

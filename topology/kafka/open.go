@@ -81,6 +81,9 @@ const coordinatorScan = 10 * time.Second
 // each partition the first that is open. There mostly is one under traffic, which ends in
 // milliseconds: see OpenTransaction.Hangs.
 func openTransactions(ctx context.Context, cl *kgo.Client, of []topology.TopicPartition) (open []OpenTransaction, err error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
 	stable, err := listOffsetsFor(ctx, cl, of, endOffset, readCommitted)
 	if err != nil {
 		return nil, fmt.Errorf("ask for last stable offsets: %w", err)
