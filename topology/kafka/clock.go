@@ -170,7 +170,7 @@ func connect(ctx context.Context, cfg *Config, as string) (*kgo.Client, error) {
 	}
 	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
-	if err := cl.Ping(attempt); err != nil {
+	if err := within(attempt, func() error { return cl.Ping(attempt) }); err != nil {
 		cl.Close()
 		return nil, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
 	}

@@ -114,9 +114,9 @@ func PlanReset(ctx context.Context, cfg Config, opts ResetOptions) (*ResetPlan, 
 		Group: cfg.ApplicationID, Generation: cfg.Stitch.Generation, Worked: NoGeneration, Start: cfg.Start, Seeds: opts.To != "",
 		Sources: []ResetPartition{}, Others: []string{}, Transactions: []LeftOpen{}, Warns: []string{}, cfg: cfg, opts: opts,
 	}
-	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-reset")...)
+	cl, err := connect(ctx, &cfg, "reset")
 	if err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
+		return nil, err
 	}
 	defer cl.Close()
 	attempt, cancel := context.WithTimeout(ctx, tryLimit)
@@ -132,9 +132,6 @@ func PlanReset(ctx context.Context, cfg Config, opts ResetOptions) (*ResetPlan, 
 
 // look is everything but the topic of sessions.
 func (p *ResetPlan) look(ctx context.Context, cl *kgo.Client) error {
-	if err := reachable(ctx, &p.cfg, cl); err != nil {
-		return err
-	}
 	used := requireEmpty(ctx, cl, p.Group)
 	if errors.Is(used, ErrInUse) {
 		p.refuse(used)
@@ -178,16 +175,6 @@ func (p *ResetPlan) lookAtRights(ctx context.Context, cl *kgo.Client) error {
 	}
 	if err := errors.Join(problems...); err != nil {
 		p.refuse(err)
-	}
-	return nil
-}
-
-// reachable holds that a broker answers, before anything waits for one at length.
-func reachable(ctx context.Context, cfg *Config, cl *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	if err := within(ctx, func() error { return cl.Ping(ctx) }); err != nil {
-		return fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
 	}
 	return nil
 }

@@ -23,9 +23,9 @@ func (p *ResetPlan) Execute(ctx context.Context, did func(step string)) error {
 	if err := p.Refused(); err != nil || p.Nothing {
 		return err
 	}
-	cl, err := kgo.NewClient(p.cfg.clientOptions(p.cfg.ApplicationID + "-reset")...)
+	cl, err := connect(ctx, &p.cfg, "reset")
 	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
+		return err
 	}
 	defer cl.Close()
 	r := resetting{ResetPlan: p, cl: cl, adm: kadm.NewClient(cl)}

@@ -35,13 +35,13 @@ func Seek(ctx context.Context, cfg Config, tp topology.TopicPartition, to int64,
 	if !slices.Contains(cfg.rawTopics(), tp.Topic) {
 		return Move{}, fmt.Errorf("topic %s is not one of the sources %v", tp.Topic, cfg.rawTopics())
 	}
-	cl, err := kgo.NewClient(cfg.clientOptions(cfg.ApplicationID + "-seek")...)
-	if err != nil {
-		return Move{}, fmt.Errorf("make a client: %w", err)
-	}
-	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, seekLimit)
 	defer cancel()
+	cl, err := connect(ctx, &cfg, "seek")
+	if err != nil {
+		return Move{}, err
+	}
+	defer cl.Close()
 	adm := kadm.NewClient(cl)
 	if err := requireIdle(ctx, &cfg, cl, adm, tp, to); err != nil {
 		return Move{}, err
