@@ -65,7 +65,11 @@ func watchCredentials(ctx context.Context, cfg *config.Config, log *slog.Logger,
 	for {
 		now := time.Now()
 		for _, c := range cfg.Credentials() {
-			if c.Err == nil && !c.Until.IsZero() {
+			switch {
+			case c.Err != nil: // what was read before goes on
+			case c.Until.IsZero():
+				ends.DeleteLabelValues(c.Key)
+			default:
 				ends.WithLabelValues(c.Key).Set(float64(c.Until.Unix()))
 			}
 			ended, soon := ending(c, now)

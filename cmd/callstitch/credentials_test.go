@@ -103,7 +103,7 @@ func examined(t *testing.T, cfg *config.Config) string {
 func TestWatchedCredentials(t *testing.T) {
 	a := credentialtest.NewAuthority(t, "one")
 	cfg := withCertificate(t, a, time.Hour)
-	cfg.Kafka.SASL.PasswordFile = "secret"
+	cfg.Kafka.SASL.PasswordFile, cfg.Kafka.SASL.OAuth.TokenFile = "secret", "token"
 	synctest.Test(t, func(t *testing.T) {
 		issue := func(life time.Duration) {
 			cert, key := a.Issue(t, "app", time.Now().Add(life))
@@ -111,6 +111,7 @@ func TestWatchedCredentials(t *testing.T) {
 			credentialtest.Write(t, "tls.key", key)
 		}
 		issue(expirySoon + 30*time.Minute)
+		credentialtest.Write(t, "token", []byte(credentialtest.NewIssuer(t, 90*day).Token("app")))
 		var log bytes.Buffer
 		ctx, stop := context.WithCancel(t.Context())
 		metrics := prometheus.NewPedanticRegistry()
@@ -133,8 +134,9 @@ func TestWatchedCredentials(t *testing.T) {
 		credentialtest.Write(t, "secret", []byte("new"))
 		issue(30 * time.Minute)
 		lines(20*time.Minute, 1, "it ends at")
+		credentialtest.Write(t, "token", []byte("opaque")) // which does not say when it ends
 		lines(2*time.Hour, 2, "it ended at")
-		if found, err := metrics.Gather(); err != nil || len(found) != 1 || !strings.Contains(found[0].String(), `value:"kafka.tls.cert_file"`) || found[0].GetMetric()[0].GetGauge().GetValue() > float64(time.Now().Unix()) {
+		if found, err := metrics.Gather(); err != nil || len(found) != 1 || len(found[0].GetMetric()) != 1 || !strings.Contains(found[0].String(), `value:"kafka.tls.cert_file"`) || found[0].GetMetric()[0].GetGauge().GetValue() > float64(time.Now().Unix()) {
 			t.Errorf("the metric is %v, %v", found, err)
 		}
 		stop()
