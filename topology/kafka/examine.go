@@ -43,7 +43,7 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	if slices.ContainsFunc(group, func(f Finding) bool { return loading(f.Err) }) {
 		return append(found, examineTopicRights(ctx, &cfg, cl)...) // the rest would wait as long for the coordinator, each
 	}
-	found = append(found, examineClocks(ctx, &cfg, cl))
+	found = append(found, examineClocks(ctx, &cfg, cl)...)
 	found = append(found, examineTopicRights(ctx, &cfg, cl)...)
 	return append(found, examineGroupRights(ctx, &cfg, cl)...)
 }
