@@ -198,7 +198,9 @@ func (p *ResetPlan) lookAtGroup(committed kadm.OffsetResponses) {
 	for _, o := range committed[p.cfg.ExchangeTopic()] {
 		if m, err := parseMetadata(o.Metadata); err == nil && m.outputs.hash != "" {
 			marks = append(marks, m.outputs)
-			p.Worked = max(p.Worked, m.outputs.generation)
+			if m.owner != "" { // not only a place to begin at, which another reset has written
+				p.Worked = max(p.Worked, m.outputs.generation)
+			}
 		}
 	}
 	if slices.ContainsFunc(marks, func(m outputsMark) bool { return m.hash != p.cfg.outputs().hash }) {

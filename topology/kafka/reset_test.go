@@ -285,6 +285,9 @@ func TestResetPlan(t *testing.T) {
 			t.Errorf("%s-%d goes on at %d, and the plan said %d", s.Topic, s.Partition, o.At, s.Begin)
 		}
 	}
+	if again := planned(t, cfg, ResetOptions{To: "earliest"}).Refused(); again != nil {
+		t.Errorf("before anybody has worked with it, another reset to the same generation is refused: %v", again)
+	}
 	more := onTopic(cfg, topologytest.Calls(55, 10, 5*time.Second).Shuffle(55, 2, time.Second, 0))
 	feed(t, cfg, more)
 	worked(t, cfg, reference(t, more)) // and nothing else is read
