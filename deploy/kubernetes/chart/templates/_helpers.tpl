@@ -116,7 +116,7 @@ spec:
   {{- if eq .role "run" }}
   terminationGracePeriodSeconds: 30 # it ends within 10
   {{- else }}
-  terminationGracePeriodSeconds: 90 # hold is 60 at most, and probe_period and 25 come on top
+  terminationGracePeriodSeconds: 150 # hold and probe_period are 60 at most, and 25 come on top
   {{- end }}
   securityContext:
     runAsNonRoot: true
