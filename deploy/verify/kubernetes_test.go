@@ -43,8 +43,8 @@ var variants = map[string]string{
 	"everything": `
 image: {repository: registry.example/callstitch, tag: "1.2.3", pullSecrets: [registry]}
 config:
-  kafka: {brokers: ["kafka-1.example:9093", "kafka-2.example:9094"], tls: {enabled: true}}
-  schema_registry: {url: "https://registry-1.example,http://registry-2.example:8081/apis/ccompat/v7"}
+  kafka: {brokers: ["kafka-1.example:9093", "kafka-2.example:9094"], tls: {enabled: true}, sasl: {mechanism: oauthbearer, oauth: &login {token_url: "https://login.example:8444/token", client_id: callstitch, client_secret_file: /run/secrets/callstitch/client}}}
+  schema_registry: {url: "https://registry-1.example,https://registry-2.example:8081/apis/ccompat/v7", oauth: *login}
   http: {listen: "127.0.0.1:1"}
   instance_id: mine
   receive:
@@ -276,8 +276,12 @@ func TestPodsAreRestricted(t *testing.T) {
 // TestConfigurationsInManifests has the program itself read what is in the ConfigMaps,
 // and looks at what each workload is left with.
 func TestConfigurationsInManifests(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "callstitch")
+	dir := t.TempDir()
+	program, secret := filepath.Join(dir, "callstitch"), filepath.Join(dir, "client")
 	run(t, nil, "go", "build", "-o", program, "./cmd/callstitch")
+	if err := os.WriteFile(secret, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, values := range variants {
 		t.Run(name, func(t *testing.T) {
 			configurations := map[string]string{}
@@ -286,7 +290,8 @@ func TestConfigurationsInManifests(t *testing.T) {
 					continue
 				}
 				file := filepath.Join(t.TempDir(), "callstitch.yaml")
-				if err := os.WriteFile(file, []byte(o.Data["callstitch.yaml"]), 0o644); err != nil {
+				text := strings.ReplaceAll(o.Data["callstitch.yaml"], "/run/secrets/callstitch/client", secret) // files that connections need are read
+				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				run(t, nil, program, "topology", "-c", file)
@@ -353,9 +358,9 @@ func TestPortsOut(t *testing.T) {
 		}
 	}
 	want := []string{
-		"callstitch[{53} {53}]", "callstitch[{9093} {9094} {443} {8081}]",
-		"callstitch-receive[{53} {53}]", "callstitch-receive[{9093} {9094} {443} {8081}]",
-		"callstitch-feeds[{53} {53}]", "callstitch-feeds[{9093} {9094} {443} {8081}]", "callstitch-feeds[{8443} {443}]",
+		"callstitch[{53} {53}]", "callstitch[{9093} {9094} {443} {8081}]", "callstitch[{8444}]",
+		"callstitch-receive[{53} {53}]", "callstitch-receive[{9093} {9094} {443} {8081}]", "callstitch-receive[{8444}]",
+		"callstitch-feeds[{53} {53}]", "callstitch-feeds[{9093} {9094} {443} {8081}]", "callstitch-feeds[{8444} {8443} {443}]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
