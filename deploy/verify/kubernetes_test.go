@@ -55,9 +55,13 @@ config:
       - {name: ot, provider: opentact, tenant: acme, url: "wss://ask-opentact.example/a:1", send: ["{{token}}"], token_file: /run/secrets/callstitch/opentact}
 receive:
   spool: {size: 12Gi, storageClass: fast}
-  service: {type: LoadBalancer, port: 443, annotations: {example.com/scheme: internet}}
+  service: {type: LoadBalancer, port: 443, annotations: {example.com/scheme: internet}, externalTrafficPolicy: Local}
   ingress: {host: calls.example, className: nginx, tlsSecret: calls-tls, annotations: {cert-manager.io/cluster-issuer: ca}}
 feeds: {storage: {storageClass: fast}}
+volumes:
+  - {name: kafka-tls, secret: {secretName: callstitch-kafka, defaultMode: 0440}}
+  - {name: token, projected: {sources: [{serviceAccountToken: {audience: kafka, path: token}}]}}
+serviceAccountName: callstitch
 networkPolicy:
   ports: [443]
   to: [{ipBlock: {cidr: 10.0.0.0/8}}]
@@ -265,6 +269,11 @@ func TestPodsAreRestricted(t *testing.T) {
 			if !result.Allowed {
 				t.Errorf("%s: %s: %s", name, o.Metadata.Name, result.ForbiddenDetail())
 			}
+			for _, v := range pod.Spec.Volumes {
+				if !slices.ContainsFunc(pod.Spec.Containers[0].VolumeMounts, func(m core.VolumeMount) bool { return m.Name == v.Name }) {
+					t.Errorf("%s: %s mounts no %s", name, o.Metadata.Name, v.Name)
+				}
+			}
 			// Of a Service named callstitch-receive come variables like CALLSTITCH_RECEIVE_PORT.
 			if pod.Spec.EnableServiceLinks == nil || *pod.Spec.EnableServiceLinks {
 				t.Errorf("%s: %s gets the variables of Services", name, o.Metadata.Name)
@@ -426,6 +435,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		`{config: {sources: null}}`:                  "sources",
 		`{receive: {spool: {size: lots}}}`:           "size",
 		`{receive: {service: {type: ExternalName}}}`: "type",
+		`{volumes: [{secret: {secretName: a}}]}`:     "name",
 		`{networkPolicy: {ports: ["https"]}}`:        "ports",
 	} {
 		if _, err := render(t, values); err == nil || !strings.Contains(err.Error(), want) {

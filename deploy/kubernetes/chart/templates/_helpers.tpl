@@ -112,6 +112,7 @@ metadata:
 spec:
   # The variables of a Service named callstitch-… would look like keys of the configuration.
   enableServiceLinks: false
+  serviceAccountName: {{ $values.serviceAccountName }}
   automountServiceAccountToken: false
   {{- if eq .role "run" }}
   terminationGracePeriodSeconds: 30 # it ends within 10
@@ -181,6 +182,9 @@ spec:
         {{- if $values.secret }}
         - {name: secret, mountPath: /run/secrets/callstitch, readOnly: true}
         {{- end }}
+        {{- range $values.volumes }}
+        - {name: {{ .name }}, mountPath: /run/secrets/{{ .name }}, readOnly: true}
+        {{- end }}
         {{- if $disk }}
         - {name: disk, mountPath: /var/lib/callstitch}
         {{- end }}
@@ -190,6 +194,9 @@ spec:
     {{- with $values.secret }}
     - name: secret
       secret: {secretName: {{ . }}, defaultMode: 0440}
+    {{- end }}
+    {{- with $values.volumes }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end }}
 
