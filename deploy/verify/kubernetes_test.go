@@ -430,7 +430,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	for values, want := range map[string]string{
 		`{replicas: 3}`:                              "replicas",
 		`{run: {replica: 3}}`:                        "replica",
-		`{run: {replicas: 0}}`:                       "replicas",
+		`{run: {replicas: -1}}`:                      "replicas",
+		`{receive: {replicas: 0}}`:                   "replicas",
 		`{config: {kafka: {brokers: [kafka]}}}`:      "brokers",
 		`{config: {sources: null}}`:                  "sources",
 		`{receive: {spool: {size: lots}}}`:           "size",
@@ -553,23 +554,65 @@ func (n node) rows(t *testing.T, path string, value any) (rows []string) {
 // TestExamplesOfThePage renders the values that docs/kubernetes.md shows, and builds its
 // kustomization over the manifests, as who reads it would.
 func TestExamplesOfThePage(t *testing.T) {
-	const ours, theirs = "# not callstitch's: values.yaml\n", "# not callstitch's: kustomization.yaml\n"
-	values, overlays := 0, 0
+	const ours, theirs, byHand = "# not callstitch's: values.yaml\n", "# not callstitch's: kustomization.yaml\n", "# not callstitch's: by-hand.yaml\n"
+	values, overlays, pods := 0, 0, 0
+	var rendered map[string]string
 	for _, m := range yamlBlock.FindAllStringSubmatch(read(t, kubernetesPage), -1) {
 		switch block := m[1]; {
 		case strings.HasPrefix(block, ours):
 			values++
-			manifests(t, block)
+			rendered = manifests(t, block)
 		case strings.HasPrefix(block, theirs):
 			overlays++
 			overlay(t, block)
+		case strings.HasPrefix(block, byHand):
+			pods++
+			podByHand(t, block, rendered["run.yaml"])
 		default:
 			t.Errorf("nothing reads this block:\n%s", block)
 		}
 	}
-	if values == 0 || overlays == 0 {
-		t.Errorf("the page has %d examples of values, and %d of kustomizations", values, overlays)
+	if values == 0 || overlays == 0 || pods == 0 {
+		t.Errorf("the page has %d examples of values, %d of kustomizations, and %d of pods", values, overlays, pods)
 	}
+}
+
+// podByHand holds a pod for commands against those of the processor: it has its image and
+// configuration, may connect to what those may, and asks for no more rights.
+func podByHand(t *testing.T, block, run string) {
+	t.Helper()
+	var pod core.Pod
+	if err := yaml.UnmarshalStrict([]byte(block), &pod); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects(t, map[string]string{"run.yaml": run}) {
+		if o.Kind != "StatefulSet" {
+			continue
+		}
+		want, got := o.Spec.Template.Spec, pod.Spec
+		want.Containers[0].Args, want.Containers[0].Env, want.Containers[0].Ports = got.Containers[0].Args, nil, nil
+		want.Containers[0].LivenessProbe, want.Containers[0].ReadinessProbe = nil, nil
+		want.Containers[0].Resources = got.Containers[0].Resources
+		want.TopologySpreadConstraints, want.TerminationGracePeriodSeconds, want.EnableServiceLinks = nil, nil, got.EnableServiceLinks
+		want.ServiceAccountName, want.RestartPolicy = "", core.RestartPolicyNever
+		if want, got := text(t, want), text(t, got); want != got {
+			t.Errorf("it is\n%s\nwant\n%s", got, want)
+		}
+		if !maps.Equal(o.Spec.Template.Labels, pod.Labels) { // by which the policy knows it
+			t.Errorf("it has the labels %v, want %v", pod.Labels, o.Spec.Template.Labels)
+		}
+		return
+	}
+	t.Error("no values before it have a processor")
+}
+
+func text(t *testing.T, v any) string {
+	t.Helper()
+	b, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // overlay builds a kustomization over the manifests, with a callstitch.yaml beside it.
