@@ -154,6 +154,9 @@ spec:
       env:
         - name: CALLSTITCH_INSTANCE_ID
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        {{- range $name, $value := $values.env }}
+        - {name: {{ $name }}, value: {{ $value | quote }}}
+        {{- end }}
       ports:
         - {name: http, containerPort: {{ eq .role "run" | ternary 8080 8086 }}}
         {{- if eq .role "receive" }}
