@@ -51,6 +51,7 @@ func newDoor(t *testing.T, answer func(http.ResponseWriter)) *door {
 func application(t *testing.T) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a server that answers before it has read all resets the connection
 		if _, _, given := r.BasicAuth(); !given {
 			w.Header().Set("WWW-Authenticate", `Basic realm="app"`)
 			w.WriteHeader(http.StatusUnauthorized)

@@ -43,8 +43,8 @@ var variants = map[string]string{
 	"everything": `
 image: {repository: registry.example/callstitch, tag: "1.2.3", pullSecrets: [registry]}
 config:
-  kafka: {brokers: ["kafka-1.example:9093", "kafka-2.example:9094"], tls: {enabled: true}}
-  schema_registry: {url: "https://registry-1.example,http://registry-2.example:8081/apis/ccompat/v7"}
+  kafka: {brokers: ["kafka-1.example:9093", "kafka-2.example:9094"], tls: {enabled: true}, sasl: {mechanism: oauthbearer, oauth: &login {token_url: "https://login.example:8444/token", client_id: callstitch, client_secret_file: /run/secrets/callstitch/client}}}
+  schema_registry: {url: "https://registry-1.example,https://registry-2.example:8081/apis/ccompat/v7", oauth: *login}
   http: {listen: "127.0.0.1:1"}
   instance_id: mine
   receive:
@@ -55,9 +55,14 @@ config:
       - {name: ot, provider: opentact, tenant: acme, url: "wss://ask-opentact.example/a:1", send: ["{{token}}"], token_file: /run/secrets/callstitch/opentact}
 receive:
   spool: {size: 12Gi, storageClass: fast}
-  service: {type: LoadBalancer, port: 443, annotations: {example.com/scheme: internet}}
+  service: {type: LoadBalancer, port: 443, annotations: {example.com/scheme: internet}, externalTrafficPolicy: Local}
   ingress: {host: calls.example, className: nginx, tlsSecret: calls-tls, annotations: {cert-manager.io/cluster-issuer: ca}}
 feeds: {storage: {storageClass: fast}}
+volumes:
+  - {name: kafka-tls, secret: {secretName: callstitch-kafka, defaultMode: 0440}}
+  - {name: token, projected: {sources: [{serviceAccountToken: {audience: kafka, path: token}}]}}
+env: {HTTPS_PROXY: "http://proxy.example:3128", NO_PROXY: registry-1.example}
+serviceAccountName: callstitch
 networkPolicy:
   ports: [443]
   to: [{ipBlock: {cidr: 10.0.0.0/8}}]
@@ -273,11 +278,39 @@ func TestPodsAreRestricted(t *testing.T) {
 	}
 }
 
+// TestWhatPodsAreGiven looks for the values that all pods get.
+func TestWhatPodsAreGiven(t *testing.T) {
+	pods := 0
+	for _, o := range objects(t, manifests(t, variants["everything"])) {
+		pod := &o.Spec.Template
+		if len(pod.Spec.Containers) == 0 {
+			continue
+		}
+		pods++
+		got := text(t, pod)
+		for _, want := range []string{
+			"mountPath: /run/secrets/kafka-tls\n", "mountPath: /run/secrets/token\n", "secretName: callstitch-kafka\n", "audience: kafka\n",
+			"serviceAccountName: callstitch\n", "name: HTTPS_PROXY\n", "name: registry\n", "pool: calls\n", "key: calls\n", "team: voice\n", "example.com/a: b\n",
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s has no %q:\n%s", o.Metadata.Name, want, got)
+			}
+		}
+	}
+	if pods != 3 {
+		t.Errorf("there are %d pods, want 3", pods)
+	}
+}
+
 // TestConfigurationsInManifests has the program itself read what is in the ConfigMaps,
 // and looks at what each workload is left with.
 func TestConfigurationsInManifests(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "callstitch")
+	dir := t.TempDir()
+	program, secret := filepath.Join(dir, "callstitch"), filepath.Join(dir, "client")
 	run(t, nil, "go", "build", "-o", program, "./cmd/callstitch")
+	if err := os.WriteFile(secret, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, values := range variants {
 		t.Run(name, func(t *testing.T) {
 			configurations := map[string]string{}
@@ -286,7 +319,8 @@ func TestConfigurationsInManifests(t *testing.T) {
 					continue
 				}
 				file := filepath.Join(t.TempDir(), "callstitch.yaml")
-				if err := os.WriteFile(file, []byte(o.Data["callstitch.yaml"]), 0o644); err != nil {
+				text := strings.ReplaceAll(o.Data["callstitch.yaml"], "/run/secrets/callstitch/client", secret) // files that connections need are read
+				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				run(t, nil, program, "topology", "-c", file)
@@ -353,9 +387,9 @@ func TestPortsOut(t *testing.T) {
 		}
 	}
 	want := []string{
-		"callstitch[{53} {53}]", "callstitch[{9093} {9094} {443} {8081}]",
-		"callstitch-receive[{53} {53}]", "callstitch-receive[{9093} {9094} {443} {8081}]",
-		"callstitch-feeds[{53} {53}]", "callstitch-feeds[{9093} {9094} {443} {8081}]", "callstitch-feeds[{8443} {443}]",
+		"callstitch[{53} {53}]", "callstitch[{9093} {9094} {443} {8081}]", "callstitch[{8444}]",
+		"callstitch-receive[{53} {53}]", "callstitch-receive[{9093} {9094} {443} {8081}]", "callstitch-receive[{8444}]",
+		"callstitch-feeds[{53} {53}]", "callstitch-feeds[{9093} {9094} {443} {8081}]", "callstitch-feeds[{8444} {8443} {443}]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -416,11 +450,13 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	for values, want := range map[string]string{
 		`{replicas: 3}`:                              "replicas",
 		`{run: {replica: 3}}`:                        "replica",
-		`{run: {replicas: 0}}`:                       "replicas",
+		`{run: {replicas: -1}}`:                      "replicas",
+		`{receive: {replicas: 0}}`:                   "replicas",
 		`{config: {kafka: {brokers: [kafka]}}}`:      "brokers",
 		`{config: {sources: null}}`:                  "sources",
 		`{receive: {spool: {size: lots}}}`:           "size",
 		`{receive: {service: {type: ExternalName}}}`: "type",
+		`{volumes: [{secret: {secretName: a}}]}`:     "name",
 		`{networkPolicy: {ports: ["https"]}}`:        "ports",
 	} {
 		if _, err := render(t, values); err == nil || !strings.Contains(err.Error(), want) {
@@ -538,23 +574,65 @@ func (n node) rows(t *testing.T, path string, value any) (rows []string) {
 // TestExamplesOfThePage renders the values that docs/kubernetes.md shows, and builds its
 // kustomization over the manifests, as who reads it would.
 func TestExamplesOfThePage(t *testing.T) {
-	const ours, theirs = "# not callstitch's: values.yaml\n", "# not callstitch's: kustomization.yaml\n"
-	values, overlays := 0, 0
+	const ours, theirs, byHand = "# not callstitch's: values.yaml\n", "# not callstitch's: kustomization.yaml\n", "# not callstitch's: by-hand.yaml\n"
+	values, overlays, pods := 0, 0, 0
+	var rendered map[string]string
 	for _, m := range yamlBlock.FindAllStringSubmatch(read(t, kubernetesPage), -1) {
 		switch block := m[1]; {
 		case strings.HasPrefix(block, ours):
 			values++
-			manifests(t, block)
+			rendered = manifests(t, block)
 		case strings.HasPrefix(block, theirs):
 			overlays++
 			overlay(t, block)
+		case strings.HasPrefix(block, byHand):
+			pods++
+			podByHand(t, block, rendered["run.yaml"])
 		default:
 			t.Errorf("nothing reads this block:\n%s", block)
 		}
 	}
-	if values == 0 || overlays == 0 {
-		t.Errorf("the page has %d examples of values, and %d of kustomizations", values, overlays)
+	if values == 0 || overlays == 0 || pods == 0 {
+		t.Errorf("the page has %d examples of values, %d of kustomizations, and %d of pods", values, overlays, pods)
 	}
+}
+
+// podByHand holds a pod for commands against those of the processor: it has its image and
+// configuration, may connect to what those may, and asks for no more rights.
+func podByHand(t *testing.T, block, run string) {
+	t.Helper()
+	var pod core.Pod
+	if err := yaml.UnmarshalStrict([]byte(block), &pod); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects(t, map[string]string{"run.yaml": run}) {
+		if o.Kind != "StatefulSet" {
+			continue
+		}
+		want, got := o.Spec.Template.Spec, pod.Spec
+		want.Containers[0].Args, want.Containers[0].Env, want.Containers[0].Ports = got.Containers[0].Args, nil, nil
+		want.Containers[0].LivenessProbe, want.Containers[0].ReadinessProbe = nil, nil
+		want.Containers[0].Resources = got.Containers[0].Resources
+		want.TopologySpreadConstraints, want.TerminationGracePeriodSeconds, want.EnableServiceLinks = nil, nil, got.EnableServiceLinks
+		want.ServiceAccountName, want.RestartPolicy = "", core.RestartPolicyNever
+		if want, got := text(t, want), text(t, got); want != got {
+			t.Errorf("it is\n%s\nwant\n%s", got, want)
+		}
+		if !maps.Equal(o.Spec.Template.Labels, pod.Labels) { // by which the policy knows it
+			t.Errorf("it has the labels %v, want %v", pod.Labels, o.Spec.Template.Labels)
+		}
+		return
+	}
+	t.Error("no values before it have a processor")
+}
+
+func text(t *testing.T, v any) string {
+	t.Helper()
+	b, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // overlay builds a kustomization over the manifests, with a callstitch.yaml beside it.

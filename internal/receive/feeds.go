@@ -32,6 +32,7 @@ func newFeed(cfg *Config, f *Feed, take Take, m *metrics) (*runningFeed, error) 
 	if out.cfg.Token, err = secretOf(f.TokenFile); err != nil {
 		return nil, fmt.Errorf("read the token of the feed %s: %w", f.Name, err)
 	}
+	m.taken(f.Name) // its silence begins now
 	event := Event{Provider: f.Provider.String(), Tenant: f.Tenant, Scope: f.Scope}
 	out.take = func(ctx context.Context, received time.Time, body []byte) error {
 		e := event

@@ -53,6 +53,7 @@ type Intake struct {
 
 	mu        sync.Mutex // guards the rest
 	unreached error      // why Kafka has not answered when it was asked last, or nil
+	askedAt   time.Time  // when it was asked the first time that it has not answered since
 	refused   error      // the last that Kafka said to a record, unless it took it
 	refusedAt time.Time
 	inTime    time.Time // when Kafka last acknowledged a record within hold
@@ -284,6 +285,9 @@ func (in *Intake) kafkaReady() error {
 	if in.refused != nil && time.Since(in.refusedAt) < refusedFor {
 		return fmt.Errorf("records are refused by Kafka: %w", in.refused)
 	}
+	if time.Since(in.askedAt) < in.hold { // events wait as long for it
+		return nil
+	}
 	return in.unreached
 }
 
@@ -342,6 +346,7 @@ func (in *Intake) watch(ctx context.Context) {
 // to know.
 func (in *Intake) ping(ctx context.Context) {
 	for ctx.Err() == nil {
+		asked := time.Now()
 		limited, cancel := context.WithTimeout(ctx, pingLimit)
 		err := in.kafka.ping(limited)
 		cancel()
@@ -349,6 +354,9 @@ func (in *Intake) ping(ctx context.Context) {
 			err = fmt.Errorf("no answer from Kafka: %w", err)
 		}
 		in.mu.Lock()
+		if in.unreached == nil {
+			in.askedAt = asked
+		}
 		in.unreached = err
 		in.mu.Unlock()
 		select {

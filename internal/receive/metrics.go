@@ -43,7 +43,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15), // to 16 s: providers wait 15
 		}),
 		last: prometheus.NewGaugeVec(prometheus.GaugeOpts(name("last_event_time_seconds",
-			"When an endpoint's or a feed's last event was taken.")), []string{"endpoint"}),
+			"When an endpoint's or a feed's last event was taken; before its first one, when the process began.")), []string{"endpoint"}),
 		control: prometheus.NewCounterVec(prometheus.CounterOpts(name("call_control_total",
 			"Events that the provider wanted call-control instructions for, and got none.")), []string{"endpoint", "event"}),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts(name("connections", "Clients that are connected."))),
@@ -65,6 +65,7 @@ func (m *metrics) begin(endpoint string, a *answer) {
 			m.control.WithLabelValues(endpoint, event)
 		}
 	}
+	m.taken(endpoint) // its silence begins now: else nobody sees that nothing comes since a restart
 }
 
 // answered counts an answer.
@@ -75,12 +76,13 @@ func (m *metrics) answered(endpoint, code string, begun time.Time) {
 
 // taken notes when an event was taken.
 func (m *metrics) taken(endpoint string) {
-	m.last.WithLabelValues(endpoint).Set(float64(time.Now().UnixMilli()) / 1000)
+	m.last.WithLabelValues(endpoint).SetToCurrentTime()
 }
 
 // gauges ask intake and feeds for their numbers when they are asked for them.
 type gauges struct {
 	intake interface{ Stats() Stats }
+	spool  Spool
 	feeds  []*runningFeed
 }
 
@@ -89,6 +91,7 @@ var (
 	descSpooled      = desc("spooled_events_total", "Events that were given to the spool.")
 	descSpoolRecords = desc("spool_records", "Events that wait in the spool.")
 	descSpoolBytes   = desc("spool_bytes", "Bytes of the spool's files.")
+	descSpoolMax     = desc("spool_max_bytes", "Bytes that the spool may take.")
 	descFeedUp       = desc("feed_up", "1 while a feed is connected, and what it sends is taken.", "feed")
 	descReconnects   = desc("feed_reconnects_total", "Times that a feed was connected anew, or tried to be.", "feed")
 	descFrames       = desc("feed_frames_total", "Frames of a feed, by what became of them.", "feed", "what")
@@ -101,7 +104,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe lists the gauges.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descInFlight, descSpooled, descSpoolRecords, descSpoolBytes, descFeedUp, descReconnects, descFrames,
+		descInFlight, descSpooled, descSpoolRecords, descSpoolBytes, descSpoolMax, descFeedUp, descReconnects, descFrames,
 	} {
 		ch <- d
 	}
@@ -117,6 +120,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	tell(descSpooled, prometheus.CounterValue, float64(s.Spooled))
 	tell(descSpoolRecords, prometheus.GaugeValue, float64(s.SpoolRecords))
 	tell(descSpoolBytes, prometheus.GaugeValue, float64(s.SpoolBytes))
+	if g.spool.Dir != "" {
+		tell(descSpoolMax, prometheus.GaugeValue, float64(g.spool.Max))
+	}
 	for _, f := range g.feeds {
 		up := 0.0
 		if f.counters.Up() {

@@ -108,7 +108,7 @@ func open(cfg *Config, in intake) (*receiver, error) {
 		}
 		r.feeds = append(r.feeds, f)
 	}
-	cfg.Metrics.MustRegister(gauges{in, r.feeds})
+	cfg.Metrics.MustRegister(gauges{in, cfg.Spool, r.feeds})
 	r.doorServer, r.healthServer = r.door.server(), r.health.server(cfg.Log)
 	if cfg.TLS.CertFile != "" {
 		certificates, err := openCertificates(cfg.TLS, cfg.Log)

@@ -183,26 +183,36 @@ func TestNotReady(t *testing.T) {
 }
 
 func TestMetricsOfIntakeAndFeeds(t *testing.T) {
-	feeds := func(c *Config) { c.Feeds = []Feed{{Name: "pbx", URL: "ws://127.0.0.1:1/"}} }
-	runVirtually(t, new(taker), feeds, func(r testRun) {
+	change := func(c *Config) {
+		c.Feeds = []Feed{{Name: "pbx", URL: "ws://127.0.0.1:1/"}}
+		c.Spool = Spool{Dir: "of the intake", Max: 5 << 30}
+	}
+	runVirtually(t, new(taker), change, func(r testRun) {
+		begun := r.metric(`last_event_time_seconds{endpoint="pbx"}`)
+		if begun == "" || r.metric(`last_event_time_seconds{endpoint="/open/{tenant}/{scope}"}`) != begun {
+			t.Errorf("before the first event the last one was at %q, want the beginning", begun)
+		}
+		time.Sleep(time.Minute)
 		r.want(r.post("/open/a/b", "x"), http.StatusOK)
 		for name, want := range map[string]string{
 			"in_flight_bytes":      "1",
 			"spooled_events_total": "2",
 			"spool_records":        "3",
 			"spool_bytes":          "4",
+			"spool_max_bytes":      "5.36870912e+09",
 			`feed_up{feed="pbx"}`:  "0",
 			`feed_frames_total{feed="pbx",what="taken"}`:                   "0",
 			`requests_total{code="200",endpoint="/open/a/b"}`:              "", // the label is the path as configured
 			`request_seconds_count`:                                        "1",
 			`requests_total{code="200",endpoint="/open/{tenant}/{scope}"}`: "1",
+			`requests_total{code="503",endpoint="/open/{tenant}/{scope}"}`: "0",
 		} {
 			if got := r.metric(name); got != want {
 				t.Errorf("%s is %q, want %q", name, got, want)
 			}
 		}
-		if got := r.metric(`last_event_time_seconds{endpoint="/open/{tenant}/{scope}"}`); got == "" || got == "0" {
-			t.Errorf("the last event was at %q", got)
+		if got := r.metric(`last_event_time_seconds{endpoint="/open/{tenant}/{scope}"}`); got == begun {
+			t.Errorf("the last event was at %q, the beginning", got)
 		}
 	})
 }

@@ -112,11 +112,12 @@ metadata:
 spec:
   # The variables of a Service named callstitch-… would look like keys of the configuration.
   enableServiceLinks: false
+  serviceAccountName: {{ $values.serviceAccountName }}
   automountServiceAccountToken: false
   {{- if eq .role "run" }}
   terminationGracePeriodSeconds: 30 # it ends within 10
   {{- else }}
-  terminationGracePeriodSeconds: 90 # hold is 60 at most, and probe_period and 25 come on top
+  terminationGracePeriodSeconds: 150 # hold and probe_period are 60 at most, and 25 come on top
   {{- end }}
   securityContext:
     runAsNonRoot: true
@@ -153,6 +154,9 @@ spec:
       env:
         - name: CALLSTITCH_INSTANCE_ID
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        {{- range $name, $value := $values.env }}
+        - {name: {{ $name }}, value: {{ $value | quote }}}
+        {{- end }}
       ports:
         - {name: http, containerPort: {{ eq .role "run" | ternary 8080 8086 }}}
         {{- if eq .role "receive" }}
@@ -181,6 +185,9 @@ spec:
         {{- if $values.secret }}
         - {name: secret, mountPath: /run/secrets/callstitch, readOnly: true}
         {{- end }}
+        {{- range $values.volumes }}
+        - {name: {{ .name }}, mountPath: /run/secrets/{{ .name }}, readOnly: true}
+        {{- end }}
         {{- if $disk }}
         - {name: disk, mountPath: /var/lib/callstitch}
         {{- end }}
@@ -190,6 +197,9 @@ spec:
     {{- with $values.secret }}
     - name: secret
       secret: {secretName: {{ . }}, defaultMode: 0440}
+    {{- end }}
+    {{- with $values.volumes }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end }}
 
