@@ -208,6 +208,10 @@ func TestResetRefuses(t *testing.T) {
 			t.Errorf("the second deletes the %s that the first has made: %v", topic.Name, err)
 		}
 	}
+	third := resetting{ResetPlan: planned(t, next, ResetOptions{Execute: true, To: "latest"}), cl: cl, adm: kadm.NewClient(cl)}
+	if err := third.seedExchange(t.Context()); err == nil || !strings.Contains(err.Error(), "somebody else") {
+		t.Errorf("a reset completes the offsets that another has deleted: %v", err)
+	}
 	if again := planned(t, next, ResetOptions{Execute: true}); !again.Nothing || again.Refused() != nil || executed(again) != nil {
 		t.Errorf("after a reset there is something to reset: %+v", again)
 	}

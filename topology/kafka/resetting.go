@@ -287,7 +287,17 @@ func (r *resetting) seedSources(ctx context.Context) error {
 	return r.seed(ctx, ids, at)
 }
 
+// seedExchange has the group be taken up, if it still begins where the plan says.
 func (r *resetting) seedExchange(ctx context.Context) error {
+	committed, err := committedOffsets(ctx, &r.cfg, r.adm)
+	if err != nil {
+		return err
+	}
+	for _, s := range r.Sources {
+		if o, ok := committed.Lookup(s.Topic, s.Partition); !ok || o.At != s.Begin {
+			return fmt.Errorf("where %s-%d begins was changed since it was committed: somebody else resets the application at the same time: run this again when they are done", s.Topic, s.Partition)
+		}
+	}
 	ids, err := r.idsNow(ctx)
 	if err != nil {
 		return err
