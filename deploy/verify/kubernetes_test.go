@@ -387,9 +387,9 @@ func TestPortsOut(t *testing.T) {
 		}
 	}
 	want := []string{
-		"callstitch[{53} {53}]", "callstitch[{9093} {9094} {443} {8081}]", "callstitch[{8444}]",
-		"callstitch-receive[{53} {53}]", "callstitch-receive[{9093} {9094} {443} {8081}]", "callstitch-receive[{8444}]",
-		"callstitch-feeds[{53} {53}]", "callstitch-feeds[{9093} {9094} {443} {8081}]", "callstitch-feeds[{8444} {8443} {443}]",
+		"callstitch[{53} {53} {5353} {5353}]", "callstitch[{9093} {9094} {443} {8081}]", "callstitch[{8444}]",
+		"callstitch-receive[{53} {53} {5353} {5353}]", "callstitch-receive[{9093} {9094} {443} {8081}]", "callstitch-receive[{8444}]",
+		"callstitch-feeds[{53} {53} {5353} {5353}]", "callstitch-feeds[{9093} {9094} {443} {8081}]", "callstitch-feeds[{8444} {8443} {443}]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
