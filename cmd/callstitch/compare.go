@@ -234,7 +234,11 @@ func (o *compareOptions) explain(file, id string) string {
 		command += " -c " + quoted(file)
 	}
 	for _, flag := range o.config.inputs().Flags {
-		command += " --" + flag.Name + " " + quoted(flag.Value)
+		value := flag.Value
+		if flag.Key == registryFlag.key { // who logs in there does not stand in a report
+			value = (&config.Registry{URL: value}).Shown()
+		}
+		command += " --" + flag.Name + " " + quoted(value)
 	}
 	return command
 }

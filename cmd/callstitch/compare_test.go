@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"callstitch/cmd/callstitch/internal/compare"
 	"callstitch/internal/docpage"
@@ -93,5 +94,18 @@ func TestOptionsOfAComparison(t *testing.T) {
 	}
 	if got, err := (&compareOptions{}).options(now); err != nil || got.Fresh != 0 || got.From != 0 || got.Until != 0 {
 		t.Errorf("without bounds: %+v, %v", got, err)
+	}
+}
+
+// A command that is shown has no password, though the one that shows it was given one.
+func TestExplainingCommandsHaveNoLogin(t *testing.T) {
+	var o compareOptions
+	cmd := &cobra.Command{}
+	o.config = addConfigFlags(cmd, brokersFlag, registryFlag)
+	if err := cmd.ParseFlags([]string{"--brokers", "kafka-1:9092", "--registry", "https://user:hunter2@registry:8081"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := o.explain("g.yaml", "1"), "callstitch explain 1 -c g.yaml --brokers kafka-1:9092 --registry https://registry:8081"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

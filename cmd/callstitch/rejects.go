@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/rejects"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/topology"
@@ -37,6 +37,8 @@ type selectionFlags struct {
 	reasons, providers, tenants, sources []string
 	since, until, grep                   string
 	max                                  int
+
+	flags *pflag.FlagSet // but for --max
 }
 
 // addSelectionFlags are the flags of a command that goes through all that are meant.
@@ -47,8 +49,8 @@ func addSelectionFlags(cmd *cobra.Command) *selectionFlags {
 }
 
 func addSelection(cmd *cobra.Command) *selectionFlags {
-	s := new(selectionFlags)
-	f := cmd.Flags()
+	f := pflag.NewFlagSet("selection", pflag.ContinueOnError)
+	s := &selectionFlags{flags: f}
 	f.StringSliceVar(&s.reasons, "reason", nil, "only of `REASON,…`, such as UNKNOWN_PROVIDER")
 	f.StringSliceVar(&s.providers, "provider", nil, "only of `PROVIDER,…`: "+providerChoices()+", or none where nothing names one")
 	f.StringSliceVar(&s.tenants, "tenant", nil, "only of `TENANT,…`")
@@ -56,7 +58,18 @@ func addSelection(cmd *cobra.Command) *selectionFlags {
 	f.StringVar(&s.since, "since", "", "only of records since `WHEN`: an instant, a day, or how long ago, such as -2h or -7d")
 	f.StringVar(&s.until, "until", "", "only of records before `WHEN`")
 	f.StringVar(&s.grep, "grep", "", "only where the value matches `RE`")
+	cmd.Flags().AddFlagSet(f)
 	return s
+}
+
+// given are the names of the flags that a command line has, in their order.
+func (s *selectionFlags) given() (names []string) {
+	s.flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			names = append(names, f.Name)
+		}
+	})
+	return names
 }
 
 // selection is what the flags say; an error is one of usage, of every flag that is wrong.
@@ -123,15 +136,15 @@ func openRejects(flags *configFlags, progress io.Writer) (*rejectsTopic, error) 
 	if len(cfg.Kafka.Brokers) == 0 {
 		return nil, usageError{errors.New("--brokers or kafka.brokers is required")}
 	}
-	tail, err := tailOf(cfg)
-	return &rejectsTopic{topology: cfg.Topology(), tail: tail, progress: progress}, err
-}
-
-func tailOf(cfg *config.Config) (kafka.TailConfig, error) {
 	runtime, err := cfg.Runtime()
-	return kafka.TailConfig{
-		Brokers: runtime.Brokers, Client: runtime.Client, Topic: cfg.Topology().Topics.Rejects, From: "earliest",
-	}, err
+	if err != nil {
+		return nil, err
+	}
+	topics := cfg.Topology()
+	return &rejectsTopic{
+		topology: topics, progress: progress,
+		tail: kafka.TailConfig{Brokers: runtime.Brokers, Client: runtime.Client, Topic: topics.Topics.Rejects, From: "earliest"},
+	}, nil
 }
 
 // sinceMargin is how much earlier than its record's time a reject may have been written,

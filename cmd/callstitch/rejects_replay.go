@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -96,13 +95,18 @@ func (o *replayOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer r.Close()
+	if *o.format == outputText {
+		for _, note := range r.Notes() { // while there is time to think again
+			terminal.New(cmd.ErrOrStderr()).Remark(note)
+		}
+	}
 	p.LateBefore = time.Now().Add(-time.Duration(cfg.Retention))
 	p.Fetch = func(at call.Source) (topology.Record, error) { return r.Fetch(ctx, at) }
 	p.Takes = r.Takes
 	if o.edit != "" {
 		p.Edit = func(value []byte) ([]byte, error) { return edited(ctx, o.edit, value) }
 	}
-	progress := terminal.StartProgress(os.Stderr, func() string {
+	progress := terminal.StartProgress(cmd.ErrOrStderr(), func() string {
 		return fmt.Sprintf("%d rejects read, within %d offsets; %d are meant, %d were sent", p.Tally.Read.Load(), r.Offsets(), p.Tally.Matched.Load(), r.Sent())
 	})
 	err = r.Run(ctx, p.Choose)
@@ -186,14 +190,11 @@ func (o *replayOptions) tell(cmd *cobra.Command, p *rejects.Replay, r *kafka.Rep
 func (o *replayOptions) tellText(out terminal.Writer, p *rejects.Replay, r *kafka.Replay) {
 	t := &p.Tally
 	t.Write(out)
-	for _, note := range r.Notes() {
-		out.Remark(note)
-	}
 	if t.Foreign > 0 {
 		out.Remark(fmt.Sprintf("%d records of the topic are no rejects of callstitch's", t.Foreign))
 	}
 	if t.Late > 0 {
-		out.Remark(fmt.Sprintf("%d of those to be sent came first before %s: after retention an event is late, and changes no session", t.Late, p.LateBefore.Format(time.DateTime)))
+		out.Remark(fmt.Sprintf("%d of those to be sent came first before %s: after retention an event is late, and changes no session", t.Late, instantText(p.LateBefore.UnixMilli())))
 	}
 	before := " that were not sent before"
 	if o.again {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"callstitch/cmd/callstitch/internal/rejects"
 	"callstitch/cmd/callstitch/internal/terminal"
@@ -26,8 +25,16 @@ const (
 	fetchLimit = 30 * time.Second
 )
 
+type showOptions struct {
+	config      *configFlags
+	selection   *selectionFlags
+	output      *outputFormat
+	last        int // 0: the place that the arguments name
+	showNumbers bool
+}
+
 func newRejectsShow() *cobra.Command {
-	last := 0
+	o := new(showOptions)
 	cmd := &cobra.Command{
 		Use:   "show {TOPIC PARTITION OFFSET | TOPIC/PARTITION/OFFSET | -n N}",
 		Short: "Tell of a reject what it is, and what the decoder would make of it now",
@@ -42,6 +49,7 @@ State has no say: a record that would be taken may be a duplicate, or late.`,
 		Example: `  callstitch rejects show call.rejects 3 1042 -c callstitch.yaml
   callstitch rejects show -n 1 --source call.raw/3/118204 -c callstitch.yaml
   callstitch rejects show -n 5 --reason BAD_FIELD --since -1h -c callstitch.yaml`,
+		RunE: runs(func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) }),
 	}
 	place := []argument{{name: "TOPIC", is: "that of the rejects, such as call.rejects"}, partitionArgument, offsetArgument}
 	joined := []argument{{"PLACE", "TOPIC/PARTITION/OFFSET", func(s string) bool { _, ok := rejects.ParsePlace(s); return ok }}}
@@ -51,59 +59,50 @@ State has no say: a record that would be taken may be a duplicate, or late.`,
 		}
 		return takes(place, joined)(cmd, args)
 	}
-	flags := addConfigFlags(cmd, brokersFlag)
-	chosen := map[string]bool{}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { chosen[f.Name] = true })
-	selection := addSelection(cmd)
-	var only []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if !chosen[f.Name] {
-			only = append(only, f.Name)
-		}
-	})
-	cmd.Flags().IntVarP(&last, "last", "n", 0, fmt.Sprintf("the last `N` that are meant, at most %d", showMax))
-	showNumbers := cmd.Flags().Bool("show-numbers", false, "show values and headers as they are")
-	format := addOutputFlag(cmd)
-	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
-		if cmd.Flags().Changed("last") && (last < 1 || last > showMax) {
-			return usageError{fmt.Errorf("-n must be from 1 to %d", showMax)}
-		}
-		for _, name := range only {
-			if len(args) > 0 && cmd.Flags().Changed(name) {
-				return usageError{fmt.Errorf("--%s chooses among rejects: it goes with -n, not with a place", name)}
-			}
-		}
-		sel, err := selection.selection()
-		if err != nil {
-			return err
-		}
-		topic, err := openRejects(flags, cmd.ErrOrStderr())
-		if err != nil {
-			return err
-		}
-		ctx, stop := untilSignal()
-		defer stop()
-		places := []rejects.Place{placeIn(args)}
-		if last > 0 {
-			if places, err = topic.last(ctx, sel, last); err != nil {
-				return err
-			}
-		}
-		w := shower{topic: topic, out: terminal.New(cmd.OutOrStdout()), plain: *showNumbers, json: *format == outputJSON}
-		for i, p := range places {
-			if i > 0 && !w.json {
-				fmt.Fprintln(w.out)
-			}
-			if err := w.show(ctx, p); err != nil {
-				return err
-			}
-		}
-		if len(places) == 0 && !w.json {
-			fmt.Fprintln(w.out, "no rejects")
-		}
-		return nil
-	})
+	o.config = addConfigFlags(cmd, brokersFlag)
+	o.selection = addSelection(cmd)
+	o.output = addOutputFlag(cmd)
+	cmd.Flags().IntVarP(&o.last, "last", "n", 0, fmt.Sprintf("the last `N` that are meant, at most %d", showMax))
+	cmd.Flags().BoolVar(&o.showNumbers, "show-numbers", false, "show values and headers as they are")
 	return cmd
+}
+
+func (o *showOptions) run(cmd *cobra.Command, args []string) error {
+	switch chosen := o.selection.given(); {
+	case len(args) == 0 && (o.last < 1 || o.last > showMax):
+		return usageError{fmt.Errorf("-n must be from 1 to %d", showMax)}
+	case len(args) > 0 && len(chosen) > 0:
+		return usageError{fmt.Errorf("--%s chooses among rejects: it goes with -n, not with a place", chosen[0])}
+	}
+	sel, err := o.selection.selection()
+	if err != nil {
+		return err
+	}
+	topic, err := openRejects(o.config, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	places := []rejects.Place{placeIn(args)}
+	if o.last > 0 {
+		if places, err = topic.last(ctx, sel, o.last); err != nil {
+			return err
+		}
+	}
+	w := shower{topic: topic, out: terminal.New(cmd.OutOrStdout()), plain: o.showNumbers, json: *o.output == outputJSON}
+	for i, p := range places {
+		if i > 0 && !w.json {
+			fmt.Fprintln(w.out)
+		}
+		if err := w.show(ctx, p); err != nil {
+			return err
+		}
+	}
+	if len(places) == 0 && !w.json {
+		fmt.Fprintln(w.out, "no rejects")
+	}
+	return nil
 }
 
 // placeIn is the place that arguments name; they were checked.
@@ -255,7 +254,7 @@ func (w *shower) text(e *rejects.Entry, o *opinion) {
 		say("header", terminal.Printable(h.Key)+": "+rejects.Pretty(h.Value, w.plain))
 	}
 	if missing := e.Missing(); missing != "" {
-		say("here", missing)
+		say("here", terminal.Printable(missing))
 	}
 	say("value", rejects.Pretty(e.Reject.Value, w.plain))
 	if o.known {
@@ -269,7 +268,7 @@ func (w *shower) text(e *rejects.Entry, o *opinion) {
 		say("", "with --set "+cure+" it would be taken")
 	}
 	for _, remark := range o.remarks {
-		say("", remark)
+		say("", terminal.Printable(remark))
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"callstitch/internal/docpage"
 	"callstitch/processor/call"
 	"callstitch/topology"
+	"callstitch/topology/kafka"
 )
 
 // theReject is the one that docs/operations.md shows.
@@ -84,5 +86,33 @@ func TestRowsOfHostileTenants(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "\n"); n != 4 || strings.ContainsAny(out.String(), "\x1b\t") || out.Len() > 1000 {
 		t.Errorf("%d lines of %d bytes: %q", n, out.Len(), out.String())
+	}
+}
+
+// TestAHostileRejectIsShown: whoever may write rejects may write any headers, and moves no
+// terminal with them.
+func TestAHostileRejectIsShown(t *testing.T) {
+	const hostile = "\x1b[2J"
+	reject := call.Reject{
+		Reason: call.RejectUnreadable, Detail: hostile, Source: call.Source{Topic: hostile}, Batch: hostile,
+		Cut: &call.Cut{Dropped: []string{hostile}}, Value: []byte(hostile), Key: []byte(hostile),
+		Headers: []call.Header{{Key: hostile, Value: []byte(hostile)}, {Key: "tenant", Value: []byte(hostile)}},
+	}
+	for _, reject.Reason = range []call.RejectReason{call.RejectUnreadable, call.RejectBadField} {
+		topic := &rejectsTopic{tail: kafka.TailConfig{Brokers: []string{"127.0.0.1:1"}}}
+		e, err := rejects.Read(&topic.topology, topology.Record{
+			Topic: "call.rejects", Key: reject.Key, Value: reject.Value, Headers: slices.Concat(reject.Headers, topology.RejectHeaders(&reject)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // no source is asked
+		o := topic.opinion(ctx, &e)
+		var text bytes.Buffer
+		(&shower{topic: topic, out: terminal.New(&text)}).text(&e, &o)
+		if strings.Contains(text.String(), "\x1b") {
+			t.Errorf("a terminal would obey %q", text.String())
+		}
 	}
 }

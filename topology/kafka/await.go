@@ -51,7 +51,7 @@ func Await(ctx context.Context, cfg Config, within time.Duration, each func(Stan
 		switch {
 		case ctx.Err() != nil:
 			return last, ctx.Err()
-		case errors.Is(err, ErrTopicMismatch): // of another configuration
+		case errors.Is(err, ErrTopicMismatch), errors.Is(err, kerr.SaslAuthenticationFailed): // waiting mends neither
 			return last, err
 		case refusedForGood(err):
 			return last, fmt.Errorf("%w: an await needs READ on %s, and DESCRIBE on the sources and on group %s", err, cfg.ExchangeTopic(), cfg.ApplicationID)
@@ -75,10 +75,10 @@ const (
 	lookIntervalLeast = 100 * time.Millisecond
 )
 
-// refusedForGood reports whether brokers have refused what no waiting brings.
+// refusedForGood reports whether brokers have refused a right, which no waiting brings.
 func refusedForGood(err error) bool {
 	for _, refusal := range []error{
-		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed,
+		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed,
 	} {
 		if errors.Is(err, refusal) {
 			return true

@@ -156,22 +156,35 @@ func TestAwait(t *testing.T) {
 	caughtUp(len(records))
 }
 
-// TestAwaitDoesNotWaitForARight ends at once where waiting brings nothing.
+// TestAwaitDoesNotWaitForARight ends at once where waiting brings nothing, and asks for
+// rights where those are lacking.
 func TestAwaitDoesNotWaitForARight(t *testing.T) {
+	for _, tt := range []struct {
+		refusal *kerr.Error
+		rights  bool
+	}{{kerr.GroupAuthorizationFailed, true}, {kerr.SaslAuthenticationFailed, false}} {
+		err := refusedAwait(t, tt.refusal.Code)
+		if !errors.Is(err, tt.refusal) || strings.Contains(err.Error(), "DESCRIBE on the sources and on group app") != tt.rights {
+			t.Errorf("the error is %v", err)
+		}
+	}
+}
+
+// refusedAwait is what an await says where the group is refused to it.
+func refusedAwait(t *testing.T, code int16) error {
+	t.Helper()
 	cluster := fakeKafka(t, kfake.SeedTopics(4, testApp+"-exchange-repartition"))
 	cfg := testConfig(t, cluster.ListenAddrs())
 	cluster.ControlKey(int16(kmsg.DescribeGroups), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		resp := req.ResponseKind().(*kmsg.DescribeGroupsResponse)
 		g := kmsg.NewDescribeGroupsResponseGroup()
-		g.Group, g.ErrorCode = cfg.ApplicationID, kerr.GroupAuthorizationFailed.Code
+		g.Group, g.ErrorCode = cfg.ApplicationID, code
 		resp.Groups = append(resp.Groups, g)
 		return resp, nil, true
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	_, err := Await(ctx, cfg, time.Second, func(Standing) {})
-	if !errors.Is(err, kerr.GroupAuthorizationFailed) || !strings.Contains(err.Error(), "DESCRIBE on the sources and on group app") {
-		t.Errorf("the error is %v", err)
-	}
+	return err
 }

@@ -271,41 +271,42 @@ func (r *Replay) from(p int32) int64 {
 // shown to it. It ends where choose says io.EOF, and with ctx after the transaction at hand.
 func (r *Replay) Run(ctx context.Context, choose func(topology.Record) (*topology.Record, error)) error {
 	for _, p := range slices.Sorted(maps.Keys(r.ends)) {
-		switch err := r.runPartition(ctx, p, choose); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
+		if enough, err := r.runPartition(ctx, p, choose); err != nil || enough {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Replay) runPartition(ctx context.Context, p int32, choose func(topology.Record) (*topology.Record, error)) error {
+// runPartition is enough where choose says io.EOF. What brokers say may hold that, too.
+func (r *Replay) runPartition(ctx context.Context, p int32, choose func(topology.Record) (*topology.Record, error)) (enough bool, err error) {
 	from, topic := r.from(p), r.cfg.Topics.Rejects
 	if from >= r.ends[p] {
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	r.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(from)}})
 	defer r.reader.RemoveConsumePartitions(map[string][]int32{topic: {p}})
 	t := &tailer{cfg: TailConfig{Topic: topic}, next: map[int32]int64{p: from}, ends: r.ends, open: map[int32]bool{p: true}}
 	w := walk{mark: r.marks[p], batch: &r.batch, unbroken: true, reached: from}
-	err := t.read(ctx, r.reader, func(rec topology.Record) error {
+	err = t.read(ctx, r.reader, func(rec topology.Record) error {
 		if !r.cfg.Again && r.marks[p].has(rec.Offset) {
 			w.passes(rec.Offset)
 			return nil
 		}
 		again, err := choose(rec)
 		if err != nil || again == nil {
-			w.unbroken = false
+			w.unbroken, enough = false, errors.Is(err, io.EOF)
 			return err
 		}
 		return r.add(ctx, p, *again, w.sends(rec.Offset))
 	})
-	if err = errors.Join(err, ctx.Err()); err != nil && !errors.Is(err, io.EOF) {
-		return err
+	if enough {
+		err = nil
 	}
-	return errors.Join(r.send(ctx, p), err)
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return false, err
+	}
+	return enough, r.send(ctx, p)
 }
 
 // walk goes through a partition. Offsets of markers between two rejects that were sent
@@ -327,10 +328,10 @@ func (w *walk) sends(offset int64) stretch {
 
 // passes goes over a reject that was sent before.
 func (w *walk) passes(offset int64) {
-	fresh := w.unbroken && w.fresh
+	pending := w.unbroken && w.fresh && len(w.batch.records) > 0
 	done := w.over(offset)
 	w.fresh = false
-	if fresh {
+	if pending { // it stands behind one that is not committed yet
 		w.batch.done = append(w.batch.done, done)
 	} else {
 		w.mark.add(done.from, done.to)
@@ -395,20 +396,22 @@ func (r *Replay) transact(ctx context.Context, p int32) error {
 	}
 	// Crash here, or at any step up to the end: the transaction is aborted by the next
 	// replay, or at the time-out; no reader sees its records, and the bookmark stays.
-	err := r.produce(ctx)
-	if err == nil {
+	err := within(ctx, func() error {
+		if err := r.produce(ctx); err != nil {
+			return err
+		}
 		for _, done := range r.batch.done {
 			r.marks[p].add(done.from, done.to)
 		}
-		err = r.commitBookmark(ctx, p)
-	}
+		return r.commitBookmark(ctx, p)
+	})
 	if err != nil {
-		return r.failed(ctx, err)
+		return r.failed(ctx, fmt.Errorf("send %d records: %w", len(r.batch.records), err))
 	}
 	if r.beforeCommit != nil {
 		r.beforeCommit()
 	}
-	if err := r.sender.EndTransaction(ctx, kgo.TryCommit); err != nil {
+	if err := within(ctx, func() error { return r.sender.EndTransaction(ctx, kgo.TryCommit) }); err != nil {
 		if fenced := r.fencedBy(err); fenced != nil {
 			return fenced
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -25,6 +26,12 @@ func replayed(t *testing.T, n int) Config {
 	t.Helper()
 	cfg := testConfig(t, localkafka.Shared(t).Brokers())
 	cfg.Config = named(cfg.Config, t.Name())
+	fill(t, cfg, n)
+	return cfg
+}
+
+func fill(t *testing.T, cfg Config, n int) {
+	t.Helper()
 	createSource(t, cfg, 2)
 	cl := client(t, cfg)
 	defer cl.Close()
@@ -32,7 +39,6 @@ func replayed(t *testing.T, n int) Config {
 		t.Fatal(err)
 	}
 	reject(t, cfg, 0, n)
-	return cfg
 }
 
 // reject writes rejects, three in a transaction.
@@ -204,6 +210,41 @@ func TestReplayIsFenced(t *testing.T) {
 		t.Errorf("the first sent %d, and says: %v", first.Sent(), err)
 	}
 	if got := inSource(t, cfg); !slices.Equal(got, upTo(30)) {
+		t.Errorf("the source has %v", got)
+	}
+}
+
+// A replay that was given enough says whether the last of it was committed.
+func TestReplayOfAFewFails(t *testing.T) {
+	cfg := replayed(t, 10)
+	r, chosen := openReplay(t, ReplayConfig{Config: cfg, Execute: true}), 0
+	r.beforeCommit = func() { openReplay(t, ReplayConfig{Config: cfg, Execute: true}) }
+	err := r.Run(t.Context(), func(rec topology.Record) (*topology.Record, error) {
+		if chosen++; chosen > 2 {
+			return nil, io.EOF
+		}
+		return but(cfg)(rec)
+	})
+	if !errors.Is(err, ErrFenced) || r.Sent() != 0 {
+		t.Errorf("%d were sent, and it says: %v", r.Sent(), err)
+	}
+}
+
+// What was sent of one partition before is nothing of the next, wherever a batch ends.
+func TestReplayGoesFromPartitionToPartition(t *testing.T) {
+	cfg := replayed(t, 6)
+	for _, sent := range [][]string{{"4"}, {"2", "1"}, {"0", "1", "2", "3", "4", "5"}} {
+		r := openReplay(t, ReplayConfig{Config: cfg, Execute: true, Rate: 4}) // one in a transaction
+		if err := r.Run(t.Context(), func(rec topology.Record) (*topology.Record, error) {
+			if !slices.Contains(sent, string(rec.Value)) {
+				return nil, nil
+			}
+			return but(cfg)(rec)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := inSource(t, cfg); !slices.Equal(got, upTo(6)) {
 		t.Errorf("the source has %v", got)
 	}
 }
@@ -392,5 +433,31 @@ func TestReplayHasItsRights(t *testing.T) {
 	}
 	if err := replay(); err != nil {
 		t.Errorf("with all rights: %v", err)
+	}
+}
+
+// A replay whose broker takes connections and answers nothing ends in time.
+func TestReplayOfABrokerThatFreezes(t *testing.T) {
+	cluster := localkafka.ForTest(t, localkafka.Options{})
+	cfg := testConfig(t, cluster.Brokers())
+	cfg.TransactionTimeout = 2 * time.Second
+	fill(t, cfg, 10)
+	r, chosen := openReplay(t, ReplayConfig{Config: cfg, Execute: true}), 0
+	var begun time.Time
+	err := r.Run(t.Context(), func(rec topology.Record) (*topology.Record, error) {
+		if chosen++; chosen == 2 {
+			begun = time.Now()
+			if err := cluster.Pause(0); err != nil {
+				t.Fatal(err)
+			}
+			return nil, io.EOF
+		}
+		return but(cfg)(rec)
+	})
+	if took := time.Since(begun); err == nil || took > 2*time.Second+abortLimit+5*time.Second {
+		t.Errorf("after %v it says: %v", took, err)
+	}
+	if err := cluster.Continue(0); err != nil {
+		t.Fatal(err)
 	}
 }

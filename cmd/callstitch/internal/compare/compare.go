@@ -181,7 +181,7 @@ func (c *comparison) explain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := newDifferences(c.options.Ignore, c.options.ShowNumbers)
+	w := newDifferences(&c.options)
 	for _, d := range c.differing {
 		a, b := textsA[d.id], textsB[d.id]
 		if a == nil || b == nil {

@@ -123,6 +123,29 @@ func TestWhatCounts(t *testing.T) {
 			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
 		},
 		{
+			"nor does one in a leg",
+			[]record{same},
+			[]record{session(1, 3, "FINAL", object{"legs": []object{{
+				"leg_id": id(1).String(), "role": "ORIGIN", "from_e164": "+15550100101", "new": nil, "newer": false, "newest": []string{}, "last": object{"of": nil},
+			}}})},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
+			"a leg that says nothing is one",
+			[]record{session(1, 3, "FINAL", object{"legs": []object{{"role": "ORIGIN"}, {}}})},
+			[]record{session(1, 3, "FINAL", object{"legs": []object{{}, {"role": "ORIGIN"}}}), session(2, 3, "PARTIAL", nil)},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1, Open: 1}, Differing: 1},
+		},
+		{
+			"nor does it matter how a text is escaped",
+			[]record{session(1, 3, "FINAL", object{"provider_cause": "a"})},
+			[]record{{same.id, strings.Replace(same.text, `"revision"`, `"provider_cause":"\u0061","revision"`, 1)}},
+			Options{},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
 			"null is not 0",
 			[]record{session(1, 3, "FINAL", object{"talk_ms": nil})},
 			[]record{session(1, 3, "FINAL", object{"talk_ms": 0})},
@@ -134,6 +157,13 @@ func TestWhatCounts(t *testing.T) {
 			[]record{same},
 			[]record{session(1, 3, "FINAL", object{"disposition": "BUSY"})},
 			Options{Ignore: []string{"disposition"}},
+			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
+		},
+		{
+			"in legs too",
+			[]record{same},
+			[]record{session(1, 3, "FINAL", object{"legs": []object{{"leg_id": id(1).String(), "role": "CONSULT", "from_e164": "+15550100101"}}})},
+			Options{Ignore: []string{"legs.role"}},
 			Report{A: Side{Final: 1}, B: Side{Final: 1}, Equal: 1},
 		},
 		{
@@ -275,6 +305,15 @@ examples
 		if b, _ := json.Marshal(report); strings.Contains(string(b), number) {
 			t.Errorf("the report has a number: %s", b)
 		}
+	}
+}
+
+// TestIgnoredFieldsAreNotTold: what is ignored in a leg is no difference where another is.
+func TestIgnoredFieldsAreNotTold(t *testing.T) {
+	leg := func(role string) object { return object{"legs": []object{{"role": role}}, "disposition": role} }
+	r := compareAll(t, []record{session(1, 1, "FINAL", leg("ORIGIN"))}, []record{session(1, 1, "FINAL", leg("CONSULT"))}, Options{Ignore: []string{"legs.role"}})
+	if len(r.Fields) != 1 || r.Fields[0].Field != "disposition" || len(r.Examples[0].Fields) != 1 {
+		t.Errorf("differing are %+v", r.Fields)
 	}
 }
 

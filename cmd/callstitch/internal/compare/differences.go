@@ -26,14 +26,13 @@ type Difference struct {
 
 // differences finds what two records differ in.
 type differences struct {
-	ignore      []string
-	order       map[string]int  // of the fields, in the schema
-	plain       map[string]bool // fields whose text is ours
-	showNumbers bool
+	options *Options
+	order   map[string]int  // of the fields, in the schema
+	plain   map[string]bool // fields whose text is ours
 }
 
-func newDifferences(ignore []string, showNumbers bool) *differences {
-	d := &differences{ignore: ignore, order: map[string]int{}, plain: map[string]bool{}, showNumbers: showNumbers}
+func newDifferences(o *Options) *differences {
+	d := &differences{options: o, order: map[string]int{}, plain: map[string]bool{}}
 	for i, f := range fields() {
 		d.order[f.Path] = i
 		d.plain[f.Path] = f.Words || ourIDs(f.Path)
@@ -48,31 +47,27 @@ func ourIDs(path string) bool {
 }
 
 // between lists what differs, in the order of the schema.
-func (d *differences) between(a, b []byte) (found []Difference, err error) {
-	var of, other map[string]any
-	for _, side := range []struct {
-		text []byte
-		into *map[string]any
-	}{{a, &of}, {b, &other}} {
-		in := json.NewDecoder(bytes.NewReader(side.text))
-		in.UseNumber()
-		if err := in.Decode(side.into); err != nil {
-			return nil, errNoSession
-		}
+func (d *differences) between(a, b []byte) ([]Difference, error) {
+	of, err := d.read(a)
+	if err != nil {
+		return nil, err
 	}
-	names := maps.Clone(of)
-	maps.Copy(names, other)
-	for _, name := range slices.SortedFunc(maps.Keys(names), d.compareNames) {
-		if !schemas.Canonical(name) || slices.Contains(d.ignore, name) {
-			continue
-		}
-		x, y := canonical(name, of[name]), canonical(name, other[name])
-		if reflect.DeepEqual(x, y) {
-			continue
-		}
-		found = append(found, d.inside(name, name, x, y)...)
+	other, err := d.read(b)
+	if err != nil {
+		return nil, err
 	}
-	return found, nil
+	return d.inside("", "", of, other), nil
+}
+
+// read is a record in canonical form.
+func (d *differences) read(text []byte) (any, error) {
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.UseNumber()
+	var of map[string]any
+	if err := in.Decode(&of); err != nil {
+		return nil, errNoSession
+	}
+	return d.canonical("", of), nil
 }
 
 // compareNames is the order of the schema. What it does not know comes last.
@@ -90,22 +85,34 @@ func (d *differences) compareNames(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// canonical is a value as the digest has it: what says nothing is nil.
-func canonical(name string, value any) any {
+// member is the path of a field of the record at a path; that of a session is empty.
+func member(of, name string) string { return strings.TrimPrefix(of+"."+name, ".") }
+
+// canonical is a value as the digest has it: what says nothing is nil or absent.
+func (d *differences) canonical(path string, value any) any {
 	switch v := value.(type) {
 	case bool:
 		if !v {
 			return nil
 		}
 	case []any:
-		if name == "quality_flags" {
+		if path == "quality_flags" {
 			v = slices.DeleteFunc(v, func(f any) bool { text, ok := f.(string); return ok && !schemas.CanonicalFlag(text) })
 		}
 		if len(v) == 0 {
 			return nil
 		}
+		for i := range v {
+			v[i] = d.canonical(path, v[i])
+		}
 		return v
 	case map[string]any:
+		for name := range v { // order: each has its own
+			at := member(path, name)
+			if v[name] = d.canonical(at, v[name]); v[name] == nil || d.options.passes(at) {
+				delete(v, name)
+			}
+		}
 		if len(v) == 0 {
 			return nil
 		}
@@ -113,9 +120,12 @@ func canonical(name string, value any) any {
 	return value
 }
 
-// inside finds what differs within two values that are not equal: in lists of as many
-// objects, the members of each.
+// inside finds what differs within two values: in lists of as many objects, the members of
+// each.
 func (d *differences) inside(field, path string, a, b any) (found []Difference) {
+	if reflect.DeepEqual(a, b) {
+		return nil
+	}
 	switch x := a.(type) {
 	case []any:
 		y, ok := b.([]any)
@@ -123,9 +133,7 @@ func (d *differences) inside(field, path string, a, b any) (found []Difference) 
 			break
 		}
 		for i := range x {
-			if !reflect.DeepEqual(x[i], y[i]) {
-				found = append(found, d.inside(field, fmt.Sprintf("%s[%d]", path, i), x[i], y[i])...)
-			}
+			found = append(found, d.inside(field, fmt.Sprintf("%s[%d]", path, i), x[i], y[i])...)
 		}
 		return found
 	case map[string]any:
@@ -135,10 +143,8 @@ func (d *differences) inside(field, path string, a, b any) (found []Difference) 
 		}
 		names := maps.Clone(x)
 		maps.Copy(names, y)
-		for _, name := range slices.SortedFunc(maps.Keys(names), func(a, b string) int { return d.compareNames(field+"."+a, field+"."+b) }) {
-			if !reflect.DeepEqual(x[name], y[name]) {
-				found = append(found, d.inside(field+"."+name, path+"."+name, x[name], y[name])...)
-			}
+		for _, name := range slices.SortedFunc(maps.Keys(names), func(a, b string) int { return d.compareNames(member(field, a), member(field, b)) }) {
+			found = append(found, d.inside(member(field, name), member(path, name), x[name], y[name])...)
 		}
 		return found
 	}
@@ -153,7 +159,7 @@ func objects(list []any) bool {
 func (d *differences) shown(field string, value any) any {
 	switch v := value.(type) {
 	case string:
-		if d.plain[field] || d.showNumbers {
+		if d.plain[field] || d.options.ShowNumbers {
 			return v
 		}
 		return console.Mask(call.Party{Raw: v})

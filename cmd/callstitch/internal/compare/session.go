@@ -2,10 +2,12 @@ package compare
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -77,10 +79,15 @@ func (o *Options) Validate() error {
 	return errors.Join(problems...)
 }
 
+// passes reports whether a field is not compared.
+func (o *Options) passes(path string) bool {
+	return !schemas.Canonical(path) || slices.Contains(o.Ignore, path)
+}
+
 // reader reads sessions out of their JSON. It is not safe for concurrent use.
 type reader struct {
 	options *Options
-	fields  map[string]field // by the name in quotes
+	fields  members
 	in      bytes.Reader
 	tokens  *jsontext.Decoder
 	scratch []byte
@@ -88,12 +95,16 @@ type reader struct {
 	began, first int64
 }
 
+// members are the fields of a record, by the name in quotes.
+type members map[string]field
+
 // field is what a field is to the reader: one that is compared, or passed over, and may
 // tell something besides. Names that are not known are those of a newer version, and are
 // compared.
 type field struct {
 	tells  tells
 	passed bool
+	inside members // of the records in it
 }
 
 type tells uint8
@@ -118,9 +129,17 @@ var telling = map[string]tells{
 var seed = maphash.MakeSeed()
 
 func newReader(o *Options) *reader {
-	r := &reader{options: o, fields: map[string]field{}}
+	r := &reader{options: o, fields: members{}}
 	for _, f := range fields() {
-		r.fields[strconv.Quote(f.Path)] = field{telling[f.Path], !schemas.Canonical(f.Path) || slices.Contains(o.Ignore, f.Path)}
+		at, name := r.fields, f.Path
+		for {
+			of, inside, nested := strings.Cut(name, ".")
+			if !nested {
+				break
+			}
+			at, name = at[strconv.Quote(of)].inside, inside
+		}
+		at[strconv.Quote(name)] = field{telling[f.Path], o.passes(f.Path), members{}}
 	}
 	r.tokens = jsontext.NewDecoder(&r.in, lenient...)
 	return r
@@ -133,9 +152,9 @@ var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.Al
 var errNoSession = errors.New("it is no session: an object with session_id, record_version and record_state, as 'callstitch process' and 'callstitch tail' print it")
 
 // read reads one session. What it makes of the record does not depend on the order of
-// its fields, nor on those that are absent where they would say nothing: null, false and
-// empty lists are as if they were not there, since a field that a later version adds is
-// so in the records of an earlier one.
+// its fields, nor on those that are absent where they would say nothing: null, false, empty
+// lists, and objects of nothing else are as if they were not there, since a field that a
+// later version adds is so in the records of an earlier one.
 func (r *reader) read(text []byte) (id call.LegID, s row, err error) {
 	r.in.Reset(text)
 	r.tokens.Reset(&r.in, lenient...)
@@ -149,21 +168,24 @@ func (r *reader) read(text []byte) (id call.LegID, s row, err error) {
 		if err != nil {
 			return id, s, errNoSession
 		}
-		f := r.fields[string(name)]
-		r.scratch = append(append(r.scratch[:0], name...), ':')
-		value, err := r.tokens.ReadValue()
-		if err != nil || !r.hear(f.tells, value, &id, &s) {
+		f, digest, of := r.fields[string(name)], uint64(0), maphash.Bytes(seed, name)
+		switch f.tells {
+		case nothing:
+			digest, err = r.value(f.inside)
+		case theFlags:
+			digest, err = r.flags(&s)
+		default:
+			digest, err = r.hear(f.tells, &id, &s)
+		}
+		if err != nil {
 			return id, s, errNoSession
 		}
 		switch f.tells {
-		case theFlags:
-			r.flags(value, f.passed, &s)
-			continue
 		case theID, theVersion, theState:
 			found++
 		}
-		if !f.passed {
-			r.add(value, &s)
+		if digest != 0 && !f.passed {
+			s.digest += ordered(of, digest)
 		}
 	}
 	if t, err := r.tokens.ReadToken(); err != nil || t.Kind() != '}' || found != 3 {
@@ -173,9 +195,77 @@ func (r *reader) read(text []byte) (id call.LegID, s row, err error) {
 	return id, s, nil
 }
 
-// hear takes what a field tells; false where its value is none of its kind.
-func (r *reader) hear(what tells, value jsontext.Value, id *call.LegID, s *row) (ok bool) {
-	ok = true
+// value is the digest of the next value; 0 where it says nothing. What is in an object is
+// summed, so that the order of its fields does not matter.
+func (r *reader) value(in members) (digest uint64, err error) {
+	switch r.tokens.PeekKind() {
+	case '{':
+		if _, err := r.tokens.ReadToken(); err != nil {
+			return 0, err
+		}
+		for r.tokens.PeekKind() == '"' {
+			name, err := r.tokens.ReadValue()
+			if err != nil {
+				return 0, err
+			}
+			f, of := in[string(name)], maphash.Bytes(seed, name)
+			inside, err := r.value(f.inside)
+			if err != nil {
+				return 0, err
+			}
+			if inside != 0 && !f.passed {
+				digest += ordered(of, inside)
+			}
+		}
+		_, err = r.tokens.ReadToken()
+		return digest, err
+	case '[':
+		if _, err := r.tokens.ReadToken(); err != nil {
+			return 0, err
+		}
+		for r.tokens.PeekKind() != ']' {
+			element, err := r.value(in)
+			if err != nil {
+				return 0, err
+			}
+			digest = ordered(digest, element)
+		}
+		_, err = r.tokens.ReadToken()
+		return digest, err
+	}
+	value, err := r.tokens.ReadValue()
+	return r.scalar(value), err
+}
+
+// scalar is the digest of a value that holds no other: of what a text says, however it is
+// escaped.
+func (r *reader) scalar(value jsontext.Value) uint64 {
+	switch value.Kind() {
+	case 'n', 'f':
+		return 0
+	case '"':
+		r.scratch, _ = jsontext.AppendUnquote(append(r.scratch[:0], '"'), value) // the error is of what is lenient
+		value = r.scratch
+	}
+	return maphash.Bytes(seed, value)
+}
+
+// ordered is the digest of two digests in this order.
+func ordered(a, b uint64) uint64 {
+	var of [16]byte
+	binary.LittleEndian.PutUint64(of[:8], a)
+	binary.LittleEndian.PutUint64(of[8:], b)
+	return maphash.Bytes(seed, of[:])
+}
+
+// hear takes what the next value tells, and is its digest; an error where it is none of
+// its kind.
+func (r *reader) hear(what tells, id *call.LegID, s *row) (digest uint64, err error) {
+	value, err := r.tokens.ReadValue()
+	if err != nil {
+		return 0, err
+	}
+	ok := true
 	switch what {
 	case theID:
 		*id, ok = call.ParseLegID(string(bytes.Trim(value, `"`)))
@@ -198,36 +288,22 @@ func (r *reader) hear(what tells, value jsontext.Value, id *call.LegID, s *row) 
 	case theFirstEvent:
 		r.first, _ = integer(value)
 	}
-	return ok
-}
-
-// add adds a value to the digest, under the name that is in scratch. A sum, so that
-// the order of fields does not matter.
-func (r *reader) add(value jsontext.Value, s *row) {
-	switch value.Kind() {
-	case 'n', 'f':
-		return
-	case '[', '{':
-		if bytes.Equal(value, []byte("[]")) || bytes.Equal(value, []byte("{}")) {
-			return
-		}
-		value = slices.Clone(value)
-		if value.Canonicalize() != nil { // what was a value stays one
-			return
-		}
+	if !ok {
+		return 0, errNoSession
 	}
-	r.scratch = append(r.scratch, value...)
-	s.digest += maphash.Bytes(seed, r.scratch)
+	return r.scalar(value), nil
 }
 
-// flags adds the flags that are in the canonical form, and notes the exceptions.
-func (r *reader) flags(value jsontext.Value, passed bool, s *row) {
-	in := jsontext.NewDecoder(bytes.NewReader(value))
-	name := len(r.scratch)
+// flags notes the exceptions among the flags that are in the canonical form, and is the
+// digest of all of those.
+func (r *reader) flags(s *row) (digest uint64, err error) {
+	if r.tokens.PeekKind() != '[' {
+		return 0, r.tokens.SkipValue()
+	}
 	for {
-		t, err := in.ReadToken()
-		if err != nil {
-			return
+		t, err := r.tokens.ReadToken()
+		if err != nil || t.Kind() == ']' {
+			return digest, err
 		}
 		if t.Kind() != '"' || !schemas.CanonicalFlag(t.String()) {
 			continue
@@ -235,10 +311,7 @@ func (r *reader) flags(value jsontext.Value, passed bool, s *row) {
 		if slices.Contains(exceptions, t.String()) {
 			s.facts |= excepted
 		}
-		if !passed {
-			r.scratch = append(r.scratch[:name], t.String()...)
-			s.digest += maphash.Bytes(seed, r.scratch)
-		}
+		digest += maphash.String(seed, t.String())
 	}
 }
 

@@ -157,22 +157,29 @@ func (e *Entry) Origin() Place {
 // can read it.
 func (e *Entry) Fetchable() bool { return e.Reject.Reason != call.RejectUnreadable }
 
-// errAnother says that a source topic was made anew, or that a value was damaged.
-var errAnother = errors.New("the record there is another one")
+var (
+	// errAnother says that a source topic was made anew, or that a value was damaged.
+	errAnother = errors.New("the record there is another one")
+	// errUnsure says that so little is here that any record would do.
+	errUnsure = errors.New("whether the record there is the same cannot be told")
+)
 
 // Same holds that the record at the origin is the one that was rejected, as far as the
 // reject tells.
 func (e *Entry) Same(r *topology.Record) error {
-	switch sum := sha256.Sum256(r.Value); {
-	case e.Reject.Cut != nil && e.Reject.Reason != call.RejectIDConflict && sum != e.Reject.Cut.SHA256:
-		return errAnother
-	case e.Reject.Reason == call.RejectIDConflict && e.Reject.Cut == nil:
+	sum := sha256.Sum256(r.Value)
+	switch c := e.Reject.Cut; {
+	case e.Reject.Reason == call.RejectIDConflict && c != nil: // the event was cut, and with it the hash of the record
+		return errUnsure
+	case e.Reject.Reason == call.RejectIDConflict:
 		var event struct {
 			SHA256 string `json:"raw_sha256"`
 		}
 		if json.Unmarshal(e.Reject.Value, &event) != nil || event.SHA256 != hex.EncodeToString(sum[:]) {
 			return errAnother
 		}
+	case c != nil && sum != c.SHA256:
+		return errAnother
 	}
 	return nil
 }

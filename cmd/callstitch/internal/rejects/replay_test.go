@@ -201,7 +201,12 @@ func TestTally(t *testing.T) {
 func TestTallyIsBounded(t *testing.T) {
 	var tally Tally
 	for i := range 5000 {
-		tally.add(&Entry{Reject: call.Reject{Source: call.Source{Topic: fmt.Sprint(i)}}}, RejectedAgain, "why")
+		tally.add(&Entry{Reject: call.Reject{Source: call.Source{Topic: fmt.Sprint(i) + strings.Repeat("x", 1000)}}}, RejectedAgain, "why")
+	}
+	for k := range tally.rows {
+		if len(k.topic) > wordMax+len("…") {
+			t.Fatalf("a row is kept by %d bytes", len(k.topic))
+		}
 	}
 	if len(tally.rows) > kindsMax+1 || len(tally.left) > examplesMax || tally.fates[RejectedAgain] != 5000 {
 		t.Errorf("%d rows, %d examples", len(tally.rows), len(tally.left))

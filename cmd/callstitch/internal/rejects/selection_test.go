@@ -2,6 +2,7 @@ package rejects
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -203,5 +204,9 @@ func TestTheSameRecord(t *testing.T) {
 		if err := e.Same(&topology.Record{Value: []byte("other")}); err == nil && name != "one that is" {
 			t.Errorf("%s: another record is taken for it", name)
 		}
+	}
+	cut := entry(t, call.Reject{Reason: call.RejectIDConflict, Value: conflict[:9], Cut: &call.Cut{Length: int64(len(conflict)), SHA256: sha256.Sum256(conflict)}})
+	if err := cut.Same(&topology.Record{Value: value}); !errors.Is(err, errUnsure) {
+		t.Errorf("a conflict that was cut knows nothing of its record, and says %v", err)
 	}
 }

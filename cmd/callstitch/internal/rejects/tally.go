@@ -46,7 +46,7 @@ const (
 )
 
 func (t *Tally) add(e *Entry, fate Fate, why string) {
-	kind := tallyKind{e.Reject.Reason, e.Reject.Source.Topic}
+	kind := tallyKind{e.Reject.Reason, word(e.Reject.Source.Topic)}
 	if t.rows == nil {
 		t.rows = map[tallyKind]*[fateCount]int64{}
 	}
