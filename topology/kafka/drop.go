@@ -76,7 +76,7 @@ func (d *Drop) allowed() error {
 	case d.State == SourceLeaderless, d.State == SourceSilent, d.State == SourceOpen:
 		return nil
 	}
-	return fmt.Errorf("%s can be read, and holds the clock only until it is: start callstitch, and wait", d.TopicPartition)
+	return fmt.Errorf("%s can be read, and needs no dropping (%s): keep callstitch running, or start it, and wait", d.TopicPartition, d.Why())
 }
 
 // prepare makes what is to be committed.
