@@ -46,10 +46,13 @@ func isNumber(bits int) func(string) bool {
 func takes(forms ...[]argument) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(forms) == 0 {
-			if len(args) > 0 {
-				return fmt.Errorf("%s takes no arguments, and got %q", spoken(cmd), args)
+			switch {
+			case len(args) == 0:
+				return nil
+			case cmd.HasSubCommands():
+				return noCommand(cmd, args[0])
 			}
-			return nil
+			return fmt.Errorf("%s takes no arguments, and got %q", spoken(cmd), args)
 		}
 		for _, form := range forms {
 			if len(form) == len(args) {
@@ -104,18 +107,17 @@ func described(forms [][]argument) string {
 // group is a command that only has commands of its own.
 func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(commands...)
-	var names []string
-	for _, c := range commands {
-		names = append(names, c.Name())
-	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return fmt.Errorf("%s has no command %q: it has %s", spoken(cmd), args[0], strings.Join(names, ", "))
-		}
-		return nil
-	}
+	cmd.Args = takes()
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error { return cmd.Help() })
 	return cmd
+}
+
+func noCommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return fmt.Errorf("%s has no command %q: it has %s", spoken(cmd), word, strings.Join(names, ", "))
 }
 
 // spoken is a command's name, without the program's.
@@ -127,6 +129,9 @@ func spoken(cmd *cobra.Command) string {
 func flagProblem(cmd *cobra.Command, err error) error {
 	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		kind, help := pflag.UnquoteUsage(wrong.GetFlag())
+		if wrong.GetFlag().Value.Type() == "duration" {
+			kind += ", such as 90s, 10m or 2h,"
+		}
 		return fmt.Errorf("--%s takes %s (%s), not %q", wrong.GetFlag().Name, kind, help, wrong.GetValue())
 	}
 	if bare, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {

@@ -86,7 +86,8 @@ func TestEveryCommandSaysWhatItNeeds(t *testing.T) {
 func TestWrongArguments(t *testing.T) {
 	for line, want := range map[string]string{
 		"nonsense":                            `unknown command "nonsense"`,
-		"schemas nonsense":                    `schemas has no command "nonsense": it has print, check, register`,
+		"schemas nonsense":                    `schemas has no command "nonsense": it has check, print, register`,
+		"clock dropp call.raw 1":              `clock has no command "dropp": it has drop`,
 		"schemas print CallNothing":           `SCHEMA is CallEvent, CallSession, CallLeg or CallAudit, not "CallNothing"`,
 		"schemas check x":                     `schemas check takes no arguments, and got ["x"]`,
 		"seek call.raw a -":                   "PARTITION is a number from 0, not \"a\"\nOFFSET is a number from 0, not \"-\"",
@@ -97,7 +98,7 @@ func TestWrongArguments(t *testing.T) {
 		"simulate --calls x":                  `--calls takes N (N calls to make; 0 never ends), not "x"`,
 		"tail call.sessions -n":               "--count needs N (end after N records; 0 does not count)",
 		"tail call.sessions":                  "--brokers or kafka.brokers is required",
-		"demo --for 3":                        `--for takes TIME (TIME after which it ends; 0 is Ctrl-C), not "3"`,
+		"demo --for 3":                        `--for takes TIME, such as 90s, 10m or 2h, (TIME after which it ends; 0 is Ctrl-C), not "3"`,
 	} {
 		if got := said(t, strings.Fields(line)...); !strings.HasPrefix(got, "callstitch: "+want) || !strings.Contains(got, "\nfor example: callstitch ") {
 			t.Errorf("%s says %q", line, got)

@@ -136,6 +136,8 @@ func writeClocks(w io.Writer, c *kafka.Clocks, now time.Time) error {
 		}
 	case !known:
 		fmt.Fprintln(w, "nothing was read yet")
+	case c.Members == 0:
+		fmt.Fprintf(w, "the clock is at %s, and stands: no instance runs\n    start callstitch\n", ago(first.Vouched, now))
 	default:
 		fmt.Fprintf(w, "the clock is at %s, and nothing holds it\n", ago(first.Vouched, now))
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -194,6 +195,9 @@ func (o *compareOptions) open(arg string) (side, error) {
 			err = usageError{err}
 		}
 		return s, err
+	}
+	if filepath.Base(arg) != arg || slices.Contains([]string{".yaml", ".yml", ".json", ".ndjson"}, filepath.Ext(arg)) {
+		return side{}, usageError{fmt.Errorf("there is no file %s", arg)}
 	}
 	cfg, err := o.config.load()
 	if err != nil {

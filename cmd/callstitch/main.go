@@ -113,9 +113,13 @@ func exitCode(err error) int {
 // one ends the process at once.
 func untilSignal() (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(oneSignal, stop) })
 	return ctx, stop
 }
+
+// oneSignal is how long what comes is the first signal still: timeout(1), and whoever
+// signals a process and then its group, sends it twice.
+const oneSignal = 500 * time.Millisecond
 
 // newLog writes to w: for people on a terminal, else for machines.
 func newLog(c config.Log, w *os.File) *slog.Logger {

@@ -106,6 +106,9 @@ func (s *selectionFlags) selection() (rejects.Selection, error) {
 		return at
 	}
 	sel.Since, sel.Until = instant("since", s.since), instant("until", s.until)
+	if !sel.Until.IsZero() && !sel.Since.Before(sel.Until) {
+		problems = append(problems, errors.New("--since must be before --until"))
+	}
 	if s.grep != "" {
 		var err error
 		sel.Grep, err = regexp.Compile(s.grep)

@@ -21,6 +21,10 @@ import (
 	"callstitch/topology/kafka"
 )
 
+// settable are the headers that say whose a record is. A reject has no use for others, and
+// one that is misspelt would send a call in under the wrong tenant.
+var settable = []string{"provider", "tenant", "scope"}
+
 const (
 	// defaultRate leaves room for live traffic: a replay has no hurry.
 	defaultRate = 500
@@ -57,7 +61,7 @@ again, after a crash too, and it goes on with what was not sent. One that comes 
 another reject; after --max-replays times it stays. Only one replay of an application
 runs at a time: a later one ends an earlier one.
 
-It exits 0 where all that was meant was sent, 1 where some of it was left.`,
+With --execute it exits 0 where all that was meant was sent, 1 where some of it was left.`,
 		Example: `  callstitch rejects replay -c callstitch.yaml --reason BAD_HEADER --set tenant=acme
   callstitch rejects replay -c callstitch.yaml --reason MALFORMED_JSON --edit "jq -c .body" --execute`,
 		Args: takes(),
@@ -66,7 +70,7 @@ It exits 0 where all that was meant was sent, 1 where some of it was left.`,
 	o.config = addConfigFlags(cmd, brokersFlag)
 	o.selection = addSelectionFlags(cmd)
 	f := cmd.Flags()
-	f.StringArrayVar(&o.set, "set", nil, "send with the header `NAME=VALUE` in place of its own, such as tenant=acme")
+	f.StringArrayVar(&o.set, "set", nil, "send with the header `NAME=VALUE` in place of its own: provider, tenant or scope")
 	f.StringVar(&o.edit, "edit", "", "send what the shell's `COMMAND` makes of the value, such as 'jq -c .body'")
 	f.StringVar(&o.to, "to", "", "send to the source `TOPIC`, instead of where each came from")
 	f.BoolVar(&o.now, "now", false, "date them now, and so the events that have no time of their own, instead of when they came first")
@@ -150,8 +154,8 @@ func (o *replayOptions) plan(cfg *topology.Config) (*rejects.Replay, error) {
 	}
 	for _, text := range o.set {
 		name, value, ok := strings.Cut(text, "=")
-		if !ok || name == "" || topology.Own(name) {
-			return nil, usageError{fmt.Errorf("--set %q: it must be NAME=VALUE, and no name of callstitch's own", text)}
+		if !ok || !slices.Contains(settable, name) {
+			return nil, usageError{fmt.Errorf("--set %q: it must be NAME=VALUE, and NAME one of %s", text, config.Alternatives(settable))}
 		}
 		p.Set = append(p.Set, call.Header{Key: name, Value: []byte(value)})
 	}
@@ -206,8 +210,12 @@ func (o *replayOptions) tellText(out terminal.Writer, p *rejects.Replay, r *kafk
 	default:
 		fmt.Fprintf(out, "%d rejects are meant%s: %d would be sent, %d left\n", matched, before, t.Chosen(), t.LeftOver())
 	}
-	if !*o.execute {
-		fmt.Fprintln(out, "nothing was changed: --execute does it")
+	switch {
+	case *o.execute:
+	case t.Chosen() > 0:
+		fmt.Fprintln(out, outcome(false))
+	case t.LeftOver() > 0:
+		fmt.Fprintln(out, "nothing would be sent: mend the cause first, or change the records with --set or --edit")
 	}
 }
 

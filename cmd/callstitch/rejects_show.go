@@ -256,7 +256,7 @@ func (w *shower) text(e *rejects.Entry, o *opinion) {
 	if missing := e.Missing(); missing != "" {
 		say("here", terminal.Printable(missing))
 	}
-	say("value", rejects.Pretty(e.Reject.Value, w.plain))
+	say("value", cmp.Or(rejects.Pretty(e.Reject.Value, w.plain), "(empty)"))
 	if o.known {
 		colour := terminal.Green
 		if o.Rejected() || o.conflict {

@@ -135,14 +135,18 @@ func (c *Clocks) HeldBy() (SourceClock, bool) {
 }
 
 // Held reports whether a partition holds the leg clock up, by more than what ticks and
-// clocks differ by, so that something is to be done, or waited for. Where all are idle the
-// clock stands only because nothing runs.
+// clocks differ by, so that something is to be done, or waited for: soon where it cannot be
+// read. Where all are idle the clock stands only because nothing runs.
 func (c *Clocks) Held(now time.Time) (SourceClock, bool) {
 	first, ok := c.HeldBy()
 	if !ok || first.State == SourceIdle || first.State == SourceDropped || first.State == SourceUnavailable {
 		return first, false
 	}
-	return first, first.Vouched == call.Unheard || now.Sub(time.UnixMilli(int64(first.Vouched))) > LeadMax
+	limit := LeadMax
+	if first.State.unreadable() {
+		limit = heldLimit
+	}
+	return first, first.Vouched == call.Unheard || now.Sub(time.UnixMilli(int64(first.Vouched))) > limit
 }
 
 // clocksLimit bounds a look at the clocks.
@@ -206,6 +210,11 @@ func readClocks(ctx context.Context, cfg *Config, cl *kgo.Client) (*Clocks, erro
 		return cmp.Or(cmp.Compare(a.State.rank(), b.State.rank()), cmp.Compare(a.Vouched, b.Vouched), a.Compare(b.TopicPartition))
 	})
 	return c, nil
+}
+
+// unreadable reports whether no instance gets on with the partition, as it is.
+func (s SourceState) unreadable() bool {
+	return s == SourceLeaderless || s == SourceSilent || s == SourceOpen
 }
 
 // rank has what the clock does not wait for stand behind the rest.

@@ -67,16 +67,16 @@ func (d *Drop) allowed() error {
 	switch {
 	case d.State == SourceUnavailable:
 		return fmt.Errorf("there is no partition %s any more", d.TopicPartition)
-	case d.Position < 0:
-		return fmt.Errorf("nothing was read of %s yet, so there is no offset to write the mark beside: take the topic out of sources until it can be read", d.TopicPartition)
 	case d.State == SourceDropped:
 		return fmt.Errorf("%s was dropped from the clock already, at %s", d.TopicPartition, clockTime(d.Dropped))
 	case d.State == SourceOpen && time.Now().Before(d.Open.Ends):
 		return fmt.Errorf("%s is read no further than %s: wait for that", d.TopicPartition, d.Open)
-	case d.State == SourceLeaderless, d.State == SourceSilent, d.State == SourceOpen:
+	case d.State.unreadable() && d.Position < 0:
+		return fmt.Errorf("nothing was read of %s yet, so there is no offset to write the mark beside: take the topic out of sources until it can be read", d.TopicPartition)
+	case d.State.unreadable():
 		return nil
 	}
-	return fmt.Errorf("%s can be read, and holds the clock only until it is: start callstitch, and wait", d.TopicPartition)
+	return fmt.Errorf("%s can be read, and needs no dropping (%s): keep callstitch running, or start it, and wait", d.TopicPartition, d.Why())
 }
 
 // prepare makes what is to be committed.

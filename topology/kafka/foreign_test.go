@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,8 +154,9 @@ func committedFor(t *testing.T, cfg Config, tp topology.TopicPartition) kadm.Off
 
 func seek(t *testing.T, cfg Config, tp topology.TopicPartition, to int64) Move {
 	t.Helper()
-	before := committedAt(t, cfg, tp)
-	if _, err := Seek(t.Context(), cfg, tp, to, false); err != nil {
+	before, away := committedAt(t, cfg, tp), cfg
+	away.Brokers = slices.Concat(slices.Repeat([]string{"127.0.0.1:1"}, 9), cfg.Brokers) // as where most brokers are down
+	if _, err := Seek(t.Context(), away, tp, to, false); err != nil {
 		t.Fatal(err)
 	}
 	if now := committedAt(t, cfg, tp); now != before {

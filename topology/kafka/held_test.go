@@ -105,6 +105,10 @@ func TestWhatHoldsTheClock(t *testing.T) {
 			if _, held := clocks.Held(now); held != c.holds {
 				t.Errorf("it holds the clock: %t", held)
 			}
+			clocks.Sources[0].Vouched = call.Arrival(now.Add(-2 * heldLimit).UnixMilli())
+			if _, held := clocks.Held(now); held != (c.drops || c.state == SourceOpen) { // only what cannot be read does so soon
+				t.Errorf("it holds the clock soon: %t", held)
+			}
 			if err := (&Drop{SourceClock: c.of}).allowed(); (err == nil) != c.drops {
 				t.Errorf("it may be dropped: %v", err)
 			}

@@ -197,7 +197,7 @@ func (r *Replay) readBookmarks(ctx context.Context) error {
 		}
 	}
 	if len(r.marks) == 0 && r.outlives && !r.cfg.Again {
-		r.note("nothing is known of an earlier replay: brokers keep its bookmark for %v (offsets.retention.minutes), and %s has rejects for longer; what was sent before that would be sent again, and --since leaves it out", bookmarkKept, r.cfg.Topics.Rejects)
+		r.note("nothing is known of an earlier replay: brokers keep its bookmark for %v (offsets.retention.minutes), and %s keeps rejects for longer; what was sent before that, if anything was, would be sent again, and --since leaves it out", bookmarkKept, r.cfg.Topics.Rejects)
 	}
 	for p, start := range r.starts { // order: each has its own
 		if r.marks[p] == nil {
@@ -287,10 +287,11 @@ func (r *Replay) runPartition(ctx context.Context, p int32, choose func(topology
 	r.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p: kgo.NewOffset().At(from)}})
 	defer r.reader.RemoveConsumePartitions(map[string][]int32{topic: {p}})
 	t := &tailer{cfg: TailConfig{Topic: topic}, next: map[int32]int64{p: from}, ends: r.ends, open: map[int32]bool{p: true}}
-	w := walk{mark: r.marks[p], batch: &r.batch, unbroken: true, reached: from}
+	w := walk{unbroken: true, reached: from}
 	err = t.read(ctx, r.reader, func(rec topology.Record) error {
 		if !r.cfg.Again && r.marks[p].has(rec.Offset) {
-			w.passes(rec.Offset)
+			done := w.over(rec.Offset)
+			r.marks[p].add(done.from, done.to)
 			return nil
 		}
 		again, err := choose(rec)
@@ -298,7 +299,7 @@ func (r *Replay) runPartition(ctx context.Context, p int32, choose func(topology
 			w.unbroken, enough = false, errors.Is(err, io.EOF)
 			return err
 		}
-		return r.add(ctx, p, *again, w.sends(rec.Offset))
+		return r.add(ctx, p, *again, w.over(rec.Offset))
 	})
 	if enough {
 		err = nil
@@ -312,32 +313,11 @@ func (r *Replay) runPartition(ctx context.Context, p int32, choose func(topology
 // walk goes through a partition. Offsets of markers between two rejects that were sent
 // are taken for sent, or every commit of the processor would be a gap in the bookmark.
 type walk struct {
-	mark     *bookmark
-	batch    *replayBatch
-	unbroken bool // the last reject was sent
-	fresh    bool // by this replay
+	unbroken bool // the last reject was sent, now or before
 	reached  int64
 }
 
-// sends goes over a reject that is sent, and is what is done with that.
-func (w *walk) sends(offset int64) stretch {
-	done := w.over(offset)
-	w.fresh = true
-	return done
-}
-
-// passes goes over a reject that was sent before.
-func (w *walk) passes(offset int64) {
-	pending := w.unbroken && w.fresh && len(w.batch.records) > 0
-	done := w.over(offset)
-	w.fresh = false
-	if pending { // it stands behind one that is not committed yet
-		w.batch.done = append(w.batch.done, done)
-	} else {
-		w.mark.add(done.from, done.to)
-	}
-}
-
+// over goes over a reject that is sent, or was before, and is what is done with that.
 func (w *walk) over(offset int64) stretch {
 	if !w.unbroken {
 		w.reached = offset

@@ -151,6 +151,22 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// What a partition ends with, sent before, says nothing of the next one's rejects.
+func TestReplayKeepsPartitionsApart(t *testing.T) {
+	cfg := replayed(t, 12)
+	for _, choose := range []func(topology.Record) (*topology.Record, error){
+		but(cfg, strings.Fields("0 1 2 3 4 5 6 7 8 9 11")...), // the last of partition 0
+		but(cfg),
+	} {
+		if err := openReplay(t, ReplayConfig{Config: cfg, Execute: true, Rate: replayBatches}).Run(t.Context(), choose); err != nil { // one in a transaction
+			t.Fatal(err)
+		}
+	}
+	if got := inSource(t, cfg); !slices.Equal(got, upTo(12)) {
+		t.Errorf("the source has %v", got)
+	}
+}
+
 // A record that comes again keeps its timestamp where its source does, and is dated now
 // where that would refuse it, or delete it at once.
 func TestReplayDates(t *testing.T) {

@@ -157,7 +157,7 @@ func (c *Console) rate(of func(counter) int64) float64 {
 		return 0
 	}
 	window := min(rateWindow, n-1)
-	per := float64(of(c.samples[n-1])-of(c.samples[n-1-window])) / float64(window)
+	per := float64(max(of(c.samples[n-1])-of(c.samples[n-1-window]), 0)) / float64(window) // totals go with their partitions
 	return math.Round(per*10) / 10
 }
 
@@ -165,7 +165,7 @@ func (c *Console) rate(of func(counter) int64) float64 {
 func (c *Console) series(of func(counter) int64) []int64 {
 	out := make([]int64, 0, history)
 	for i := 1; i < len(c.samples); i++ {
-		out = append(out, of(c.samples[i])-of(c.samples[i-1]))
+		out = append(out, max(of(c.samples[i])-of(c.samples[i-1]), 0))
 	}
 	return out
 }

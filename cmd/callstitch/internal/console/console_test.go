@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -194,6 +195,17 @@ func TestRates(t *testing.T) {
 		if s.Name == "events" && (s.Rate != 2 || s.Total != 160) {
 			t.Errorf("events: %+v", s)
 		}
+	}
+}
+
+// The totals of partitions that go to another instance go with them, and nothing is unread.
+func TestRatesAfterARebalance(t *testing.T) {
+	c := testConsole(&Status{})
+	for _, read := range []int64{100, 110, 0} {
+		c.sample(Status{Sources: []Source{{Topic: "a", Read: read}}})
+	}
+	if v := c.view(Status{}); v.SourceRate != 0 || !slices.Equal(v.ReadHistory, []int64{10, 0}) {
+		t.Errorf("rate %v, %v", v.SourceRate, v.ReadHistory)
 	}
 }
 
