@@ -43,7 +43,10 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 		return fmt.Errorf("make a client: %w", err)
 	}
 	defer cl.Close()
-	starts, ends, err := span(ctx, kadm.NewClient(cl), &cfg)
+	var starts, ends map[int32]int64
+	if err = meet(ctx, cl); err == nil {
+		starts, ends, err = span(ctx, kadm.NewClient(cl), &cfg)
+	}
 	if err != nil {
 		return fmt.Errorf("find offsets of topic %s at %v: %w", cfg.Topic, cfg.Brokers, err)
 	}
