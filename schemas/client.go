@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unicode"
 )
@@ -284,7 +283,7 @@ func advice(err error) string {
 	switch {
 	case before:
 		return "it was not asked without a login"
-	case remote != nil && remote.Op == "remote error", errors.Is(err, net.ErrClosed), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+	case remote != nil && (remote.Op == "remote error" || remote.Op == "write"), errors.Is(err, net.ErrClosed):
 		// The other side's TLS said that it hangs up, which mostly is lost in Go's client: a
 		// certificate is refused after the handshake, when the request is on its way.
 		return "the registry hangs up: does it ask for a certificate (schema_registry.cert_file), has ours ended, and does it trust who signed it?"

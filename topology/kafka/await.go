@@ -43,7 +43,7 @@ type Standing struct {
 // then the last.
 func Await(ctx context.Context, cfg Config, within time.Duration, each func(Standing)) (Standing, error) {
 	cfg = cfg.withDefaults()
-	w := &awaiter{cfg: &cfg, within: within, ends: map[topology.TopicPartition][]endAt{}}
+	w := &awaiter{cfg: &cfg, within: within, ends: map[topology.TopicPartition][]endAt{}, read: map[int32]int64{}}
 	defer w.close()
 	last := Standing{SessionClock: call.Unheard, Lacking: []string{"no broker has answered yet"}}
 	for {
@@ -96,6 +96,10 @@ type awaiter struct {
 	// ends are where partitions ended at each look of the last while, the oldest first.
 	ends map[topology.TopicPartition][]endAt
 	told clocksTold
+	// read is how far the partitions of the exchange were read at this look; last is where
+	// they ended when nothing lacked for the first time, nil before.
+	read map[int32]int64
+	last []int64
 }
 
 type endAt struct {
@@ -151,8 +155,34 @@ func (w *awaiter) look(ctx context.Context) (Standing, error) {
 		return s, err
 	}
 	w.told.settle(&s, w.cfg.ExchangePartitions, w.within, time.Now())
-	return s, nil
+	return s, w.lookAgain(ctx, &s)
 }
+
+// lookAgain holds that tasks have taken in what was told when nothing lacked any more: only
+// then does each know that the clocks of the others have come so far, and has closed what
+// was to be closed by them.
+func (w *awaiter) lookAgain(ctx context.Context, s *Standing) (err error) {
+	switch {
+	case len(s.Lacking) > 0:
+		w.last = nil
+	case w.last == nil:
+		if w.last, err = exchangeEnds(ctx, w.cl, w.cfg); err != nil {
+			return err
+		}
+		s.Lacking = append(s.Lacking, takingIn)
+	default:
+		for p, end := range w.last {
+			if w.read[int32(p)] < end {
+				s.Lacking = append(s.Lacking, takingIn)
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// takingIn is what lacks for a moment after everything else.
+const takingIn = "tasks are taking in how far the others have come"
 
 func countOurs(members []groupMember, application string) (n int) {
 	for _, m := range members {
@@ -341,6 +371,7 @@ func (w *awaiter) lookAtOffsets(ctx context.Context, s *Standing) error {
 		read := max(committed[tp].offset, 0)
 		left := max(end.Offset-read, 0)
 		if tp.Topic == w.cfg.ExchangeTopic() {
+			w.read[tp.Partition] = read
 			s.Exchange += left
 		} else {
 			s.Records += left
