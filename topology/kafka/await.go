@@ -206,7 +206,7 @@ func (w *awaiter) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	if err := cl.Ping(ctx); err != nil {
+	if err := meet(ctx, cl); err != nil {
 		cl.Close()
 		return fmt.Errorf("brokers %s do not answer: %w", strings.Join(w.cfg.Brokers, ", "), err)
 	}
@@ -362,7 +362,7 @@ func (w *awaiter) lookAtOffsets(ctx context.Context, s *Standing) error {
 	for _, tp := range slices.Concat(sources, exchange) {
 		end, ok := found[tp]
 		if !ok {
-			if was, known := w.report(tp, committed[tp].metadata); known && was.Dropped != 0 {
+			if was, known := w.report(tp, committed[tp]); known && was.Dropped != 0 {
 				continue // nobody waits for it
 			}
 			s.Lacking = append(s.Lacking, "no broker says how far "+tp.String()+" reaches")
@@ -377,7 +377,7 @@ func (w *awaiter) lookAtOffsets(ctx context.Context, s *Standing) error {
 			s.Records += left
 		}
 		if w.note(tp, now, end.Offset); read < w.ends[tp][0].end {
-			late = append(late, lateness{tp, left, committed[tp].metadata})
+			late = append(late, lateness{tp, left, committed[tp]})
 		}
 	}
 	s.Lacking = append(s.Lacking, w.tell(late)...)
@@ -393,8 +393,8 @@ func (w *awaiter) note(tp topology.TopicPartition, now time.Time, end int64) {
 // lateness is a partition that is further behind than it may be.
 type lateness struct {
 	topology.TopicPartition
-	records  int64
-	metadata string
+	records int64
+	at      stable
 }
 
 // latestTold bounds the partitions that are named.
@@ -421,18 +421,17 @@ func (w *awaiter) tell(late []lateness) (lines []string) {
 
 // reads is the arrival time that a source partition has come to.
 func (w *awaiter) reads(l lateness) (at call.Arrival, ok bool) {
-	r, ok := w.report(l.TopicPartition, l.metadata)
+	r, ok := w.report(l.TopicPartition, l.at)
 	return r.Arrival, ok && r.Arrival != call.Unheard
 }
 
 // report is what the task of a source partition has left beside its offset.
-func (w *awaiter) report(tp topology.TopicPartition, beside string) (r topology.Report, ok bool) {
-	m, err := parseMetadata(beside)
-	if err != nil || !slices.Contains(w.cfg.rawTopics(), tp.Topic) {
+func (w *awaiter) report(tp topology.TopicPartition, at stable) (r topology.Report, ok bool) {
+	if !slices.Contains(w.cfg.rawTopics(), tp.Topic) {
 		return r, false
 	}
-	task := topology.NewDecodeTask(&w.cfg.Config, w.cfg.SourceOf(tp.Topic), tp.Partition)
-	if task.Restore(m.task) != nil {
+	task, _, err := committedTask(w.cfg, tp, kadm.OffsetResponse{Offset: kadm.Offset{At: at.offset, Metadata: at.metadata}})
+	if err != nil {
 		return r, false
 	}
 	return task.Report(), true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -89,6 +90,27 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 
 // rebalanceTimeout is how long the group waits for a member to join in a rebalance.
 func (c *Config) rebalanceTimeout() time.Duration { return 2 * c.SessionTimeout }
+
+// connect makes a client for a look, or a change, from outside.
+func connect(ctx context.Context, cfg *Config, as string) (*kgo.Client, error) {
+	cl, err := kgo.NewClient(append(cfg.clientOptions(cfg.ApplicationID+"-"+as), kgo.WithContext(ctx))...)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	if err := meet(ctx, cl); err != nil {
+		cl.Close()
+		return nil, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
+	}
+	return cl, nil
+}
+
+// meet has a client know the brokers that are there: what is asked first would else go to
+// one of the seeds, which may be away.
+func meet(ctx context.Context, cl *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	return within(ctx, func() error { return cl.Ping(ctx) })
+}
 
 // partitioner leaves the partitions of internal topics as their tasks computed
 // them, and hashes the keys of the others as every Kafka client does (K26).

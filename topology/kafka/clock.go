@@ -165,27 +165,6 @@ func ReadClocks(ctx context.Context, cfg Config) (*Clocks, error) {
 	return readClocks(ctx, &cfg, cl)
 }
 
-// connect makes a client for a look, or a change, from outside.
-func connect(ctx context.Context, cfg *Config, as string) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(append(cfg.clientOptions(cfg.ApplicationID+"-"+as), kgo.WithContext(ctx))...)
-	if err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
-	}
-	if err := meet(ctx, cl); err != nil {
-		cl.Close()
-		return nil, fmt.Errorf("reach brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
-	}
-	return cl, nil
-}
-
-// meet has a client know the brokers that are there: what is asked first would else go to
-// one of the seeds, which may be away.
-func meet(ctx context.Context, cl *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	return within(ctx, func() error { return cl.Ping(ctx) })
-}
-
 func readClocks(ctx context.Context, cfg *Config, cl *kgo.Client) (*Clocks, error) {
 	members, err := whenLoaded(ctx, func() ([]groupMember, error) { return groupMembers(ctx, cl, cfg.ApplicationID) })
 	if err != nil {

@@ -56,9 +56,7 @@ func reach(ctx context.Context, cfg *Config) (*kgo.Client, Finding) {
 		return nil, Finding{What: "client options are valid", Err: err}
 	}
 	f := Finding{What: "brokers " + strings.Join(cfg.Brokers, ", ") + " answer"}
-	attempt, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	if f.Err = explained(cl.Ping(attempt)); f.Err != nil {
+	if f.Err = explained(meet(ctx, cl)); f.Err != nil {
 		cl.Close()
 		return nil, f
 	}
