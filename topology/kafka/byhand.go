@@ -10,9 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"callstitch/processor/call"
 	"callstitch/processor/codec"
 	"callstitch/topology"
+	"callstitch/topology/kafka/rawlog"
 )
 
 // byHand is how a worker gets on where its client does not: with a batch that unpacks
@@ -32,16 +32,16 @@ type byHand struct {
 	asked  chan handAnswer
 	cancel context.CancelFunc // of what was asked
 
-	batch  *rawBatch
-	open   *records // the batch's, where it can be read
-	missed int      // examinations in a row in which the broker itself could not read it
-	reach  int64    // offset at which the broker reads again, of a batch that may begin before
+	batch  *rawlog.Batch
+	open   *rawlog.Records // the batch's, where it can be read
+	missed int             // examinations in a row in which the broker itself could not read it
+	reach  int64           // offset at which the broker reads again, of a batch that may begin before
 	again  time.Time
 }
 
 // handAnswer is the batch at an offset; nil where there is none that readers may have yet.
 type handAnswer struct {
-	batch *rawBatch
+	batch *rawlog.Batch
 	err   error
 }
 
@@ -58,7 +58,7 @@ func (s *session) ask(ctx context.Context, h *byHand, tp topology.TopicPartition
 			return
 		}
 		defer cl.Close()
-		b, err := logReader{cl, s.topics.ids}.batch(ctx, tp, offset)
+		b, err := rawlog.Reader{Client: cl, IDs: s.topics.ids}.Batch(ctx, tp, offset)
 		asked <- handAnswer{b, err}
 	}()
 }
@@ -87,7 +87,7 @@ func (h *byHand) close() {
 
 func (h *byHand) closeRecords() {
 	if h.open != nil {
-		h.open.close()
+		h.open.Close()
 		h.open = nil
 	}
 }
@@ -200,11 +200,11 @@ func (s *session) examine(ctx context.Context) error {
 func (s *session) examineOne(ctx context.Context, p *partition, position int64, now time.Time) error {
 	h := p.hand
 	if h.batch != nil {
-		if position < h.batch.next {
+		if position < h.batch.Next {
 			return nil
 		}
 		// Where the leader could not read the batch, it may not read the next one either.
-		if h.reach = h.batch.reach; position > h.reach && !h.batch.elsewhere {
+		if h.reach = h.batch.Reach; position > h.reach && !h.batch.Elsewhere {
 			s.giveBack(p)
 			return nil
 		}
@@ -225,25 +225,25 @@ func (s *session) examineOne(ctx context.Context, p *partition, position int64, 
 	switch b := a.batch; {
 	case errors.Is(a.err, kerr.OffsetOutOfRange), errors.Is(a.err, kerr.UnknownTopicID):
 		return a.err
-	case a.err != nil && !h.paused && !errors.Is(a.err, errUnbounded):
+	case a.err != nil && !h.paused && !errors.Is(a.err, rawlog.ErrUnbounded):
 		s.giveBack(p) // an outage, of which the client knows
 	case a.err != nil:
 		h.again = now.Add(standstillLimit)
 		s.log.Warn("a batch cannot be read and is asked for again", "topic", p.Topic, "partition", p.Partition, "offset", position, "error", errors.Join(h.why, a.err))
 	case b == nil: // nothing is there yet that readers may have
 		s.giveBack(p)
-	case b.next <= position: // it got on meanwhile
+	case b.Next <= position: // it got on meanwhile
 		h.again = now
-	case b.bytes == nil && h.missed < brokerMissed-1:
+	case b.Bytes == nil && h.missed < brokerMissed-1:
 		h.missed++
-	case b.damage != "" && !p.source:
+	case b.Damage != "" && !p.source:
 		return corrupt(b)
 	default:
-		if b.damage != "" {
-			s.log.Warn("a batch that nobody can read is rejected", "topic", p.Topic, "partition", p.Partition, "offsets", b.offsets(), "bytes", len(b.bytes), "why", b.damage)
+		if b.Damage != "" {
+			s.log.Warn("a batch that nobody can read is rejected", "topic", p.Topic, "partition", p.Partition, "offsets", b.Offsets(), "bytes", len(b.Bytes), "why", b.Damage)
 		}
-		if b.elsewhere {
-			s.log.Warn("the leader's copy of a batch is damaged, another replica's is read", "topic", p.Topic, "partition", p.Partition, "offsets", b.offsets())
+		if b.Elsewhere {
+			s.log.Warn("the leader's copy of a batch is damaged, another replica's is read", "topic", p.Topic, "partition", p.Partition, "offsets", b.Offsets())
 		}
 		s.takeInHand(p, h.why)
 		h.batch = b
@@ -253,16 +253,16 @@ func (s *session) examineOne(ctx context.Context, p *partition, position int64, 
 
 // corrupt is the failure that an internal topic holds a batch that nobody can read:
 // going on without it would lose state.
-func corrupt(b *rawBatch) error {
-	return fmt.Errorf("%w: %s at offsets %s holds a batch that cannot be read, %s: %w", errBroken, b.TopicPartition, b.offsets(), b.damage, codec.ErrCorrupt)
+func corrupt(b *rawlog.Batch) error {
+	return fmt.Errorf("%w: %s at offsets %s holds a batch that cannot be read, %s: %w", errBroken, b.TopicPartition, b.Offsets(), b.Damage, codec.ErrCorrupt)
 }
 
 // damaged is corrupt, where the batch at an offset is.
 func damaged(ctx context.Context, cl *kgo.Client, tp topology.TopicPartition, offset int64) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
-	b, err := logReader{cl: cl}.batch(ctx, tp, offset)
-	if err != nil || b == nil || b.damage == "" {
+	b, err := rawlog.Reader{Client: cl}.Batch(ctx, tp, offset)
+	if err != nil || b == nil || b.Damage == "" {
 		return err
 	}
 	return corrupt(b)
@@ -289,72 +289,29 @@ func (s *session) nextByHand(tx *transaction, p *partition) (more bool, err erro
 	b := p.hand.batch
 	position, _ := s.tasks.Position(p.TopicPartition)
 	switch {
-	case position >= b.next:
+	case position >= b.Next:
 		return false, nil
-	case b.damage != "":
-		return true, s.take(tx, p, b.refused(max(position, b.base)))
-	case b.control || b.aborted:
-		return true, s.pass(tx, p, b.next-1)
+	case b.Damage != "":
+		return true, s.take(tx, p, b.Refused(max(position, b.Base)))
+	case b.Hidden():
+		return true, s.pass(tx, p, b.Next-1)
 	}
-	p.epoch = b.epoch
-	if p.hand.open == nil || p.hand.open.next > position { // of a transaction that was aborted
+	p.epoch = b.Epoch
+	if p.hand.open == nil || p.hand.open.At() > position { // of a transaction that was aborted
 		p.hand.closeRecords()
-		if p.hand.open, err = b.open(); err != nil {
-			return false, fmt.Errorf("unpack %s at %d: %w", p.TopicPartition, b.base, err)
+		if p.hand.open, err = b.Open(); err != nil {
+			return false, fmt.Errorf("unpack %s at %d: %w", p.TopicPartition, b.Base, err)
 		}
 	}
 	for {
-		rec, err := p.hand.open.record(true)
+		rec, err := p.hand.open.Next()
 		switch {
 		case err == io.EOF: // what was compacted away stands behind the last record
-			return true, s.pass(tx, p, b.next-1)
+			return true, s.pass(tx, p, b.Next-1)
 		case err != nil:
-			return false, fmt.Errorf("unpack %s at %d: %w", p.TopicPartition, b.base, err)
+			return false, fmt.Errorf("unpack %s at %d: %w", p.TopicPartition, b.Base, err)
 		case rec.Offset >= position:
 			return true, s.take(tx, p, rec)
-		}
-	}
-}
-
-// refused is what stands for one record of a batch that nobody can read.
-func (b *rawBatch) refused(offset int64) topology.Record {
-	rec := topology.Record{Topic: b.Topic, Partition: b.Partition, Offset: offset}
-	rec.Refused = &topology.Refusal{Reason: call.RejectUnreadable, Detail: "of batch " + b.offsets() + ": " + b.damage, Batch: b.offsets()}
-	if offset == b.base {
-		rec.Value = b.bytes
-		rec.Refused.Detail += "; the value is the batch as it is in the log"
-	}
-	return rec
-}
-
-// each goes through the records of a batch from an offset on.
-func (b *rawBatch) each(from int64, yield func(topology.Record) error) error {
-	switch {
-	case b.damage != "":
-		for offset := max(from, b.base); offset < b.next; offset++ {
-			if err := yield(b.refused(offset)); err != nil {
-				return err
-			}
-		}
-		return nil
-	case b.control || b.aborted:
-		return nil
-	}
-	r, err := b.open()
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	for {
-		rec, err := r.record(true)
-		if err == io.EOF {
-			return nil
-		}
-		if err == nil && rec.Offset >= from {
-			err = yield(rec)
-		}
-		if err != nil {
-			return err
 		}
 	}
 }

@@ -23,8 +23,12 @@ import (
 	"callstitch/deploy/localkafka"
 	"callstitch/processor/codec"
 	"callstitch/topology"
+	"callstitch/topology/kafka/rawlog"
 	"callstitch/topology/topologytest"
 )
+
+// batchHeader is how many bytes of a batch in a log come before its records.
+const batchHeader = 61
 
 // oneBatch writes records as one batch, however large it is before it is compressed.
 func oneBatch(t testing.TB, cfg Config, codec kgo.CompressionCodec, records ...*kgo.Record) {
@@ -202,7 +206,7 @@ func checkRejected(t *testing.T, name string, rejects []*kgo.Record, b hardBatch
 			}
 		case len(value) > rejectsMaxBytes:
 			sum := sha256.Sum256(value)
-			if h["callstitch.length"] != strconv.Itoa(len(value)) || h["callstitch.sha256"] != hex.EncodeToString(sum[:]) || !bytes.Equal(rec.Value, value[:rejectKept]) {
+			if h["callstitch.length"] != strconv.Itoa(len(value)) || h["callstitch.sha256"] != hex.EncodeToString(sum[:]) || !bytes.Equal(rec.Value, value[:rawlog.Kept]) {
 				t.Errorf("%s: offset %d, %d bytes, headers %v", name, offset, len(rec.Value), h)
 			}
 		case !bytes.Equal(rec.Value, value):

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/plugin/kslog"
+
+	"callstitch/topology/kafka/rawlog"
 )
 
 // attemptLimit bounds one try to find out what a cluster holds.
@@ -19,7 +21,7 @@ const attemptLimit = 10 * time.Second
 const (
 	// Decompressed batches and fetches are bounded, or one bad batch could take
 	// all memory (K28). A batch of more is read by hand (byhand.go).
-	maxDecompressBatch = 16 << 20
+	maxDecompressBatch = rawlog.Whole
 	maxFetch           = 16 << 20
 	maxPartitionFetch  = 1 << 20
 	maxFetches         = 4

@@ -13,6 +13,7 @@ import (
 	"callstitch/processor/call"
 	"callstitch/schemas"
 	"callstitch/topology"
+	"callstitch/topology/kafka/rawlog"
 )
 
 // encoder turns outputs into records. Schema ids are fetched once, at the start:
@@ -125,8 +126,6 @@ func (e *encoder) next(topic string, partition int32, key, value []byte) *kgo.Re
 }
 
 const (
-	// rejectKept is what is kept at most of a value that does not fit.
-	rejectKept = 64 << 10
 	// rejectLeast is what a topic must take for a reject to say where it came from and why.
 	rejectLeast = 4 << 10
 	// batchOverhead is room for the batch around a record.
@@ -175,7 +174,7 @@ func fit(rec *kgo.Record, room int) *call.Cut {
 		cut.Dropped = append(cut.Dropped, "key")
 	}
 	room -= len(rec.Key) + 2*perField
-	rec.Value = rec.Value[:max(0, min(len(rec.Value), rejectKept, room))]
+	rec.Value = rec.Value[:max(0, min(len(rec.Value), rawlog.Kept, room))]
 	return cut
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/topology"
+	"callstitch/topology/kafka/rawlog"
 )
 
 // ReplayConfig says how rejects are sent in again.
@@ -509,10 +510,10 @@ func (r *Replay) Fetch(ctx context.Context, at call.Source) (rec topology.Record
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
 	tp := topology.TopicPartition{Topic: at.Topic, Partition: at.Partition}
-	b, err := logReader{cl: r.reader}.batch(ctx, tp, at.Offset)
+	b, err := rawlog.Reader{Client: r.reader}.Batch(ctx, tp, at.Offset)
 	found := false
-	if err == nil && b != nil && b.damage == "" {
-		err = b.each(at.Offset, func(next topology.Record) error {
+	if err == nil && b != nil && b.Damage == "" {
+		err = b.Each(at.Offset, func(next topology.Record) error {
 			rec, found = next, next.Offset == at.Offset
 			return errRead
 		})
@@ -522,7 +523,7 @@ func (r *Replay) Fetch(ctx context.Context, at call.Source) (rec topology.Record
 		return rec, fmt.Errorf("%s has no offset %d any more: retention took it, or the topic was made anew", tp, at.Offset)
 	case err != nil && !errors.Is(err, errRead):
 		return rec, fmt.Errorf("fetch %s at %d: %w", tp, at.Offset, err)
-	case b != nil && b.damage != "":
+	case b != nil && b.Damage != "":
 		return rec, fmt.Errorf("%s at %d is of a batch that cannot be read", tp, at.Offset)
 	case !found:
 		return rec, fmt.Errorf("%s has no record at %d", tp, at.Offset)

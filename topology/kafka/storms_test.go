@@ -19,7 +19,6 @@ import (
 
 	"callstitch/deploy/localkafka"
 	"callstitch/schemas"
-	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
 
@@ -397,16 +396,19 @@ func TestDamagedLeader(t *testing.T) {
 	}
 	cl := client(t, cfg)
 	defer cl.Close()
-	logs := logReader{cl: cl}
+	sources, err := kadm.NewClient(cl).ListTopics(t.Context(), topologytest.Topic)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for p, change := range []func([]byte){
 		func(b []byte) { b[len(b)-3] ^= 4 },
 		func(b []byte) { b[8] = 0x40 }, // the broker itself cannot get past it
 	} {
-		at, err := logs.replicas(t.Context(), topology.TopicPartition{Topic: topologytest.Topic, Partition: int32(p)})
-		if err != nil || len(at.inSync) != 3 {
-			t.Fatalf("replicas %+v: %v", at, err)
+		at := sources[topologytest.Topic].Partitions[int32(p)]
+		if len(at.ISR) != 3 {
+			t.Fatalf("replicas %+v", at)
 		}
-		damageAt(t, cluster, at.leader, topologytest.Topic, int32(p), 60, func(b []byte) bool { change(b); return false })
+		damageAt(t, cluster, at.Leader, topologytest.Topic, int32(p), 60, func(b []byte) bool { change(b); return false })
 	}
 	r := startRun(t, cfg)
 	awaitPublished(t, cfg, inMemory(t, records).Canonical(), 40*time.Second)

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"callstitch/topology"
+	"callstitch/topology/kafka/rawlog"
 )
 
 // TailConfig says what to read. Only committed records are read.
@@ -140,15 +141,15 @@ func (t *tailer) take(r topology.Record, control bool, yield func(topology.Recor
 func (t *tailer) byHand(ctx context.Context, cl *kgo.Client, partition int32, yield func(topology.Record) error) error {
 	tp := topology.TopicPartition{Topic: t.cfg.Topic, Partition: partition}
 	from := t.next[partition]
-	b, err := logReader{cl: cl}.batch(ctx, tp, from)
+	b, err := rawlog.Reader{Client: cl}.Batch(ctx, tp, from)
 	if err != nil || b == nil {
 		return err
 	}
-	err = b.each(from, func(r topology.Record) error { return t.take(r, false, yield) })
+	err = b.Each(from, func(r topology.Record) error { return t.take(r, false, yield) })
 	if err != nil {
 		return err
 	}
-	if err := t.take(topology.Record{Partition: partition, Offset: b.next - 1}, true, yield); err != nil {
+	if err := t.take(topology.Record{Partition: partition, Offset: b.Next - 1}, true, yield); err != nil {
 		return err
 	}
 	// All of them: what was fetched of the others is dropped, and with it the error that

@@ -1,4 +1,4 @@
-package kafka
+package rawlog
 
 import (
 	"bufio"
@@ -27,10 +27,12 @@ const (
 	// windowMost is the memory that unpacking may take at most. No decoder of zstd takes
 	// a larger window unless it is told to.
 	windowMost = 128 << 20
-	// wholeMost is the largest record that is held whole. None that the client unpacks is
-	// larger, so what becomes of a record does not depend on who read it; and a larger
-	// one fits no topic of rejects, so that its beginning is enough.
-	wholeMost = maxDecompressBatch
+	// Whole is the largest record that is held whole, and what a client may unpack a batch
+	// to: no record that it reads is larger, so what becomes of one does not depend on who
+	// read it. A larger one fits no topic of rejects, so that its beginning is enough.
+	Whole = 16 << 20
+	// Kept is what is kept at most of the value of a record that is not held whole.
+	Kept = 64 << 10
 	// keptHeaders bounds the headers, and the key, of a record that is not held whole.
 	keptHeaders = 64 << 10
 )
@@ -41,43 +43,53 @@ var (
 	errRecordsLeft     = errors.New("it holds more than its records")
 )
 
-// records streams the records of a batch, in memory that does not depend on what it
+// Records streams the records of a batch, in memory that does not depend on what it
 // unpacks to.
-type records struct {
-	batch *rawBatch
+type Records struct {
+	batch *Batch
 	in    *bufio.Reader
-	close func()
+	done  func()
 	left  int32 // records to come
 	next  int64 // the least offset of the next record
 }
 
-// open begins at a batch's first record.
-func (b *rawBatch) open() (*records, error) {
+// At is the least offset that the next record can have.
+func (r *Records) At() int64 { return r.next }
+
+// Close frees what unpacking took.
+func (r *Records) Close() { r.done() }
+
+// Next is the next record, io.EOF behind the last. One that is too large to be held comes
+// cut, and refused.
+func (r *Records) Next() (topology.Record, error) { return r.record(true) }
+
+// Open begins at a batch's first record.
+func (b *Batch) Open() (*Records, error) {
 	in, done, err := unpacking(b.records, b.codec)
 	if err != nil {
 		return nil, err
 	}
 	bounded := &boundedReader{in: in, left: unpackedMost}
-	return &records{batch: b, in: bufio.NewReaderSize(bounded, 64<<10), close: done, left: b.count, next: b.base}, nil
+	return &Records{batch: b, in: bufio.NewReaderSize(bounded, 64<<10), done: done, left: b.count, next: b.Base}, nil
 }
 
 // verify reads a batch to its end, and notes as damage why it cannot be read, to the end
 // that it is taken or rejected as a whole, wherever a transaction ends in it.
-func (b *rawBatch) verify() {
-	if b.damage != "" || b.control || b.aborted {
+func (b *Batch) verify() {
+	if b.Damage != "" || b.Hidden() {
 		return
 	}
 	if err := b.check(); err != nil {
-		b.damage = err.Error()
+		b.Damage = err.Error()
 	}
 }
 
-func (b *rawBatch) check() error {
-	r, err := b.open()
+func (b *Batch) check() error {
+	r, err := b.Open()
 	if err != nil {
 		return err
 	}
-	defer r.close()
+	defer r.Close()
 	for {
 		_, err := r.record(false)
 		if err == io.EOF {
@@ -187,7 +199,7 @@ func (r *snappyReader) block() error {
 
 // record is the next record, io.EOF behind the last. Where it is not wanted, only its
 // form is looked at.
-func (r *records) record(wanted bool) (topology.Record, error) {
+func (r *Records) record(wanted bool) (topology.Record, error) {
 	if r.left <= 0 {
 		if _, err := r.in.ReadByte(); err == nil {
 			return topology.Record{}, errRecordsLeft
@@ -207,11 +219,11 @@ func (r *records) record(wanted bool) (topology.Record, error) {
 	if r.batch.appendTime {
 		rec.Timestamp = r.batch.max
 	}
-	rec.Offset = r.batch.base + p.varint()
+	rec.Offset = r.batch.Base + p.varint()
 	switch {
 	case !wanted:
 		p.form()
-	case size > wholeMost:
+	case size > Whole:
 		p.cut(&rec, size)
 	default:
 		p.whole(&rec)
@@ -219,7 +231,7 @@ func (r *records) record(wanted bool) (topology.Record, error) {
 	switch {
 	case p.err != nil:
 		return topology.Record{}, broken(p.err)
-	case p.left != 0, rec.Offset < r.next, rec.Offset >= r.batch.next:
+	case p.left != 0, rec.Offset < r.next, rec.Offset >= r.batch.Next:
 		return topology.Record{}, errBadRecord
 	}
 	r.left--
@@ -367,7 +379,7 @@ func (p *recordParser) cut(rec *topology.Record, size int64) {
 	}
 	if n := p.length(); n >= 0 {
 		sum := sha256.New()
-		rec.Value = make([]byte, min(n, rejectKept))
+		rec.Value = make([]byte, min(n, Kept))
 		p.read(rec.Value)
 		sum.Write(rec.Value)
 		p.skip(n-int64(len(rec.Value)), sum)

@@ -1,4 +1,4 @@
-package kafka
+package rawlog
 
 import (
 	"bytes"
@@ -37,7 +37,7 @@ func recordOf(offset, size int64) io.Reader {
 }
 
 // batchOf is a batch of compressed records.
-func batchOf(t testing.TB, codec kgo.CompressionCodecType, count int32, records ...io.Reader) *rawBatch {
+func batchOf(t testing.TB, codec kgo.CompressionCodecType, count int32, records ...io.Reader) *Batch {
 	t.Helper()
 	packed := new(bytes.Buffer)
 	var to io.WriteCloser
@@ -113,12 +113,12 @@ func TestUnpackingTakesLittleMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []topology.Record
-			r, err := b.open()
+			r, err := b.Open()
 			if err != nil {
 				t.Fatal(err)
 			}
 			for {
-				rec, err := r.record(true)
+				rec, err := r.Next()
 				if err == io.EOF {
 					break
 				}
@@ -127,12 +127,12 @@ func TestUnpackingTakesLittleMemory(t *testing.T) {
 				}
 				got = append(got, rec)
 			}
-			r.close()
+			r.Close()
 			runtime.ReadMemStats(&after)
 			if len(got) != 3 || len(got[0].Value) != 5 || len(got[2].Value) != 6 || got[0].Refused != nil || got[2].Refused != nil || got[2].Offset != 102 || got[2].Timestamp != 1_000 {
 				t.Fatalf("unpacked %d records", len(got))
 			}
-			if r := got[1].Refused; r == nil || r.Cut.Length != large || len(got[1].Value) != rejectKept || string(got[1].Key) != "k" {
+			if r := got[1].Refused; r == nil || r.Cut.Length != large || len(got[1].Value) != Kept || string(got[1].Key) != "k" {
 				t.Errorf("of the large record came %d bytes, %+v", len(got[1].Value), r)
 			}
 			if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > 32 && codec != kgo.CodecSnappy { // whose blocks are garbage one by one
@@ -191,13 +191,13 @@ func FuzzUnpack(f *testing.F) {
 		if b.check() != nil {
 			return
 		}
-		r, err := b.open()
+		r, err := b.Open()
 		if err != nil {
 			t.Fatal("what was verified cannot be opened: ", err)
 		}
-		defer r.close()
+		defer r.Close()
 		for n := int32(0); ; n++ {
-			if _, err := r.record(true); err == io.EOF && n == b.count {
+			if _, err := r.Next(); err == io.EOF && n == b.count {
 				return
 			} else if err != nil || n > b.count {
 				t.Fatalf("what was verified cannot be read, %d of %d records: %v", n, b.count, err)
