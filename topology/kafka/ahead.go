@@ -5,12 +5,7 @@ import (
 	"time"
 
 	"callstitch/processor/call"
-	"callstitch/topology"
 )
-
-// LeadMax is how far dates may be ahead of the brokers' clock before this is told. What
-// is less comes of clocks that differ as clocks do, and of ticks.
-const LeadMax = topology.Leeway
 
 // lead is how far a source partition is ahead of the brokers' clock. The date of a record
 // may be its producer's, and what is dated ahead holds back what closes by it, while

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,14 @@ import (
 // attemptLimit bounds one try to find out what a cluster holds.
 const attemptLimit = 10 * time.Second
 
+// tryLimit is how long a try may take all the same, before what it waits for is named.
+const tryLimit = 6 * attemptLimit
+
+// abortLimit is how long a session that is over waits for the end of its transaction.
+// What it leaves open, the next session under its name ends, or the broker by itself:
+// see end about records that are forgotten.
+const abortLimit = 2 * time.Second
+
 const (
 	// Decompressed batches and fetches are bounded, or one bad batch could take
 	// all memory (K28). A batch of more is read by hand (byhand.go).
@@ -25,21 +34,10 @@ const (
 	maxFetch           = 16 << 20
 	maxPartitionFetch  = 1 << 20
 	maxFetches         = 4
-	// pollRecords bounds one poll for each thread. What it brings is worked on, decoded
-	// to encoded, before the next, and so little stays in the caches of a core; and a
-	// transaction's age and size are looked at often enough, for which it has a bound
-	// however many threads there are.
-	pollRecords        = 700
-	pollRecordsMax     = maxTransactionRecords / 4
-	maxBufferedProduce = 64 << 20
 	// fetchWait is how long a broker may hold a fetch that finds nothing. A
 	// partition that is resumed is not fetched before the fetch under way is
 	// answered, so this is time in which a restored task stands still.
 	fetchWait = 250 * time.Millisecond
-	// partitionsAge is how long a worker may not know of partitions that were added
-	// to a source. While it does not, nobody reads them, and the clocks do not wait for
-	// them (K46). It costs a request of some kilobytes for each worker.
-	partitionsAge = 5 * time.Second
 )
 
 // clientOptions are the options of every client. There is one place that says
@@ -62,37 +60,6 @@ func (c *Config) clientOptions(id string) []kgo.Opt {
 	return append(opts, c.Client...)
 }
 
-// workerOptions are the options of a worker's client: a group member and a
-// transactional producer under one name. The name is stable over restarts, so a
-// restart ends at once the transaction that a kill left open, and gets its tasks
-// back without a rebalance (K12, K24).
-func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) []kgo.Opt {
-	return append(c.clientOptions(id),
-		kgo.ConsumerGroup(c.ApplicationID),
-		kgo.InstanceID(id),
-		kgo.Balancers(balancer{exchange: c.ExchangeTopic(), outputs: c.outputs()}),
-		kgo.SessionTimeout(c.SessionTimeout),
-		kgo.HeartbeatInterval(c.SessionTimeout/5),
-		kgo.RebalanceTimeout(c.rebalanceTimeout()),
-		kgo.ConsumeTopics(append(c.rawTopics(), c.ExchangeTopic())...),
-		kgo.MetadataMaxAge(partitionsAge),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), // of a source partition that was added later: all of it
-		kgo.DisableAutoCommit(),
-		kgo.TransactionalID(id),
-		kgo.TransactionTimeout(c.TransactionTimeout),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(partitioner{internal: [2]string{c.ExchangeTopic(), c.ChangelogTopic()}}),
-		kgo.UnknownTopicRetries(-1), // topics were checked at the start: one that is missing now is an outage (K30)
-		kgo.MaxBufferedBytes(maxBufferedProduce),
-		kgo.ProducerLinger(c.CommitInterval), // nobody sees a record before the flush of its transaction, so batches may fill until then
-		kgo.MaxBufferedRecords(maxTransactionRecords*4),
-		kgo.ProducerBatchMaxBytesFn(batchBytes),
-	)
-}
-
-// rebalanceTimeout is how long the group waits for a member to join in a rebalance.
-func (c *Config) rebalanceTimeout() time.Duration { return 2 * c.SessionTimeout }
-
 // connect makes a client for a look, or a change, from outside.
 func connect(ctx context.Context, cfg *Config, as string) (*kgo.Client, error) {
 	cl, err := kgo.NewClient(append(cfg.clientOptions(cfg.ApplicationID+"-"+as), kgo.WithContext(ctx))...)
@@ -112,17 +79,6 @@ func meet(ctx context.Context, cl *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
 	return within(ctx, func() error { return cl.Ping(ctx) })
-}
-
-// partitioner leaves the partitions of internal topics as their tasks computed
-// them, and hashes the keys of the others as every Kafka client does (K26).
-type partitioner struct{ internal [2]string }
-
-func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	if topic == p.internal[0] || topic == p.internal[1] {
-		return kgo.ManualPartitioner().ForTopic(topic)
-	}
-	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
 }
 
 // requireTransactionVersion fails on clusters whose transaction protocol can
@@ -197,3 +153,24 @@ func text(s *string) string {
 	}
 	return *s
 }
+
+// loadingPause is between two questions to a coordinator that is still loading.
+const loadingPause = 250 * time.Millisecond
+
+// whenLoaded asks a group's coordinator until it is there, for attemptLimit: brokers that
+// have just started are still making, or reading, the topic of the offsets. The client
+// asks no second time when it is told so while it looks for the coordinator.
+func whenLoaded[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	for begun := time.Now(); ; wait(ctx, loadingPause) {
+		answer, err := ask()
+		if !loading(err) || ctx.Err() != nil || time.Since(begun) > attemptLimit {
+			return answer, err
+		}
+	}
+}
+
+func loading(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
+}
+
+func itoa(n int32) string { return strconv.Itoa(int(n)) }

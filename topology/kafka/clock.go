@@ -21,6 +21,18 @@ import (
 // all sources, and stands beside their offsets. So who looks at the brokers alone can tell
 // which partition holds it, since when and why: while instances run, and while none does.
 
+// tickInterval is how often a worker tells all stitch tasks how far its tasks
+// are. It bounds how exact timers are; per commit it would cost a record for
+// each worker and exchange partition.
+const tickInterval = 500 * time.Millisecond
+
+// heldLimit is how long a clock may stand before the brokers are asked why: ten ticks.
+const heldLimit = 10 * tickInterval
+
+// LeadMax is how far dates may be ahead of the brokers' clock before this is told. What
+// is less comes of clocks that differ as clocks do, and of ticks.
+const LeadMax = topology.Leeway
+
 // SourceState is how a source partition is with the clock.
 type SourceState string
 

@@ -14,14 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Finding is one condition of a start, and why it does not hold, if it does not.
-type Finding struct {
-	What string // empty: there is only advice
-	Err  error
-	// Advice is what would be better, where the condition holds; mostly empty.
-	Advice string
-}
-
 // Examine looks at everything that a run needs of the brokers, in the order in
 // which a run would meet it, and changes nothing. It goes on after a finding
 // that fails as far as that makes sense.
@@ -61,25 +53,6 @@ func reach(ctx context.Context, cfg *Config) (*kgo.Client, Finding) {
 		return nil, f
 	}
 	return cl, f
-}
-
-// loadingPause is between two questions to a coordinator that is still loading.
-const loadingPause = 250 * time.Millisecond
-
-// whenLoaded asks a group's coordinator until it is there, for attemptLimit: brokers that
-// have just started are still making, or reading, the topic of the offsets. The client
-// asks no second time when it is told so while it looks for the coordinator.
-func whenLoaded[T any](ctx context.Context, ask func() (T, error)) (T, error) {
-	for begun := time.Now(); ; wait(ctx, loadingPause) {
-		answer, err := ask()
-		if !loading(err) || ctx.Err() != nil || time.Since(begun) > attemptLimit {
-			return answer, err
-		}
-	}
-}
-
-func loading(err error) bool {
-	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
 }
 
 // examineGroup looks for somebody else in the group, and at its offsets.
@@ -168,4 +141,42 @@ func examineTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (found []
 		found = append(found, Finding{What: "topic " + s.name + " is as the topology needs it", Err: errors.Join(s.compare(d, configs[s.name])...)})
 	}
 	return found
+}
+
+// examineClocks looks for what keeps source partitions from being read, and for
+// transactions that readers wait behind.
+func examineClocks(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
+	f := Finding{What: "every source partition can be read, and no open transaction holds up a reader"}
+	clocks, err := readClocks(ctx, cfg, cl)
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed):
+		return nil // the lines of the rights say so
+	case err != nil:
+		f.Err = err
+		return []Finding{f}
+	}
+	var problems []error
+	var dropped []string
+	for _, s := range clocks.Sources {
+		switch s.State {
+		case SourceLeaderless, SourceSilent:
+			problems = append(problems, fmt.Errorf("%s: %s, and it holds the clock of all: %s", s.TopicPartition, s.Why(), s.Remedy()))
+		case SourceDropped:
+			dropped = append(dropped, s.TopicPartition.String())
+		}
+	}
+	for _, o := range clocks.Open {
+		if !o.Hangs() && time.Now().Before(o.Ends) {
+			continue // it ends by itself
+		}
+		problems = append(problems, fmt.Errorf("%s is read no further than %s: %s", o.TopicPartition, &o, o.Remedy()))
+	}
+	if c := clocks.Unknown; c != nil {
+		problems = append(problems, fmt.Errorf("open transactions are not known: %w", c))
+	}
+	f.Err = errors.Join(problems...)
+	if slices.Sort(dropped); len(dropped) > 0 {
+		f.Advice = some(dropped) + " are dropped from the clock until they are read again; see callstitch clock"
+	}
+	return []Finding{f}
 }

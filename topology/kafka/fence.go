@@ -4,18 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/topology"
 )
-
-// fenceLimit bounds the fencing of one owner: its transaction times out by
-// itself soon after.
-const fenceLimit = 5 * time.Second
 
 // fenceOwners fences the last owners of partitions that are no longer members of
 // the group. A live member is left alone: it has given the partition up, and
@@ -72,31 +66,6 @@ func liveMembers(ctx context.Context, cl *kgo.Client, group string) (map[string]
 		live[m.instance] = true
 	}
 	return live, err
-}
-
-// fence raises the epoch of a transactional id: its open transaction is aborted,
-// and whoever still uses it finds out.
-func fence(ctx context.Context, cl *kgo.Client, id string, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, fenceLimit)
-	defer cancel()
-	for {
-		req := kmsg.NewPtrInitProducerIDRequest()
-		req.TransactionalID = &id
-		req.TransactionTimeoutMillis = int32(timeout.Milliseconds())
-		resp, err := req.RequestWith(ctx, cl)
-		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-		}
-		// An abort that is under way answers CONCURRENT_TRANSACTIONS.
-		if err == nil || !kerr.IsRetriable(err) && !errors.Is(err, kerr.ConcurrentTransactions) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
 
 // classify turns what ended a session into what it means.

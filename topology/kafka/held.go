@@ -2,13 +2,10 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"callstitch/processor/call"
@@ -32,12 +29,8 @@ type holds struct {
 	found        held
 }
 
-const (
-	// heldLimit is how long a clock may stand before the brokers are asked why: ten ticks.
-	heldLimit = stallLimit
-	// heldAlarm is how long it may before the log is told, once a minute.
-	heldAlarm = time.Minute
-)
+// heldAlarm is how long a clock may stand before the log is told, once a minute.
+const heldAlarm = time.Minute
 
 // watchClocks looks whether the clocks move, and why they do not.
 func (p *process) watchClocks(ctx context.Context, cl *kgo.Client) {
@@ -124,42 +117,4 @@ func (c *SourceClock) sentence() string {
 		s += ": " + do
 	}
 	return s
-}
-
-// examineClocks looks for what keeps source partitions from being read, and for
-// transactions that readers wait behind.
-func examineClocks(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
-	f := Finding{What: "every source partition can be read, and no open transaction holds up a reader"}
-	clocks, err := readClocks(ctx, cfg, cl)
-	switch {
-	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed):
-		return nil // the lines of the rights say so
-	case err != nil:
-		f.Err = err
-		return []Finding{f}
-	}
-	var problems []error
-	var dropped []string
-	for _, s := range clocks.Sources {
-		switch s.State {
-		case SourceLeaderless, SourceSilent:
-			problems = append(problems, fmt.Errorf("%s: %s, and it holds the clock of all: %s", s.TopicPartition, s.Why(), s.Remedy()))
-		case SourceDropped:
-			dropped = append(dropped, s.TopicPartition.String())
-		}
-	}
-	for _, o := range clocks.Open {
-		if !o.Hangs() && time.Now().Before(o.Ends) {
-			continue // it ends by itself
-		}
-		problems = append(problems, fmt.Errorf("%s is read no further than %s: %s", o.TopicPartition, &o, o.Remedy()))
-	}
-	if c := clocks.Unknown; c != nil {
-		problems = append(problems, fmt.Errorf("open transactions are not known: %w", c))
-	}
-	f.Err = errors.Join(problems...)
-	if slices.Sort(dropped); len(dropped) > 0 {
-		f.Advice = some(dropped) + " are dropped from the clock until they are read again; see callstitch clock"
-	}
-	return []Finding{f}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/topology"
 )
@@ -229,4 +230,33 @@ func (o *OpenTransaction) heardOf(id, state string, d kadm.DescribedTransaction)
 	o.Since = time.UnixMilli(d.StartTimestamp)
 	o.Ends = o.Since.Add(timeout + coordinatorScan)
 	return nil
+}
+
+// fenceLimit bounds the fencing of one owner: its transaction times out by
+// itself soon after.
+const fenceLimit = 5 * time.Second
+
+// fence raises the epoch of a transactional id: its open transaction is aborted,
+// and whoever still uses it finds out.
+func fence(ctx context.Context, cl *kgo.Client, id string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, fenceLimit)
+	defer cancel()
+	for {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.TransactionalID = &id
+		req.TransactionTimeoutMillis = int32(timeout.Milliseconds())
+		resp, err := req.RequestWith(ctx, cl)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		// An abort that is under way answers CONCURRENT_TRANSACTIONS.
+		if err == nil || !kerr.IsRetriable(err) && !errors.Is(err, kerr.ConcurrentTransactions) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }

@@ -15,9 +15,6 @@ import (
 // client that tries.
 type patience struct{ timer atomic.Pointer[time.Timer] }
 
-// tryLimit is how long a try may take all the same, before what it waits for is named.
-const tryLimit = 6 * attemptLimit
-
 var errSilence = errors.New("no broker answers")
 
 // OnBrokerE2E begins the wait anew at each answer.

@@ -228,25 +228,3 @@ func (r *restore) standstill(ctx context.Context, cl *kgo.Client, end int64) err
 	r.log.Warn("restore stands still behind an open transaction", "position", r.position.Load(), "end", end, "transaction", transaction, "do", do)
 	return nil
 }
-
-// exchangeEnds are the high watermarks of all exchange partitions: what the last
-// owner sent lies below them, committed or not.
-func exchangeEnds(ctx context.Context, cl *kgo.Client, cfg *Config) ([]int64, error) {
-	topic := cfg.ExchangeTopic()
-	all := make([]topology.TopicPartition, cfg.ExchangePartitions)
-	for p := range all {
-		all[p] = topology.TopicPartition{Topic: topic, Partition: int32(p)}
-	}
-	found, err := listOffsets(ctx, cl, all, endOffset)
-	if err == nil && len(found) < len(all) {
-		err = kerr.LeaderNotAvailable
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list end offsets of %s: %w", topic, err)
-	}
-	ends := make([]int64, len(all))
-	for p, tp := range all {
-		ends[p] = found[tp].Offset
-	}
-	return ends, nil
-}

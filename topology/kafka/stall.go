@@ -26,8 +26,6 @@ const (
 	// deletedLimit is how long brokers must say that an internal topic is not there before
 	// it is believed: its state is then given up. One broker may be behind for a moment.
 	deletedLimit = 10 * time.Second
-	// toldPartitions is how many partitions a reason names.
-	toldPartitions = 3
 )
 
 // stalls is what a process knows of its worker that stands still.
@@ -130,40 +128,6 @@ func (p *process) lostState(s *stalls, details kadm.TopicDetails, now time.Time)
 		}
 	}
 	return nil
-}
-
-// whatIsAway says what keeps a topic from being written and read.
-func whatIsAway(d kadm.TopicDetail, leastInSync int) (reasons []string) {
-	switch {
-	case errors.Is(d.Err, kerr.UnknownTopicOrPartition):
-		return []string{"topic " + d.Topic + " does not exist"}
-	case d.Err != nil:
-		return []string{"topic " + d.Topic + ": " + d.Err.Error()}
-	}
-	var leaderless, thin []string
-	for _, p := range d.Partitions.Sorted() {
-		name := d.Topic + "-" + itoa(p.Partition)
-		if p.Leader < 0 {
-			leaderless = append(leaderless, name)
-		} else if len(p.ISR) < min(leastInSync, len(p.Replicas)) { // as brokers count (KIP-966)
-			thin = append(thin, name)
-		}
-	}
-	if len(leaderless) > 0 {
-		reasons = append(reasons, some(leaderless)+" without a leader")
-	}
-	if len(thin) > 0 {
-		reasons = append(reasons, fmt.Sprintf("%s with fewer in-sync replicas than the %d of min.insync.replicas", some(thin), leastInSync))
-	}
-	return reasons
-}
-
-// some names the first of many.
-func some(names []string) string {
-	if more := len(names) - toldPartitions; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:toldPartitions], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }
 
 // coordinators says which coordinators are away.

@@ -284,5 +284,3 @@ func (s *Status) update(now work) {
 	defer s.mu.Unlock()
 	s.work = now
 }
-
-func itoa(n int32) string { return strconv.Itoa(int(n)) }

@@ -12,11 +12,6 @@ import (
 	"callstitch/topology"
 )
 
-// tickInterval is how often a worker tells all stitch tasks how far its tasks
-// are. It bounds how exact timers are; per commit it would cost a record for
-// each worker and exchange partition.
-const tickInterval = 500 * time.Millisecond
-
 // seen is what the worker has seen of its partitions, for the tick that is due: with
 // it the worker tells all stitch tasks how far its tasks are.
 func (s *session) seen() topology.Seen {

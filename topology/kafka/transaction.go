@@ -248,11 +248,6 @@ func (s *session) end(hard context.Context, tx *transaction) (outcome, error) {
 	}
 }
 
-// abortLimit is how long a session that is over waits for the end of its transaction.
-// What it leaves open, the next session under its name ends, or the broker by itself:
-// see end about records that are forgotten.
-const abortLimit = 2 * time.Second
-
 func (s *session) abort(ctx context.Context) error {
 	s.pulse.goesTo(atAbort)
 	ctx, cancel := context.WithTimeout(ctx, abortLimit)
