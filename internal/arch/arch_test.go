@@ -226,6 +226,69 @@ func TestANamedProviderIsFound(t *testing.T) {
 	}
 }
 
+func TestHalvesStayApart(t *testing.T) {
+	files := sources(t)
+	exports, err := exportData(root, module+"/"+twoHalves)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := typesOf(files[0].fset, twoHalves, files, exports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, f := range files {
+		there[f.path] = true
+		if f.built() {
+			report(t, checkHalves(f, info))
+		}
+	}
+	for _, h := range halves {
+		for _, name := range h.files {
+			if !there[twoHalves+"/"+name+".go"] {
+				t.Errorf("internal/arch says that %s.go of %s %s: there is no such file", name, twoHalves, h.does)
+			}
+		}
+	}
+}
+
+func TestHalvesThatMeetAreFound(t *testing.T) {
+	for _, test := range []struct {
+		user, owner string // files
+		want        string
+	}{
+		{"run", "reset", "which looks from outside"},
+		{"reset", "run", "which runs"},
+		{"offsets", "run", "which runs"},
+		{"offsets", "reset", "which looks from outside"},
+		{"run", "offsets", ""},
+		{"reset", "offsets", ""},
+		{"run", "status", ""},
+	} {
+		fset := token.NewFileSet()
+		var files []*file
+		for name, src := range map[string]string{
+			test.user:  "package p\nvar n = new(thing).size()",
+			test.owner: "package p\ntype thing int\nfunc (t *thing) size() int { return int(*t) }",
+		} {
+			f, err := parse(fset, twoHalves+"/"+name+".go", []byte(src))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, f)
+		}
+		info, err := typesOf(fset, twoHalves, files, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []finding
+		for _, f := range files {
+			found = append(found, checkHalves(f, info)...)
+		}
+		expect(t, found, test.want)
+	}
+}
+
 // TestRulesFire shows each rule what it is there to find, and what it is not.
 func TestRulesFire(t *testing.T) {
 	tests := []struct {

@@ -26,6 +26,12 @@
 // owner can still commit. A task is restored to the changelog's high watermark
 // as read after that fetch, so nothing committed is missed.
 //
+// # From outside
+//
+// Who operates looks at the same brokers while nothing runs, and changes what is there
+// only by a plan: Examine, ReadClocks, Await, PlanReset, PlanDrop, PlanAbort, Seek,
+// OpenReplay, Tail. None of it asks an instance, or uses what a run is made of.
+//
 // Pitfalls of Kafka and its clients are named Kn where they are met; each is told
 // in docs/pitfalls.md.
 package kafka
