@@ -32,8 +32,8 @@ const (
 // Reader reads logs as they are, past what a client makes of them.
 type Reader struct {
 	Client *kgo.Client
-	// IDs are those of the topics at the start. One that was made anew since is another:
-	// its records have nothing to do with our offsets (K27). Nil: it does not matter.
+	// IDs are those that topics must have. One that was made anew is another topic, and its
+	// records have nothing to do with the offsets that are asked for (K27). Nil: any will do.
 	IDs map[string]kadm.TopicID
 }
 
