@@ -96,10 +96,10 @@ type publication struct {
 	revision int32
 	state    call.RecordState
 	wasFinal bool
+	settled  settlement
 	mark     uint64 // fingerprint of the last record
 	facts    facts
 	at       call.Arrival // leg clock at the last revision, for the limit of one a second
-	settled  settlement
 }
 
 // rowMark is what is remembered of a published row of call.legs.

@@ -267,3 +267,18 @@ func TestSettlingLeavesFormsAlone(t *testing.T) {
 		}
 	}
 }
+
+// What waits for its gate is not freed before it was published: an event of a partition that
+// seemed idle may cause its messages longer after its date than a node is kept.
+func TestNotFreedBeforeItsGate(t *testing.T) {
+	m := New(settling(0), mapState{}, testKeep)
+	e := legEvent("c", 0, call.Link{Kind: call.LinkFlow, Value: "f"})
+	gate := settleStart.Add(m.cfg.Forgotten() + time.Hour)
+	m.Event(e, settleStart, gate)
+	if fx := settled(m, gate, gate-1); len(fx.Sessions) != 0 || m.Open() == 0 {
+		t.Fatalf("%d records before the gate, %d nodes", len(fx.Sessions), m.Open())
+	}
+	if fx := settled(m, gate, gate); len(fx.Sessions) != 1 || len(fx.Settled) != 1 {
+		t.Errorf("%d records and %d settled at the gate, want one of each", len(fx.Sessions), len(fx.Settled))
+	}
+}
