@@ -29,9 +29,9 @@ type childConfig struct {
 	Replicas int16 // 0: 1
 	Crash    crashPoint
 	Settled  time.Duration // sessions settle so long after they closed; 0: they do not
-	Reset    bool   // the application, in place of running it
-	From     int32  // the generation that a reset follows
-	To       string // where a reset has the sources begin
+	Reset    bool          // the application, in place of running it
+	From     int32         // the generation that a reset follows
+	To       string        // where a reset has the sources begin
 }
 
 // crashPoint is a step of the protocol, seen from the wire: the N-th time that
