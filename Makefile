@@ -13,7 +13,7 @@ FUZZTIME ?= 30s
 TESTFLAGS ?=
 # CONTROLS are the tests that take away rules of the protocol: the faults are planted
 # behind a build tag, so that no program has them.
-CONTROLS = $(shell cd topology && grep -l '^//go:build controls' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
+CONTROLS = $(shell grep -l '^//go:build controls' topology/*_test.go processor/stitch/*_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
 # VIRTUAL are the tests of topology/kafka that run in virtual time: franz-go's locks
 # count as waiting there only with its own build tag, so they are built with it.
 VIRTUAL = $(shell cd topology/kafka && grep -l '^//go:build synctests' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
@@ -37,7 +37,7 @@ test: lint ## everything: lint, then all tests, Apache Kafka included (needs Jav
 	$(LOCAL) -fetch
 	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics ./deploy/monitoring
 	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
-	$(GO) test -tags controls -run "$(CONTROLS)" $(TESTFLAGS) ./topology
+	$(GO) test -tags controls -run "$(CONTROLS)" $(TESTFLAGS) ./topology ./processor/stitch
 	$(GO) test -tags synctests -run "$(VIRTUAL)" $(TESTFLAGS) ./topology/kafka
 	$(GO) test -timeout 30m $(TESTFLAGS) ./...
 

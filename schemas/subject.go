@@ -14,7 +14,7 @@ type Subject uint8
 // The subjects.
 const (
 	Events   Subject = iota // *call.EventRecord
-	Sessions                // *call.Session
+	Sessions                // *call.Session, call.Settled
 	Legs                    // *call.Leg
 	Audit                   // *call.Audit
 )
@@ -33,7 +33,7 @@ func Of(value call.Output) (Subject, bool) {
 	switch value.(type) {
 	case *call.EventRecord:
 		return Events, true
-	case *call.Session:
+	case *call.Session, call.Settled:
 		return Sessions, true
 	case *call.Leg:
 		return Legs, true
@@ -70,6 +70,8 @@ func describe(w writer, value call.Output) error {
 		describeEvent(w, v)
 	case *call.Session:
 		describeSession(w, v)
+	case call.Settled:
+		describeSession(w, v.Session)
 	case *call.Leg:
 		describeLeg(w, v)
 	case *call.Audit:

@@ -153,6 +153,7 @@ func TestAdversaryDropsPartitionsForAWhile(t *testing.T) {
 func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Duration, s topologytest.Scenario) topologytest.Stats {
 	t.Helper()
 	seed := s.Seed
+	settle(&s.Stitch, seed, 5*s.Stitch.AnsweredTimeout)
 	inOrder := memoryRun(t, s.Stitch, corpus.Shuffle(seed, 1, 0, 0))
 	if err := corpus.Check(inOrder); err != nil {
 		t.Fatalf("seed %d, in order: %v", seed, err)
@@ -168,7 +169,30 @@ func meetAdversary(t *testing.T, corpus *topologytest.Corpus, disorder time.Dura
 	if d := cmp.Diff(inOrder.Sessions.Canonical(), res.Sessions.Canonical()); d != "" {
 		t.Fatalf("seed %d: sessions differ (-in order +adversary):\n%s", seed, d)
 	}
+	if s.Stitch.Settled {
+		checkSettled(t, seed, inOrder, res)
+	}
 	return res.Stats
+}
+
+// settle has sessions settle in two of three seeds: when they are forgotten, or when they
+// have been closed for so long, which is longer than any message is late.
+func settle(cfg *stitch.Config, seed uint64, delay time.Duration) {
+	cfg.Settled = seed%3 > 0
+	if seed%3 == 2 {
+		cfg.SettledAfter = delay
+	}
+}
+
+// checkSettled holds that each session has settled once, as its last record says: none
+// other, and none that was superseded.
+func checkSettled(t *testing.T, seed uint64, runs ...*topologytest.Result) {
+	t.Helper()
+	for i, res := range runs {
+		if err := res.CheckSettled(); err != nil {
+			t.Fatalf("seed %d, run %d: %v", seed, i, err)
+		}
+	}
 }
 
 // memoryRun is the reference: the runtime of package memory, over one partition.
@@ -179,4 +203,47 @@ func memoryRun(t *testing.T, cfg stitch.Config, records []topologytest.Raw) *top
 		t.Fatal(err)
 	}
 	return res
+}
+
+// hasty closes sessions between any two of their messages.
+var hasty = stitch.Config{
+	Grace: 50 * time.Millisecond, UnansweredTimeout: 100 * time.Millisecond, AnsweredTimeout: 200 * time.Millisecond,
+	Retention: 10 * time.Minute, StubRetention: time.Minute, Partial: true, Settled: true,
+}
+
+// settling is a run in which clocks are mostly close behind what happens, so that sessions
+// settle while it lasts.
+func settling(after time.Duration) topologytest.Scenario {
+	cfg := hasty
+	cfg.SettledAfter = after
+	return topologytest.Scenario{
+		Partitions: 7, Workers: 4, Sources: 3, Stitch: cfg,
+		Faults: topologytest.Faults{Lag: 0.02, Abort: 0.05, CrashBefore: 0.003, CrashAfter: 0.003, Rebalance: 0.003},
+	}
+}
+
+// Sessions that close between any two of their messages settle once all the same: as
+// their last record says where they wait for longer than the messages are apart, and else
+// as it said then.
+func TestSettlesOnce(t *testing.T) {
+	amended := 0
+	for seed := range topologytest.Seeds(40) {
+		corpus := topologytest.Calls(seed, 12, 6*time.Second)
+		s := settling([]time.Duration{hasty.Grace, time.Minute}[seed%2])
+		s.Seed, s.Records = seed, corpus.Shuffle(seed, s.Sources, disorder, 0.1)
+		res := topologytest.Run(t, s)
+		if err := corpus.Check(res); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if s.Stitch.SettledAfter == hasty.Grace {
+			if res.CheckSettled() != nil {
+				amended++
+			}
+			continue
+		}
+		checkSettled(t, seed, res)
+	}
+	if amended == 0 {
+		t.Error("no session was amended after it had settled: settling once was never tried")
+	}
 }

@@ -17,7 +17,7 @@ type Source struct {
 
 // Topics are the full names of the output topics.
 type Topics struct {
-	Events, Sessions, Legs, Rejects, Audit string
+	Events, Sessions, Legs, Settled, Rejects, Audit string
 }
 
 // Config is everything that shapes the answers. Two runtimes with equal

@@ -40,9 +40,27 @@ func TestMachineStories(t *testing.T) {
 			},
 			draw: topologytest.Trees, span: 2 * time.Second, disorder: 2 * time.Second,
 		},
+		{
+			name:     "sessions close and settle by the leg clock",
+			scenario: settlingWith(stitch.Control{ByLegClock: true}, time.Minute), settled: true,
+		},
+		{
+			name:     "an amendment does not move on when a session settles",
+			scenario: settlingWith(stitch.Control{SettleEarly: true}, time.Minute), settled: true,
+		},
+		{
+			name:     "ABSORB forgets what has settled",
+			scenario: settlingWith(stitch.Control{ForgetSettled: true}, hasty.Grace),
+		},
 	} {
 		t.Run(s.name, s.mustBeNoticed)
 	}
+}
+
+func settlingWith(c stitch.Control, after time.Duration) topologytest.Scenario {
+	s := settling(after)
+	s.OnStitch = topology.PlantIn(c)
+	return s
 }
 
 func machine(c stitch.Control) topologytest.Scenario {
@@ -64,7 +82,7 @@ func TestWithoutGate(t *testing.T) {
 // Where the timer decides what is late, a replay differs from the live run.
 func TestReplayNoticesLateByTimer(t *testing.T) {
 	for seed := range topologytest.Seeds(20) {
-		slow, fast := twice(t, seed, days(seed), topologytest.Short.Retention, topology.PlantIn(stitch.Control{LateByTimer: true}))
+		slow, fast := twice(t, seed, days(seed), topologytest.Short.Retention, 6*time.Minute, topology.PlantIn(stitch.Control{LateByTimer: true}))
 		if cmp.Diff(slow.Sessions.Canonical(), fast.Sessions.Canonical()) != "" ||
 			cmp.Diff(published(slow.Events), published(fast.Events)) != "" {
 			return

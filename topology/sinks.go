@@ -13,6 +13,7 @@ const (
 	Events Sink = iota
 	Sessions
 	Legs
+	Settled
 	Audit
 	Rejects
 	SinkCount = int(Rejects) + 1
@@ -28,12 +29,13 @@ var sinks = [SinkCount]struct {
 	Events:   {"events", func(t *Topics) string { return t.Events }, schemas.Events, true},
 	Sessions: {"sessions", func(t *Topics) string { return t.Sessions }, schemas.Sessions, true},
 	Legs:     {"legs", func(t *Topics) string { return t.Legs }, schemas.Legs, true},
+	Settled:  {"settled", func(t *Topics) string { return t.Settled }, schemas.Sessions, true},
 	Audit:    {"audit", func(t *Topics) string { return t.Audit }, schemas.Audit, true},
 	Rejects:  {name: "rejects", topic: func(t *Topics) string { return t.Rejects }},
 }
 
 // Sinks lists them all.
-func Sinks() []Sink { return []Sink{Events, Sessions, Legs, Audit, Rejects} }
+func Sinks() []Sink { return []Sink{Events, Sessions, Legs, Settled, Audit, Rejects} }
 
 // SinkOf is where a value goes.
 func SinkOf(value call.Output) Sink {
@@ -44,6 +46,8 @@ func SinkOf(value call.Output) Sink {
 		return Sessions
 	case *call.Leg:
 		return Legs
+	case call.Settled:
+		return Settled
 	case *call.Reject:
 		return Rejects
 	default:
@@ -62,10 +66,11 @@ func (s Sink) Subject() (subject schemas.Subject, avro bool) {
 // Topic is the full name of a sink's topic.
 func (t *Topics) Topic(s Sink) string { return sinks[s].topic(t) }
 
-// Sinks lists the sinks that are written: rows of legs only where they are wanted.
+// Sinks lists the sinks that are written: rows of legs, and settled sessions, only where
+// they are wanted.
 func (c *Config) Sinks() (written []Sink) {
 	for _, s := range Sinks() {
-		if s != Legs || c.Stitch.Legs {
+		if (s != Legs || c.Stitch.Legs) && (s != Settled || c.Stitch.Settled) {
 			written = append(written, s)
 		}
 	}

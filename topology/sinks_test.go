@@ -12,7 +12,7 @@ import (
 // Each kind of output goes to the topic of its name, with the schema of its own
 // fields.
 func TestSinks(t *testing.T) {
-	topics := Topics{Events: "e", Sessions: "s", Legs: "l", Audit: "a", Rejects: "r"}
+	topics := Topics{Events: "e", Sessions: "s", Legs: "l", Settled: "c", Audit: "a", Rejects: "r"}
 	values := []struct {
 		value       call.Output
 		sink        Sink
@@ -21,6 +21,7 @@ func TestSinks(t *testing.T) {
 		{&call.EventRecord{}, Events, "events", "e"},
 		{&call.Session{}, Sessions, "sessions", "s"},
 		{&call.Leg{}, Legs, "legs", "l"},
+		{call.Settled{Session: &call.Session{}}, Settled, "settled", "c"},
 		{&call.Audit{}, Audit, "audit", "a"},
 		{&call.Reject{}, Rejects, "rejects", "r"},
 	}
@@ -39,12 +40,17 @@ func TestSinks(t *testing.T) {
 	}
 }
 
-func TestRowsOfLegsAreWrittenWhereWanted(t *testing.T) {
-	for _, wanted := range []bool{false, true} {
-		c := Config{Stitch: stitch.Config{Legs: wanted}}
-		written := c.Sinks()
-		if slices.Contains(written, Legs) != wanted || !slices.Contains(written, Sessions) || !slices.Contains(written, Rejects) {
-			t.Errorf("rows of legs wanted: %t; sinks %v", wanted, written)
+func TestSinksAreWrittenWhereWanted(t *testing.T) {
+	for sink, c := range map[Sink]func(wanted bool) Config{
+		Legs:    func(wanted bool) Config { return Config{Stitch: stitch.Config{Legs: wanted}} },
+		Settled: func(wanted bool) Config { return Config{Stitch: stitch.Config{Settled: wanted}} },
+	} {
+		for _, wanted := range []bool{false, true} {
+			cfg := c(wanted)
+			written := cfg.Sinks()
+			if slices.Contains(written, sink) != wanted || !slices.Contains(written, Sessions) || !slices.Contains(written, Rejects) {
+				t.Errorf("%s wanted: %t; sinks %v", sink, wanted, written)
+			}
 		}
 	}
 }

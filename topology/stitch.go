@@ -245,6 +245,9 @@ func (t *StitchTask) emit(of stitch.Effects, fx *Effects) {
 	for _, s := range of.Sessions {
 		fx.Outputs = append(fx.Outputs, Output{t.hexKey(s.ID), s})
 	}
+	for _, s := range of.Settled {
+		fx.Outputs = append(fx.Outputs, Output{t.hexKey(s.ID), call.Settled{Session: s}})
+	}
 	for _, l := range of.Legs {
 		fx.Outputs = append(fx.Outputs, Output{t.hexKey(l.ID), l})
 	}

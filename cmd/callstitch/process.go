@@ -33,7 +33,7 @@ type processOptions struct {
 
 var (
 	formats = []string{"raw", "kcat"}
-	emits   = []string{"sessions", "events", "legs", "rejects", "audit", "all"}
+	emits   = []string{"sessions", "events", "legs", "settled", "rejects", "audit", "all"}
 )
 
 func newProcess() *cobra.Command {
@@ -118,6 +118,7 @@ func (o *processOptions) settings() (memory.Config, error) {
 	}
 	m.Stitch.Partial = o.partial
 	m.Stitch.Legs = o.emit == "legs" || o.emit == "all"
+	m.Stitch.Settled = o.emit == "settled" || o.emit == "all" && m.Stitch.Settled
 	if o.partial {
 		m.BatchRecords = 1
 	}

@@ -65,6 +65,10 @@ type Session struct {
 	Attributes []Attribute
 }
 
+// Settled is the record of a session that changes no more, for readers who cannot take a
+// correction: the last one of those before it, once.
+type Settled struct{ *Session }
+
 // LegSummary is a leg inside its session's record.
 type LegSummary struct {
 	ID          LegID

@@ -93,28 +93,34 @@ func (c *Codec) Fail(err error) {
 
 func (c *Codec) corrupt() { c.Fail(ErrCorrupt) }
 
-// Form visits the byte that a form begins with: its version.
+// Form visits the byte that a form begins with: its version, of which there is one.
 func (c *Codec) Form(current byte) {
 	form := current
-	c.Byte(&form)
+	c.Forms(&form, current, current)
+}
+
+// Forms visits the byte that a form begins with, where several versions are read and
+// written.
+func (c *Codec) Forms(form *byte, oldest, newest byte) {
+	c.Byte(form)
 	if c.Reading && c.Err == nil {
-		if err := CheckForm(form, current); err != nil {
+		if err := CheckForm(*form, oldest, newest); err != nil {
 			c.Fail(err)
 		}
 	}
 }
 
-// CheckForm is the error of a form of that version, where current is the version
-// that this program writes and the only one that it reads: ErrNewerState for a
-// later one, ErrCorrupt for one that never was.
-func CheckForm(form, current byte) error {
+// CheckForm is the error of a form of that version, where this program reads those from
+// the oldest to the newest: ErrNewerState for a later one, ErrCorrupt for one that never
+// was.
+func CheckForm(form, oldest, newest byte) error {
 	switch {
-	case form == current:
-		return nil
-	case form > current:
+	case form > newest:
 		return ErrNewerState
-	default:
+	case form < oldest:
 		return ErrCorrupt
+	default:
+		return nil
 	}
 }
 

@@ -219,13 +219,19 @@ func TestForms(t *testing.T) {
 		{1, 2, ErrCorrupt}, // none such was ever written
 		{0, 1, ErrCorrupt},
 	} {
-		if err := CheckForm(test.form, test.current); !errors.Is(err, test.want) {
+		if err := CheckForm(test.form, test.current, test.current); !errors.Is(err, test.want) {
 			t.Errorf("form %d where %d is current: %v, want %v", test.form, test.current, err, test.want)
 		}
 		c := NewReader([]byte{test.form, 9})
 		c.Form(test.current)
 		if !errors.Is(c.Err, test.want) {
 			t.Errorf("a reader of form %d where %d is current: %v, want %v", test.form, test.current, c.Err, test.want)
+		}
+	}
+	for form, want := range map[byte]error{0: ErrCorrupt, 1: nil, 2: nil, 3: ErrNewerState} {
+		c, got := NewReader([]byte{form, 9}), byte(0)
+		if c.Forms(&got, 1, 2); !errors.Is(c.Err, want) || got != form {
+			t.Errorf("a reader of form %d where 1 and 2 are: %d, %v, want %v", form, got, c.Err, want)
 		}
 	}
 	// A newer form is not read on: what follows it means something else.

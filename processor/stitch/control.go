@@ -13,6 +13,10 @@ type Control struct {
 	SleepOn         bool // an abort does not wake what its transaction had woken
 	KeepTouched     bool // what an aborted transaction touched stays decoded
 	ShortCut        bool // a root tells legs to come to it directly
+	ByLegClock      bool // sessions close and settle by the leg clock
+	SettleEarly     bool // a session that settles does not wait until it closes anew
+	ForgetSettled   bool // ABSORB does not say what has settled
+	ForgetAgain     bool // a leg that comes again is as one that never was
 }
 
 // Plant makes the machine break rules.

@@ -235,13 +235,17 @@ func (m *Machine) handOver(n *node, w call.NodeID, trig call.Arrival) {
 	if controls && m.control.ForgetPublished {
 		published = nil
 	}
+	kind := absorbMessage
+	if anySettled(published) && !(controls && m.control.ForgetSettled) {
+		kind = settledMessage
+	}
 	m.dropMembers(n)
 	n.published, n.row, n.up = nil, rowMark{}, w
 	m.changed(n)
 	for len(published)+len(members) > 0 {
 		p := published[:min(len(published), absorbMax)]
 		l := members[:min(len(members), absorbMax-len(p))]
-		m.send(n, w, trig, &body{kind: absorbMessage, published: p, members: l, dropped: dropped})
+		m.send(n, w, trig, &body{kind: kind, published: p, members: l, dropped: dropped})
 		published, members, dropped = published[len(p):], members[len(l):], 0
 	}
 }
@@ -254,7 +258,9 @@ func (m *Machine) Receive(msg Message) error {
 		return m.unreadable
 	}
 	n := m.node(msg.To)
-	n.stub = false // what reaches an expired leg this way is younger than it
+	if n.stub {
+		m.comeAgain(n)
+	}
 	n.exp = max(n.exp, b.exp)
 	if !n.id.IsLeg() {
 		n.exp = max(n.exp, msg.Trig.Add(m.keep()))
@@ -264,7 +270,7 @@ func (m *Machine) Receive(msg Message) error {
 	switch b.kind {
 	case unionMessage:
 		m.onUnion(n, b, msg.Trig)
-	case summaryMessage, absorbMessage:
+	case summaryMessage, absorbMessage, settledMessage:
 		m.onAbsorb(n, b, msg.Trig)
 	case fullMessage:
 		m.onFull(n, msg.Trig)
@@ -320,7 +326,7 @@ func (m *Machine) onAbsorb(n *node, b *body, trig call.Arrival) {
 	m.loadMembers(n)
 	for _, l := range b.members {
 		m.absorbMember(n, l)
-		if controls && m.control.ShortCut && b.kind == absorbMessage {
+		if controls && m.control.ShortCut && b.kind != summaryMessage {
 			m.sendShortCut(n, l, trig)
 		}
 	}
@@ -345,12 +351,16 @@ func (m *Machine) absorbMember(n *node, l member) {
 
 func (n *node) absorbPublication(p publication) {
 	i := slices.IndexFunc(n.published, func(q publication) bool { return q.id == p.id })
-	switch {
-	case i < 0:
+	if i < 0 {
 		n.published = append(n.published, p)
-	case p.revision > n.published[i].revision:
-		n.published[i] = p
+		return
 	}
+	q := &n.published[i]
+	settled := q.settled.and(p.settled)
+	if p.revision > q.revision {
+		*q = p
+	}
+	q.settled = settled
 }
 
 // onFull notes at a leg that a link it named takes no more legs.

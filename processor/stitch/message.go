@@ -13,6 +13,7 @@ const (
 	absorbMessage                  // what a former root published and held
 	fullMessage                    // the link you named, or share, takes no more legs
 	witnessMessage                 // a snapshot of you inside another leg's event
+	settledMessage                 // an ABSORB that says of sessions, too, whether they have settled
 )
 
 // absorbMax is how many entries an ABSORB carries: some 20 KB.
@@ -28,9 +29,9 @@ type body struct {
 	root  call.NodeID // union
 	asker call.LegID  // union
 
-	published []publication // absorb
-	members   []member      // absorb; summary: the one leg
-	dropped   int32         // absorb: members that the sender did not keep
+	published []publication // absorb, settled
+	members   []member      // absorb, settled; summary: the one leg
+	dropped   int32         // absorb, settled: members that the sender did not keep
 
 	tenant   string // witness
 	provider call.Provider
@@ -43,7 +44,7 @@ type body struct {
 // and nothing is known of what follows it.
 func (b *body) Visit(c *codec.Codec) {
 	c.Byte(&b.kind)
-	if b.kind > witnessMessage && !(controls && b.kind == shortCutMessage) {
+	if b.kind > settledMessage && !(controls && b.kind == shortCutMessage) {
 		c.Fail(codec.ErrNewerState)
 	}
 	b.exp.Visit(c)
@@ -56,8 +57,10 @@ func (b *body) Visit(c *codec.Codec) {
 		codec.List(c, &b.members, (*member).Visit)
 	case absorbMessage:
 		codec.List(c, &b.published, (*publication).Visit)
-		codec.List(c, &b.members, (*member).Visit)
-		c.Int32(&b.dropped)
+		b.visitHeld(c)
+	case settledMessage:
+		codec.List(c, &b.published, (*publication).visitSettled)
+		b.visitHeld(c)
 	case fullMessage:
 	case witnessMessage:
 		c.String(&b.tenant)
@@ -70,6 +73,12 @@ func (b *body) Visit(c *codec.Codec) {
 	default:
 		c.Raw(b.root[:])
 	}
+}
+
+// visitHeld visits what a former root held.
+func (b *body) visitHeld(c *codec.Codec) {
+	codec.List(c, &b.members, (*member).Visit)
+	c.Int32(&b.dropped)
 }
 
 // send hands a message to the task, stamped with what the sender knows, and returns its

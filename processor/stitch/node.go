@@ -25,6 +25,7 @@ const (
 type node struct {
 	id   call.NodeID
 	stub bool         // an expired leg of which only the id is remembered
+	came bool         // again, after it was a stub: see comeAgain
 	up   call.NodeID  // the smaller node that it handed over to; zero for a root
 	exp  call.Arrival // expires_at; 0 before an event was accepted
 	gate call.Arrival // largest trig seen
@@ -95,6 +96,7 @@ type publication struct {
 	revision int32
 	state    call.RecordState
 	wasFinal bool
+	settled  settlement
 	mark     uint64 // fingerprint of the last record
 	facts    facts
 	at       call.Arrival // leg clock at the last revision, for the limit of one a second
@@ -122,8 +124,12 @@ func (n *node) sole() bool {
 	return n.leg != nil && len(n.links) == 0 && n.members.count == 0 && len(n.published) <= 1
 }
 
-// nodeForm is the version of a node's form.
-const nodeForm = 1
+// The versions of a node's form. One that knows nothing of what has settled is the first,
+// so that a program that does not either takes it up.
+const (
+	nodeForm = 1 + iota
+	settledForm
+)
 
 // Bits of the byte behind a stored node's form.
 const (
@@ -131,12 +137,14 @@ const (
 	bitStub
 	bitChild
 	bitLeg
+	bitCame
 )
 
 // Visit visits the node's stored form, without members and ids that have keys of
 // their own.
 func (n *node) Visit(c *codec.Codec) {
-	c.Form(nodeForm)
+	form := n.form()
+	c.Forms(&form, nodeForm, settledForm)
 	bits := n.bits()
 	c.Byte(&bits)
 	at := uint64(n.due.at)
@@ -144,6 +152,7 @@ func (n *node) Visit(c *codec.Codec) {
 	if c.Reading {
 		n.due = timer{at: call.Arrival(at), leg: bits&bitLegClock != 0}
 		n.stub = bits&bitStub != 0
+		n.came = bits&bitCame != 0
 		if bits&bitLeg != 0 {
 			n.begin()
 			n.leg.ID = n.id.Leg()
@@ -151,8 +160,15 @@ func (n *node) Visit(c *codec.Codec) {
 	}
 	n.exp.Visit(c)
 	if !n.stub {
-		n.visitLive(c, bits&bitChild != 0)
+		n.visitLive(c, bits&bitChild != 0, form)
 	}
+}
+
+func (n *node) form() byte {
+	if n.came || anySettled(n.published) {
+		return settledForm
+	}
+	return nodeForm
 }
 
 func (n *node) bits() (bits byte) {
@@ -168,11 +184,14 @@ func (n *node) bits() (bits byte) {
 	if n.leg != nil {
 		bits |= bitLeg
 	}
+	if n.came {
+		bits |= bitCame
+	}
 	return bits
 }
 
 // visitLive visits what a node has that is no stub.
-func (n *node) visitLive(c *codec.Codec, child bool) {
+func (n *node) visitLive(c *codec.Codec, child bool, form byte) {
 	n.gate.Visit(c)
 	if child {
 		n.up.Visit(c)
@@ -193,7 +212,11 @@ func (n *node) visitLive(c *codec.Codec, child bool) {
 	}
 	if n.root() {
 		n.members.Visit(c)
-		codec.List(c, &n.published, (*publication).Visit)
+		if form == nodeForm {
+			codec.List(c, &n.published, (*publication).Visit)
+		} else {
+			codec.List(c, &n.published, (*publication).visitSettled)
+		}
 		n.row.Visit(c)
 	}
 }
@@ -207,7 +230,7 @@ func header(b []byte) (timer, error) {
 	if len(b) == 0 {
 		return timer{}, codec.ErrCorrupt
 	}
-	if err := codec.CheckForm(b[0], nodeForm); err != nil {
+	if err := codec.CheckForm(b[0], nodeForm, settledForm); err != nil {
 		return timer{}, err
 	}
 	if len(b) < headerSize {
@@ -216,7 +239,7 @@ func header(b []byte) (timer, error) {
 	return timer{at: call.Arrival(binary.BigEndian.Uint64(b[2:])), leg: b[1]&bitLegClock != 0}, nil
 }
 
-// Visit visits a publication.
+// Visit visits a publication, but not whether it has settled.
 func (p *publication) Visit(c *codec.Codec) {
 	p.id.Visit(c)
 	c.Int32(&p.revision)

@@ -30,27 +30,30 @@ func (m *Machine) evaluate(n *node, now Clocks) {
 		m.freeStub(n, now.Session)
 		return
 	}
-	n.due = timer{at: n.exp.Add(expirySlack) + 1}
+	n.due = timer{at: n.forgotten()}
 	if n.root() && (n.leg != nil || n.members.count > 0) {
 		m.review(n, now)
 	}
 	// After the review: where a clock leaps over a quiet stretch, the time to
 	// close a session and the time to forget it come at once.
-	if now.Session > n.exp.Add(expirySlack) {
+	if now.Session >= n.forgotten() {
 		m.expire(n)
 	}
 }
+
+// forgotten is when a node is freed: not before what may be published of it was.
+func (n *node) forgotten() call.Arrival { return max(n.exp.Add(expirySlack)+1, n.gate) }
 
 // expire frees a node that nothing can change any more. A leg leaves its id, to
 // tell a late event from a new call.
 func (m *Machine) expire(n *node) {
 	m.dropMembers(n)
 	m.dropIDs(n)
-	if !n.id.IsLeg() || n.leg == nil {
+	if !n.id.IsLeg() || n.leg == nil && !n.came {
 		n.gone = true
 		return
 	}
-	n.stub, n.fold, n.links, n.told, n.published, n.up = true, fold{}, nil, nil, nil, call.NodeID{}
+	n.stub, n.came, n.fold, n.links, n.told, n.published, n.up = true, false, fold{}, nil, nil, nil, call.NodeID{}
 	n.changed = true
 	n.due = timer{at: n.exp.Add(expirySlack+m.cfg.StubRetention) + 1}
 }
@@ -63,6 +66,9 @@ func (m *Machine) freeStub(n *node, session call.Arrival) {
 // review publishes a root's session where it has changed and may be published,
 // and sets the timer for what must wait.
 func (m *Machine) review(n *node, now Clocks) {
+	if controls && m.control.ByLegClock {
+		now.Session = max(now.Session, now.Leg)
+	}
 	sole := n.sole()
 	if !sole && now.Session < n.gate && !(controls && m.control.NoGate) {
 		// A message caused at or before the gate may be in flight and move the
@@ -80,7 +86,10 @@ func (m *Machine) review(n *node, now Clocks) {
 	if !final && (!m.cfg.Partial || sole && n.early(now, m)) {
 		return
 	}
-	m.publish(n, legs, final, max(n.gate, min(closes, now.Session)), now.Leg)
+	survivor := m.publish(n, legs, final, max(n.gate, min(closes, now.Session)), now.Leg)
+	if final && m.cfg.Settled {
+		m.publishSettled(n, survivor, legs, closes, now)
+	}
 }
 
 // early reports whether a session of one leg has had its revision of this second;
@@ -135,8 +144,9 @@ func oldest(legs []*leg.Leg) call.LegID {
 }
 
 // publish writes the next revision of the session if anything in it changed,
-// and the last one of every id that it has absorbed.
-func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock call.Arrival) {
+// and the last one of every id that it has absorbed. It returns which publication is that
+// of the survivor.
+func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock call.Arrival) (survivor int) {
 	id := oldest(legs)
 	s := session.Compose(id, legs, int(n.members.dropped), final)
 	s.State = call.StatePartial
@@ -146,7 +156,7 @@ func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock cal
 	i := n.publicationOf(id)
 	mark := session.Fingerprint(s)
 	if p := n.published[i]; p.revision > 0 && p.mark == mark && p.state == s.State && !n.absorbed(i) {
-		return
+		return i
 	}
 	n.changed = true
 	merged := m.supersede(n, i, s, at)
@@ -160,6 +170,7 @@ func (m *Machine) publish(n *node, legs []*leg.Leg, final bool, at, legClock cal
 	p.state, p.wasFinal, p.mark, p.facts, p.at = s.State, p.wasFinal || final, mark, is, legClock
 	m.effects.Sessions = append(m.effects.Sessions, s)
 	m.publishRows(n, s, final, at)
+	return i
 }
 
 // publicationOf finds what is remembered of a session id, or begins it.

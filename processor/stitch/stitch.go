@@ -31,7 +31,15 @@ type Config struct {
 	Partial bool
 	// Legs publishes a row for each leg beside its session.
 	Legs bool
+	// Settled publishes each session once more when it changes no more: SettledAfter
+	// after its closing time, or, where that is 0, and at the latest, when its root is
+	// forgotten.
+	Settled      bool
+	SettledAfter time.Duration
 }
+
+// Forgotten is how long after its last event all of a session but its ids is forgotten.
+func (c Config) Forgotten() time.Duration { return c.AnsweredTimeout + c.Retention + expirySlack }
 
 func (c Config) timeouts() leg.Timeouts {
 	return leg.Timeouts{Grace: c.Grace, Unanswered: c.UnansweredTimeout, Answered: c.AnsweredTimeout}
@@ -70,6 +78,7 @@ type Effects struct {
 	Messages  []Message
 	Events    []*call.EventRecord // accepted and late ones
 	Sessions  []*call.Session
+	Settled   []*call.Session // each id once
 	Legs      []*call.Leg
 	Conflicts []*call.EventRecord // to be rejected with ID_CONFLICT
 }

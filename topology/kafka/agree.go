@@ -39,7 +39,8 @@ func parseOutputsMark(word string) (o outputsMark, ok bool) {
 	return outputsMark{int32(n), hash}, found && err == nil && strings.HasPrefix(word, markBegins)
 }
 
-// outputs is the mark of a configuration.
+// outputs is the mark of a configuration. The topic of settled sessions is not in it: the
+// mark is as old as the state, and stays what it was where sessions begin to settle.
 func (c *Config) outputs() outputsMark {
 	t := c.Topics
 	sum := sha256.Sum256([]byte(strings.Join([]string{t.Events, t.Sessions, t.Legs, t.Rejects, t.Audit}, "\n")))

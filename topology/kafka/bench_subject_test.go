@@ -144,7 +144,7 @@ func (s *subject) callstitch(ctx context.Context, m *meter) error {
 			ApplicationID: s.App, ExchangePartitions: exchange, Stitch: stitching(s.Retention),
 			Sources: []topology.Source{{Topic: s.Raw}},
 			Topics: topology.Topics{
-				Events: s.out(), Sessions: s.sessions(), Legs: s.App + ".legs",
+				Events: s.out(), Sessions: s.sessions(), Legs: s.App + ".legs", Settled: s.App + ".settled",
 				Rejects: s.App + ".rejects", Audit: s.App + ".audit",
 			},
 		},

@@ -28,9 +28,10 @@ type childConfig struct {
 	Workers  int
 	Replicas int16 // 0: 1
 	Crash    crashPoint
-	Reset    bool   // the application, in place of running it
-	From     int32  // the generation that a reset follows
-	To       string // where a reset has the sources begin
+	Settled  time.Duration // sessions settle so long after they closed; 0: they do not
+	Reset    bool          // the application, in place of running it
+	From     int32         // the generation that a reset follows
+	To       string        // where a reset has the sources begin
 }
 
 // crashPoint is a step of the protocol, seen from the wire: the N-th time that
@@ -102,6 +103,7 @@ func child(spec string) int {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), schemas: schemaIDs{},
 	}
 	cfg.Output.ReplicationFactor, cfg.Stitch.Generation = c.Replicas, c.From
+	cfg.Stitch.Settled, cfg.Stitch.SettledAfter = c.Settled > 0, c.Settled
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	do := func() error { return Run(ctx, cfg, nil) }

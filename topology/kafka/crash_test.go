@@ -34,7 +34,7 @@ func TestKillNine(t *testing.T) {
 	cfg := apache(t, 4)
 	records := onTopic(cfg, topologytest.Calls(3, 150, 30*time.Second).Shuffle(3, 4, 2*time.Second, 0.2))
 	want := reference(t, records)
-	c := childConfig{Brokers: localkafka.Shared(t).Brokers(), Name: t.Name(), Instance: "one", Workers: 2}
+	c := childConfig{Brokers: localkafka.Shared(t).Brokers(), Name: t.Name(), Instance: "one", Workers: 2, Settled: cfg.Stitch.Grace}
 	share := len(records)/len(crashPoints) + 1
 	for i, at := range crashPoints {
 		feed(t, cfg, records[min(i*share, len(records)):min((i+1)*share, len(records))])
@@ -48,6 +48,7 @@ func TestKillNine(t *testing.T) {
 	startChild(t, c)
 	awaitPublished(t, cfg, want, 60*time.Second)
 	t.Logf("all sessions are there %v after the last start", time.Since(begun).Round(time.Millisecond))
+	awaitSettled(t, cfg, 30*time.Second)
 	awaitBooks(t, cfg, len(records), 20*time.Second)
 }
 

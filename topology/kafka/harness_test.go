@@ -40,7 +40,7 @@ func testTopology(exchange int32) topology.Config {
 	return topology.Config{
 		ApplicationID:      testApp,
 		Sources:            []topology.Source{{Topic: topologytest.Topic}},
-		Topics:             topology.Topics{Events: "call.events", Sessions: "call.sessions", Legs: "call.legs", Rejects: "call.rejects", Audit: "call.audit"},
+		Topics:             topology.Topics{Events: "call.events", Sessions: "call.sessions", Legs: "call.legs", Settled: "call.settled", Rejects: "call.rejects", Audit: "call.audit"},
 		ExchangePartitions: exchange,
 		Stitch:             testStitch,
 	}
@@ -349,7 +349,7 @@ func named(cfg topology.Config, name string) topology.Config {
 	cfg.ApplicationID = name
 	cfg.Sources = []topology.Source{{Topic: name + ".raw"}}
 	cfg.Topics = topology.Topics{
-		Events: name + ".events", Sessions: name + ".sessions", Legs: name + ".legs",
+		Events: name + ".events", Sessions: name + ".sessions", Legs: name + ".legs", Settled: name + ".settled",
 		Rejects: name + ".rejects", Audit: name + ".audit",
 	}
 	return cfg

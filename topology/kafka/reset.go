@@ -150,6 +150,9 @@ func (p *ResetPlan) look(ctx context.Context, cl *kgo.Client) error {
 		}
 	}
 	p.lookAtGroup(committed)
+	if p.cfg.Stitch.Settled {
+		p.warn("%s is not compacted: what settled is appended once more, with the new generation: who bills from it takes each session_id once, or begins anew", p.cfg.Topics.Settled)
+	}
 	if err := p.lookAtSources(ctx, adm, committed); err != nil {
 		return err
 	}
@@ -337,12 +340,21 @@ func (p *ResetPlan) lookAtGeneration(ctx context.Context, cl *kgo.Client) error 
 	if !p.opts.SameGeneration || p.Worked < p.Generation {
 		return nil
 	}
-	// Legs have versions as sessions have.
-	first, _, high, err := edges(ctx, kadm.NewClient(cl), p.cfg.Topics.Legs)
+	// Legs have versions as sessions have, and what has settled is there once for each.
+	var problems []error
+	for _, topic := range []string{p.cfg.Topics.Legs, p.cfg.Topics.Settled} {
+		problems = append(problems, p.lookAtEmptied(ctx, cl, topic))
+	}
+	return errors.Join(problems...)
+}
+
+// lookAtEmptied refuses --same-generation where a topic of versions holds records.
+func (p *ResetPlan) lookAtEmptied(ctx context.Context, cl *kgo.Client, topic string) error {
+	first, _, high, err := edges(ctx, kadm.NewClient(cl), topic)
 	for partition, end := range high {
 		if end > first[partition] {
 			p.refuse(fmt.Errorf("%w: --same-generation is for output topics that were emptied, and %s holds records: empty it too, or set generation: %d",
-				ErrGeneration, p.cfg.Topics.Legs, int64(max(p.Worked, p.Published.Generation))+1))
+				ErrGeneration, topic, int64(max(p.Worked, p.Published.Generation))+1))
 			break
 		}
 	}

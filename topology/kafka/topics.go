@@ -26,6 +26,9 @@ const (
 	// keptRevisions is how long the older revisions of a session or leg, and
 	// sessions themselves, are kept in compacted topics by default.
 	keptRevisions = 7 * 24 * time.Hour
+	// keptSettled is how long settled sessions are kept by default: once each, for
+	// readers who come once a month.
+	keptSettled = 30 * 24 * time.Hour
 	// internalSegment keeps segments of internal topics small: only closed ones
 	// are purged or compacted, so a restore would otherwise read a day of them.
 	internalSegment = 50 << 20
@@ -81,6 +84,13 @@ func (c *Config) topicSpecs() []topicSpec {
 		{name: c.Topics.Sessions, create: published, least: leastSessions},
 		{name: c.Topics.Audit, create: map[string]string{"cleanup.policy": "compact"}, least: leastAudit},
 		{name: c.Topics.Rejects, create: map[string]string{"max.message.bytes": strconv.Itoa(rejectsMaxBytes)}, least: rejectLeast},
+	}
+	if c.Stitch.Settled {
+		settled := map[string]string{
+			"cleanup.policy": "delete", "retention.ms": strconv.FormatInt(keptSettled.Milliseconds(), 10),
+			"max.message.bytes": strconv.Itoa(recordMaxBytes),
+		}
+		specs = append(specs, topicSpec{name: c.Topics.Settled, create: settled, least: leastSessions})
 	}
 	if c.Stitch.Legs {
 		specs = append(specs, topicSpec{name: c.Topics.Legs, create: published, least: leastRows})

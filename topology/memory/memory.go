@@ -302,8 +302,8 @@ func (r *Runtime) latest() call.Arrival {
 }
 
 // Close ends the input: every session that still waits for an end becomes
-// FINAL, and the book of every source partition is closed and checked. The
-// runtime is not used afterwards.
+// FINAL, and settles where that is asked for, and the book of every source partition is
+// closed and checked. The runtime is not used afterwards.
 func (r *Runtime) Close() error {
 	if len(r.decodes) == 0 {
 		return nil // not a single record
@@ -322,6 +322,12 @@ func (r *Runtime) Close() error {
 	r.end = r.latest().Add(max(c.Grace, c.UnansweredTimeout, c.AnsweredTimeout)) + 1
 	if err := r.settle(); err != nil {
 		return err
+	}
+	if c.Settled {
+		r.end = r.end.Add(c.Forgotten()) + 1
+		if err := r.settle(); err != nil {
+			return err
+		}
 	}
 	return r.check()
 }

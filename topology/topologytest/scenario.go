@@ -110,6 +110,7 @@ var Short = stitch.Config{
 // Result is what a run has published.
 type Result struct {
 	Sessions Last
+	Settled  map[call.LegID]*call.Session
 	Rows     map[call.LegID]int32 // last revision of each leg's row
 	Events   []*call.EventRecord
 	Rejects  []*call.Reject
@@ -186,7 +187,7 @@ func newGame(s Scenario) *game {
 	g.stats = &g.result.Stats
 	g.cfg = topology.Config{
 		ApplicationID: "test", ExchangePartitions: s.Partitions, Stitch: s.Stitch,
-		Topics: topology.Topics{Events: "call.events", Sessions: "call.sessions", Legs: "call.legs", Rejects: "call.rejects", Audit: "call.audit"},
+		Topics: topology.Topics{Events: "call.events", Sessions: "call.sessions", Legs: "call.legs", Settled: "call.settled", Rejects: "call.rejects", Audit: "call.audit"},
 	}
 	for p := range s.Partitions {
 		g.broker.exchange = append(g.broker.exchange, &partition{topic: g.cfg.ExchangeTopic(), number: p})
@@ -298,10 +299,19 @@ func (g *game) advance() {
 	}
 	if len(g.pending) == 0 && g.chance(0.003) {
 		g.calm = true
+		if g.cfg.Stitch.Settled {
+			g.forget()
+		}
 		if g.stats.Drops > 0 { // what waited in a dropped partition may arrive as late as now
 			g.target = max(g.target, call.Arrival(g.broker.now).Add(g.timeouts()))
 		}
 	}
+}
+
+// forget lets so much time pass that every session is forgotten, and so has settled.
+func (g *game) forget() {
+	g.target = max(g.target, call.Arrival(g.broker.now)).Add(g.cfg.Stitch.Forgotten())
+	g.broker.now = max(g.broker.now, int64(g.target))
 }
 
 func (g *game) timeouts() time.Duration {
@@ -362,7 +372,7 @@ func (g *game) commit(tx *transaction) error {
 
 func newResult() *Result {
 	return &Result{
-		Sessions: Last{}, Rows: map[call.LegID]int32{}, Books: map[topology.TopicPartition]*call.Audit{},
+		Sessions: Last{}, Settled: map[call.LegID]*call.Session{}, Rows: map[call.LegID]int32{}, Books: map[topology.TopicPartition]*call.Audit{},
 		merged: map[merge]bool{},
 	}
 }
@@ -382,6 +392,10 @@ func (res *Result) take(o topology.Output) error {
 		res.Sessions.Put(v)
 		for _, id := range v.MergedSessionIDs {
 			res.merged[merge{id, v.ID}] = true
+		}
+	case call.Settled:
+		if err := res.settle(v.Session); err != nil {
+			return err
 		}
 	case *call.Leg:
 		if last := res.Rows[v.ID]; v.Revision != last+1 {

@@ -132,6 +132,7 @@ type Topics struct {
 	Events   Topic `yaml:"events"`
 	Sessions Topic `yaml:"sessions"`
 	Legs     Topic `yaml:"legs"`
+	Settled  Topic `yaml:"settled"`
 	Rejects  Topic `yaml:"rejects"`
 	Audit    Topic `yaml:"audit"`
 }
@@ -149,6 +150,9 @@ type Topic struct {
 type Emit struct {
 	Partial bool `yaml:"partial"` // PARTIAL revisions of open sessions
 	Legs    bool `yaml:"legs"`    // a row for each leg
+	Settled bool `yaml:"settled"` // each session once, when it changes no more
+	// SettledAfter is how long after its closing time that is; 0: when it is forgotten.
+	SettledAfter time.Duration `yaml:"settled_after"`
 }
 
 // HTTP is where the console, health and metrics are served.
@@ -172,6 +176,7 @@ func Default() Config {
 			Events:   Topic{Name: "call.events"},
 			Sessions: Topic{Name: "call.sessions", Retention: 7 * 24 * time.Hour},
 			Legs:     Topic{Name: "call.legs", Retention: 7 * 24 * time.Hour},
+			Settled:  Topic{Name: "call.settled", Retention: 30 * 24 * time.Hour},
 			Rejects:  Topic{Name: "call.rejects"},
 			Audit:    Topic{Name: "call.audit"},
 		},
@@ -204,6 +209,7 @@ func (t *Topics) each() []namedTopic {
 		{"events", &t.Events},
 		{"sessions", &t.Sessions},
 		{"legs", &t.Legs},
+		{"settled", &t.Settled},
 		{"rejects", &t.Rejects},
 		{"audit", &t.Audit},
 	}

@@ -65,6 +65,25 @@ emit: {legs: true}
 	}
 }
 
+// A session settles no sooner than it closes, and no later than it is forgotten.
+func TestSettledAfter(t *testing.T) {
+	const needed = "kafka: {brokers: [\"127.0.0.1:9092\"]}\nsources: [{topic: call.raw}]\ngrace: 1m\nanswered_timeout: 2h\nretention: 3h\n"
+	for emit, want := range map[string]string{
+		"{settled: true}":                      "",
+		"{settled: true, settled_after: 1m}":   "",
+		"{settled: true, settled_after: 5h}":   "",
+		"{settled: true, settled_after: 59s}":  "emit.settled_after must be from 1m, the grace, to 5h",
+		"{settled: true, settled_after: 301m}": "emit.settled_after must be from 1m, the grace, to 5h",
+		"{settled: true, settled_after: -1s}":  "emit.settled_after must be from 1m, the grace, to 5h",
+		"{settled_after: 1h}":                  "emit.settled_after needs emit.settled: true",
+	} {
+		_, err := load(t, needed+"emit: "+emit)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", emit, err, want)
+		}
+	}
+}
+
 func TestSourcesFromEnvironment(t *testing.T) {
 	got, err := load(t, "", "CALLSTITCH_SOURCES=[{topic: a, provider: stringee}]")
 	if err != nil {
@@ -149,7 +168,7 @@ store: memory
 state_dir: ""
 instance_id: ""
 startup_timeout: 5m
-emit: {partial: true, legs: false}
+emit: {partial: true, legs: false, settled: false, settled_after: 0s}
 http: {listen: "127.0.0.1:8080"}
 log: {level: info, format: text}
 `

@@ -21,6 +21,8 @@ func (c *Config) Topology() topology.Config {
 			Generation:        c.Generation,
 			Partial:           c.Emit.Partial,
 			Legs:              c.Emit.Legs,
+			Settled:           c.Emit.Settled,
+			SettledAfter:      c.Emit.SettledAfter,
 		},
 	}
 	for _, s := range c.Sources {
@@ -39,6 +41,7 @@ func (t *Topics) names() topology.Topics {
 		Events:   t.Prefix + t.Events.Name,
 		Sessions: t.Prefix + t.Sessions.Name,
 		Legs:     t.Prefix + t.Legs.Name,
+		Settled:  t.Prefix + t.Settled.Name,
 		Rejects:  t.Prefix + t.Rejects.Name,
 		Audit:    t.Prefix + t.Audit.Name,
 	}

@@ -58,6 +58,7 @@ func (c *Config) validate(needs Needs) []problem {
 	v.between(c.AnsweredTimeout, time.Millisecond, maxSessionTime, "answered_timeout")
 	v.between(c.Retention, 0, maxSessionTime, "retention")
 	v.between(c.StubRetention, 0, maxSessionTime, "stub_retention")
+	c.validateSettled(v)
 	v.check(c.Store != "disk", "store", "disk is not available in this version: memory is the only store today")
 	v.check(c.Store == "memory" || c.Store == "disk", "store", "must be memory")
 	v.check(c.InstanceID == "" || kafkaName.MatchString(c.InstanceID), "instance_id",
@@ -68,6 +69,17 @@ func (c *Config) validate(needs Needs) []problem {
 	v.oneOf(c.Log.Level, logLevels, "log.level")
 	v.oneOf(c.Log.Format, logFormats, "log.format")
 	return v.problems
+}
+
+// validateSettled holds the delay within what makes sense: a session that closed is not
+// known before the grace, and nothing is known of it once it is forgotten.
+func (c *Config) validateSettled(v *validation) {
+	const key = "emit.settled_after"
+	after, most := c.Emit.SettledAfter, c.AnsweredTimeout+c.Retention
+	v.check(c.Emit.Settled || after == 0, key, "needs emit.settled: true")
+	v.check(after == 0 || c.Grace <= after && after <= most, key,
+		"must be from %s, the grace, to %s, which is answered_timeout and retention; or 0s, when the session is forgotten",
+		FormatDuration(c.Grace), FormatDuration(most))
 }
 
 // configured is what the configuration is for: the processor, the front door, or both.

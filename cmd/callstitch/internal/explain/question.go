@@ -49,7 +49,7 @@ func (q Question) CheckTopic(t topology.Config) error {
 	for _, s := range t.Sources {
 		sources = append(sources, s.Topic)
 	}
-	ours := []string{t.Topics.Events, t.Topics.Sessions, t.Topics.Legs, t.Topics.Rejects, t.Topics.Audit, t.ExchangeTopic(), t.ChangelogTopic()}
+	ours := []string{t.Topics.Events, t.Topics.Sessions, t.Topics.Legs, t.Topics.Settled, t.Topics.Rejects, t.Topics.Audit, t.ExchangeTopic(), t.ChangelogTopic()}
 	switch {
 	case len(sources) > 0 && !slices.Contains(sources, q.at.Topic):
 		return fmt.Errorf("%s is not a topic of raw records: the sources are %s", q.at.Topic, strings.Join(sources, ", "))

@@ -58,7 +58,8 @@ func (x *story) replay(e Evidence) error {
 		return x.err
 	}
 	x.cfg = e.cfg
-	x.cfg.Stitch.Partial = true // else an id that was never FINAL is not told to be superseded
+	x.cfg.Stitch.Settled = false // what settles, its last revision has told
+	x.cfg.Stitch.Partial = true  // else an id that was never FINAL is not told to be superseded
 	x.cfg.Trace = x.trace
 	x.core = memory.New(x.cfg, x.emit)
 	for i := range e.pile.records {

@@ -24,8 +24,10 @@ type application struct {
 	dir       string
 	traffic   *traffic
 	instances []*instance
+	settles   bool // its configuration says so
 
 	sessions *reader[session]
+	settled  *reader[session]
 	books    *reader[book]
 }
 
@@ -69,6 +71,9 @@ func (a *application) begin(n int) {
 		in.start()
 	}
 	a.awaitReady()
+	if a.sessions == nil && a.settles {
+		a.settled = follow[session](a, "call.settled")
+	}
 	if a.sessions == nil {
 		a.sessions, a.books = follow[session](a, "call.sessions"), follow[book](a, "call.audit")
 	}
@@ -99,8 +104,8 @@ func (a *application) meanwhile(do func()) {
 func (a *application) end() {
 	a.t.Helper()
 	begun := time.Now()
-	a.await("every event to be in a session that is closed", a.isSettled)
-	settled := time.Since(begun)
+	a.await("every event to be in a session that is closed, and each of those to have settled", a.isClosed)
+	closed := time.Since(begun)
 	a.awaitReady() // none has ended or stands still
 	a.stop(a.instances)
 	o := a.outcome()
@@ -108,8 +113,8 @@ func (a *application) end() {
 		a.t.Error(wrong)
 	}
 	a.noTransactionIsOpen()
-	a.t.Logf("%s: %d raw records, %d calls, %d session records, all settled %v after the last was sent",
-		a.id, len(a.traffic.records), len(a.traffic.truth), len(o.watched), settled.Round(time.Millisecond))
+	a.t.Logf("%s: %d raw records, %d calls, %d session records, %d settled, %v after the last was sent",
+		a.id, len(a.traffic.records), len(a.traffic.truth), len(o.watched), len(o.settled), closed.Round(time.Millisecond))
 }
 
 // stop stops instances in order, all at once.
@@ -133,8 +138,15 @@ func (a *application) booksAreClosed() bool {
 	return total(lastBooks(a.books.all())).Read == int64(a.traffic.sent)
 }
 
-// isSettled reports whether besides every accepted event is in a session that is closed.
-func (a *application) isSettled() bool {
+// isClosed reports whether besides every accepted event is in a session that is closed, and
+// has settled where they do.
+func (a *application) isClosed() bool {
+	has := map[string]bool{}
+	if a.settles {
+		for _, s := range a.settled.all() {
+			has[s.ID] = true
+		}
+	}
 	events := total(lastBooks(a.books.all())).Accepted
 	for _, s := range lastSessions(a.sessions.all()) {
 		if s.State == "PARTIAL" {
@@ -142,6 +154,9 @@ func (a *application) isSettled() bool {
 		}
 		if s.State == "FINAL" {
 			events -= s.Events
+		}
+		if s.State == "FINAL" && a.settles && !has[s.ID] {
+			return false
 		}
 	}
 	return a.booksAreClosed() && events == 0

@@ -122,15 +122,21 @@ func (b *broker) committed(t *testing.T, group, topic string) map[int32]kadm.Off
 	return offsets[topic]
 }
 
-// ownTopics are exchange, changelog, events, sessions, rejects and audit.
-const ownTopics = 6
+// ownTopics is how many topics it has: exchange, changelog, events, sessions, rejects and
+// audit, and where sessions settle, that of those.
+func (a *application) ownTopics() int {
+	if a.settles {
+		return 7
+	}
+	return 6
+}
 
 // noTransactionIsOpen expects that of an application without instances.
 func (a *application) noTransactionIsOpen() {
 	a.t.Helper()
 	topics := a.broker.topics(a.t, a.id+"-")
-	if len(topics) != ownTopics {
-		a.t.Fatalf("%s has the topics %v, not %d", a.id, topics, ownTopics)
+	if len(topics) != a.ownTopics() {
+		a.t.Fatalf("%s has the topics %v, not %d", a.id, topics, a.ownTopics())
 	}
 	// The markers of a transaction are written just after the answer that ends it. One
 	// that nobody ends is open for 10 s and more.

@@ -254,7 +254,7 @@ func (d *doorTest) end() {
 	a.await("the spool to drain", func() bool { return d.metric("callstitch_receive_spool_records") == 0 })
 	d.stop()
 	a.traffic.sent = a.broker.records(d.t, a.traffic.topic) // repetitions among them
-	a.await("every event to be in a session that is closed", a.isSettled)
+	a.await("every event to be in a session that is closed", a.isClosed)
 	a.stop(a.instances)
 	o := &outcome{truth: d.truth, sessions: lines(output(d.t, a.command("tail", a.topic("call.sessions"))))}
 	for _, wrong := range o.untrue() {

@@ -48,7 +48,8 @@ func TestFaults(t *testing.T) {
 			t.Parallel() // most of the time they wait
 			traffic := newTraffic(t, p, f)
 			for i := range f.applications {
-				a := newApplication(t, p, traffic, fmt.Sprintf("%s-%d", f.name, i+1))
+				a := newApplication(t, p, traffic, fmt.Sprintf("%s-%d", f.name, i+1), "emit: {settled: true, settled_after: 1h}")
+				a.settles = true
 				a.begin(f.instances)
 				f.happens(a)
 				a.end()

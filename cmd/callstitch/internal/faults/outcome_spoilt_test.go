@@ -34,13 +34,16 @@ func TestOutcomeSpoilt(t *testing.T) {
 		{"an event is lost", func(o *outcome) { o.events = o.events[1:] }, "ids of events"},
 		{"an event comes twice", func(o *outcome) { o.events = twice(o.events) }, "ids of events"},
 		{"a reject is lost", func(o *outcome) { o.rejects = o.rejects[1:] }, "records in call.rejects"},
+		{"a session has not settled", func(o *outcome) { o.settled = o.settled[1:] }, "has not settled"},
+		{"a session settles twice", func(o *outcome) { o.settled = twice(o.settled) }, "has settled twice"},
+		{"a session settles as it was not", func(o *outcome) { edit(o.settled, `"leg_count":`, `"leg_count":9`) }, "has settled as"},
 		{"a raw record was not read", func(o *outcome) { o.counts.Records++ }, "records sent"},
 		{"a book does not balance", func(o *outcome) { edit(o.books, `"accepted":`, `"accepted":1`) }, "a book does not balance"},
 		{"a line is no JSON", func(o *outcome) { o.sessions[0] = "x" }, "invalid character"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := *good
-			for _, records := range []*[]string{&o.watched, &o.sessions, &o.events, &o.rejects, &o.books} {
+			for _, records := range []*[]string{&o.watched, &o.sessions, &o.events, &o.rejects, &o.books, &o.settled} {
 				*records = slices.Clone(*records)
 			}
 			tt.spoil(&o)
@@ -79,6 +82,7 @@ func withoutKafka(t *testing.T) *outcome {
 	o := &outcome{
 		truth: sim.Truth(), counts: sim.Counts(),
 		sessions: process("sessions"), events: process("events"), rejects: process("rejects"), books: process("audit"),
+		settles: true, settled: process("settled"),
 	}
 	o.process, o.processEvents, o.watched = o.sessions, o.events, o.sessions
 	if len(o.rejects) == 0 {

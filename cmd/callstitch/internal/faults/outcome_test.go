@@ -21,6 +21,8 @@ type outcome struct {
 	sessions, events, rejects, books []string // of the topics, as a new reader sees them
 	process                          []string // sessions that `callstitch process` makes of the raw records
 	processEvents                    []string
+	settles                          bool
+	settled                          []string // of call.settled
 }
 
 // outcome reads the topics, and the raw records for `callstitch process`.
@@ -36,6 +38,9 @@ func (a *application) outcome() *outcome {
 		sessions: tail("call.sessions"), events: tail("call.events"), rejects: tail("call.rejects"), books: tail("call.audit"),
 		process: process("sessions"), processEvents: process("events"),
 	}
+	if o.settles = a.settles; o.settles {
+		o.settled = tail("call.settled")
+	}
 	a.await("the watching reader to see the last session", func() bool { return len(a.sessions.text()) >= len(o.sessions) })
 	o.watched = a.sessions.text()
 	return o
@@ -48,6 +53,9 @@ func (o *outcome) wrongs() (wrongs []string) {
 	wrongs = append(wrongs, differences("ids of events", eventIDs(o.processEvents), eventIDs(o.events))...)
 	wrongs = append(wrongs, differences("session records, watched and read in the end", sorted(o.watched), sorted(o.sessions))...)
 	wrongs = append(wrongs, first(o.outOfOrder())...)
+	if o.settles {
+		wrongs = append(wrongs, first(o.unsettled())...)
+	}
 	return append(wrongs, first(o.unbalanced())...)
 }
 
@@ -76,6 +84,43 @@ func (o *outcome) outOfOrder() (wrongs []string) {
 			wrongs = append(wrongs, fmt.Sprintf("session %s: version %d follows %d: %s", s.ID, s.Version, version[s.ID], line))
 		}
 		version[s.ID] = s.Version
+	}
+	return wrongs
+}
+
+// unsettled holds what has settled against the sessions: each that is not superseded has
+// settled, none has twice, and each says what the record of its version says. Between two
+// parts of the traffic a clock may be hours ahead, so some are amended later.
+func (o *outcome) unsettled() (wrongs []string) {
+	type versioned struct {
+		id      string
+		version int64
+	}
+	published, left := map[versioned]string{}, map[string]bool{}
+	var records []session
+	for _, line := range o.sessions {
+		s := decoded[session](line)
+		published[versioned{s.ID, s.Version}] = line
+		records = append(records, s)
+	}
+	for id, s := range lastSessions(records) {
+		left[id] = s.State == "FINAL"
+	}
+	settled := map[string]bool{}
+	for _, line := range o.settled {
+		s := decoded[session](line)
+		if settled[s.ID] {
+			wrongs = append(wrongs, "has settled twice: "+line)
+		}
+		if want := published[versioned{s.ID, s.Version}]; canonicalOf(want) != canonicalOf(line) {
+			wrongs = append(wrongs, fmt.Sprintf("has settled as\n%s\nwhere the record of its version is\n%s", line, want))
+		}
+		settled[s.ID], left[s.ID] = true, false
+	}
+	for _, id := range slices.Sorted(maps.Keys(left)) {
+		if left[id] {
+			wrongs = append(wrongs, "has not settled: "+id)
+		}
 	}
 	return wrongs
 }
@@ -149,20 +194,25 @@ func canonical(records []string) (canonical []string) {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(last)) {
-		s := map[string]any{}
-		_ = json.Unmarshal([]byte(last[id]), &s)
-		if s["record_state"] == "SUPERSEDED" {
-			continue
+		if decoded[session](last[id]).State != "SUPERSEDED" {
+			canonical = append(canonical, canonicalOf(last[id]))
 		}
-		for _, field := range variable {
-			delete(s, field)
-		}
-		flags, _ := s["quality_flags"].([]any)
-		s["quality_flags"] = slices.DeleteFunc(flags, func(f any) bool { return f == "LATE_EVENTS" || f == "OUT_OF_ORDER" })
-		text, _ := json.Marshal(s) // it was JSON
-		canonical = append(canonical, string(text))
 	}
 	return canonical
+}
+
+// canonicalOf is a record in canonical form.
+func canonicalOf(line string) string {
+	s := decoded[map[string]any](line)
+	for _, field := range variable {
+		delete(s, field)
+	}
+	flags, _ := s["quality_flags"].([]any)
+	if s != nil {
+		s["quality_flags"] = slices.DeleteFunc(flags, func(f any) bool { return f == "LATE_EVENTS" || f == "OUT_OF_ORDER" })
+	}
+	text, _ := json.Marshal(s) // it was JSON
+	return string(text)
 }
 
 // eventIDs are sorted; one that is there twice is an event that was accepted twice.
