@@ -58,3 +58,28 @@ func TestGenerationDoesNotFall(t *testing.T) {
 		}
 	})
 }
+
+// TestGenerationAfterAReset starts with the configuration of before, once a reset has
+// forgotten all that was worked with it.
+func TestGenerationAfterAReset(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		records := topologytest.Calls(6, 20, 20*time.Second).Shuffle(6, 4, 2*time.Second, 0.2)
+		runOver(t, cfg, records)
+		next := cfg
+		next.Stitch.Generation, next.Start = 3, "latest"
+		plan := planned(t, next, ResetOptions{Execute: true})
+		if err := plan.Execute(t.Context(), func(step string) { t.Log(step) }); err != nil {
+			t.Fatal(err)
+		}
+		endsWith(t, cfg, ErrGeneration, "has come to generation 3", "set generation: 3")
+		cfg.Stitch.Generation = 2
+		endsWith(t, cfg, ErrGeneration, "set generation: 3")
+		if again := planned(t, next, ResetOptions{}); !again.Nothing || again.Refused() != nil {
+			t.Errorf("after a reset there is something to reset: %+v", again)
+		}
+		more := topologytest.Calls(7, 20, 20*time.Second).Shuffle(7, 4, 2*time.Second, 0)
+		awaitReady(t, startRun(t, next), time.Minute) // it begins where start says, as the first one did
+		feed(t, cfg, more)
+		awaitBalance(t, next, len(more), time.Minute)
+	})
+}
