@@ -13,10 +13,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
+
+	"callstitch/internal/quote"
 )
 
 const (
@@ -58,7 +58,7 @@ type client struct {
 func newClient(addresses []*url.URL, cfg RegistryConfig) *client {
 	return &client{
 		http:      &http.Client{Transport: &currentTransport{tls: cfg.TLS}, CheckRedirect: checkRedirect},
-		addresses: addresses, login: &login{username: cfg.Username, password: cfg.Password, token: cfg.Token}, pause: firstPause,
+		addresses: addresses, login: &login{username: cfg.Username, password: cfg.Password, token: cfg.Token, refused: cfg.Refused}, pause: firstPause,
 	}
 }
 
@@ -156,6 +156,9 @@ func (c *client) askOne(ctx context.Context, method string, at *url.URL, body []
 	if len(answer) > answerMax {
 		return nil, fmt.Errorf("the answer is larger than %d MiB, which no schema is", answerMax>>20)
 	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		c.login.wasRefused(proof)
+	}
 	if resp.StatusCode/100 != 2 {
 		return nil, c.refusal(resp, answer)
 	}
@@ -217,7 +220,7 @@ func (c *client) refusal(resp *http.Response, answer []byte) *refusal {
 	r.code = told.Code
 	r.said = cmp.Or(c.quote([]byte(told.Message)), c.quote(answer), "nothing more")
 	if to, err := resp.Location(); err == nil {
-		r.said = "it leads to " + shown(to)
+		r.said = "it leads to " + quote.Address(to.String())
 	}
 	return r
 }
@@ -246,32 +249,12 @@ func (c *client) decode(answer []byte, into any) error {
 // errNotRegistry is an answer that no registry gives.
 var errNotRegistry = errors.New("the answer is not that of a schema registry")
 
-// quote makes a text fit for a log: short, on one line, and without our own
-// secrets, which some servers show in their pages.
+// quote is what an answer says, fit for a log and without our own secrets.
 func (c *client) quote(text []byte) string {
-	text = bytes.TrimSpace(text)
-	if bytes.HasPrefix(text, []byte("<")) {
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("<")) {
 		return "a web page"
 	}
-	s := string(text[:min(len(text), 4*quoteMax)])
-	s = c.login.hide(s)
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
-	if len(s) > quoteMax {
-		s = strings.ToValidUTF8(s[:quoteMax], "") + "…"
-	}
-	return s
-}
-
-// shown is an address without what may be secret in it.
-func shown(u *url.URL) string {
-	bare := *u
-	bare.User, bare.RawQuery, bare.Fragment = nil, "", ""
-	return bare.String()
+	return quote.Line(string(text), quoteMax, c.login.secrets()...)
 }
 
 // advice says what to do about a failure.

@@ -15,6 +15,7 @@ import (
 type login struct {
 	username        string
 	password, token func(context.Context) (string, error)
+	refused         func(token string)
 
 	mu   sync.Mutex
 	used []string // the last secrets, which some servers repeat in their pages
@@ -33,7 +34,7 @@ func (l *login) header(ctx context.Context) (string, error) {
 			return "", err
 		}
 		l.remember(token)
-		return "Bearer " + token, nil
+		return bearer + token, nil
 	case l.username == "":
 		return "", nil
 	}
@@ -49,6 +50,15 @@ func (l *login) header(ctx context.Context) (string, error) {
 	return "Basic " + basic, nil
 }
 
+const bearer = "Bearer "
+
+// wasRefused takes in that the registry does not know who asks, by a header that it got.
+func (l *login) wasRefused(header string) {
+	if token, ok := strings.CutPrefix(header, bearer); ok && l.refused != nil {
+		l.refused(token)
+	}
+}
+
 func (l *login) remember(secrets ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,14 +70,11 @@ func (l *login) remember(secrets ...string) {
 	l.used = l.used[max(0, len(l.used)-usedMax):]
 }
 
-// hide leaves the secrets out of a text.
-func (l *login) hide(text string) string {
+// secrets are those that were used last.
+func (l *login) secrets() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range l.used {
-		text = strings.ReplaceAll(text, s, "•••")
-	}
-	return text
+	return slices.Clone(l.used)
 }
 
 // currentTransport makes connections with the TLS configuration of now. Those of an earlier one

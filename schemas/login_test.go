@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -90,6 +91,28 @@ func TestLogin(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond) // files are looked at once a second
 	if _, err := registry.Register(t.Context(), Audit, "call.audit"); err != nil || d.came.Load() != "two" {
 		t.Errorf("%v came: %v", d.came.Load(), err)
+	}
+}
+
+// Whoever gives tokens hears of one that was refused, and of no other.
+func TestRefusedToken(t *testing.T) {
+	a := credentialtest.NewAuthority(t, "registry")
+	d := newDoor(t, a, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	certificates, err := credential.Open(d.files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, heard := "old-token", []string(nil)
+	registry := mustRegistry(t, RegistryConfig{
+		URL: d.URL, TLS: certificates.Config,
+		Token:   func(context.Context) (string, error) { return token, nil },
+		Refused: func(refused string) { heard = append(heard, refused); token = "first-token" },
+	})
+	if _, err := registry.Register(t.Context(), Events, "call.events"); err == nil {
+		t.Error("a token that is refused is taken")
+	}
+	if _, err := registry.Register(t.Context(), Events, "call.events"); err != nil || !slices.Equal(heard, []string{"old-token"}) {
+		t.Errorf("%q were said to be refused: %v", heard, err)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/twmb/avro"
+
+	"callstitch/internal/quote"
 )
 
 const (
@@ -38,6 +40,9 @@ type RegistryConfig struct {
 	Username string
 	Password func(context.Context) (string, error)
 	Token    func(context.Context) (string, error)
+	// Refused is told of a token that the registry did not take, so that Token may give
+	// another one; it may be nil.
+	Refused func(token string)
 	// TLS is asked for with each request, too; while it gives the same one, connections
 	// are kept. Nil: the system's roots.
 	TLS func() *tls.Config
@@ -87,12 +92,7 @@ func (r *Registry) String() string { return r.urls }
 func (cfg RegistryConfig) Shown() string {
 	addresses := strings.Split(cfg.URL, ",")
 	for i, a := range addresses {
-		u, err := url.Parse(strings.TrimSpace(a))
-		if err != nil {
-			addresses[i] = "?"
-			continue
-		}
-		addresses[i] = shown(u)
+		addresses[i] = quote.Address(strings.TrimSpace(a))
 	}
 	return strings.Join(addresses, ",")
 }

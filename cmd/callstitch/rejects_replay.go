@@ -99,11 +99,7 @@ func (o *replayOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer r.Close()
-	if *o.format == outputText {
-		for _, note := range r.Notes() { // while there is time to think again
-			terminal.New(cmd.ErrOrStderr()).Remark(note)
-		}
-	}
+	told := o.remark(cmd, r.Notes()) // while there is time to think again
 	p.LateBefore = time.Now().Add(-time.Duration(cfg.Retention))
 	p.Fetch = func(at call.Source) (topology.Record, error) { return r.Fetch(ctx, at) }
 	p.Takes = r.Takes
@@ -115,10 +111,21 @@ func (o *replayOptions) run(cmd *cobra.Command) error {
 	})
 	err = r.Run(ctx, p.Choose)
 	progress.Stop()
+	o.remark(cmd, r.Notes()[told:])
 	if err != nil {
 		return o.interrupted(err, r.Sent())
 	}
 	return o.tell(cmd, p, r)
+}
+
+// remark tells people of notes, and is how many there are; programs are told at the end.
+func (o *replayOptions) remark(cmd *cobra.Command, notes []string) int {
+	if *o.format == outputText {
+		for _, note := range notes {
+			terminal.New(cmd.ErrOrStderr()).Remark(note)
+		}
+	}
+	return len(notes)
 }
 
 // settings is the configuration, with all that the command line asks beside it.

@@ -180,6 +180,9 @@ func tellReset(out terminal.Writer, p *kafka.ResetPlan, rate int) {
 	if p.Seeds {
 		fmt.Fprintf(out, "commits: where the sources begin\n")
 	}
+	if p.Topics[0].Makes {
+		fmt.Fprintf(out, "commits: that generation %d begins, so that none below it is started\n", p.Generation)
+	}
 }
 
 // tellSources writes a line for each partition of a source, or for each source.

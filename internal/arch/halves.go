@@ -28,7 +28,7 @@ var halves = []half{
 	}},
 	// It works while nothing runs, and asks no instance.
 	{"looks from outside", []string{
-		"abort", "await", "bookmark", "dates", "drop", "examine", "examine_target", "generation", "idle", "leftopen", "replay", "replicas",
+		"abort", "await", "bookmark", "drop", "examine", "examine_target", "generation", "idle", "leftopen", "replay", "replicas",
 		"reset", "resetting", "seek",
 	}},
 }

@@ -10,12 +10,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
-	"unicode"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"callstitch/internal/quote"
 	"callstitch/internal/secret"
 )
 
@@ -30,6 +31,9 @@ const (
 	// renewAfter is the part of its life, in percent, after which a token is replaced: a
 	// login lasts no longer than the token that it was made with.
 	renewAfter = 80
+	// refusedAfter is how old a token is that is replaced since it was refused. That of an
+	// endpoint whose tokens no broker takes must not be asked for one at each login.
+	refusedAfter = 10 * time.Second
 	// unknownLife is how long a token is used of which the answer does not say when it ends.
 	unknownLife = time.Minute
 	// headerMax bounds the header of an answer. The client of OAuth bounds the body to 1 MiB.
@@ -51,17 +55,25 @@ type Grant struct {
 // Open is the source of the tokens. It fetches one when it is first asked, and the next
 // one before that ends; while this fails, the one that there is goes on for as long as it
 // lasts. The secret is read again when it changes.
-func (g Grant) Open() (Source, error) {
+//
+// Whoever was given a token that is not taken says so to refused: an issuer may have new
+// keys, or have taken the token back, long before it ends. The next one is then fetched
+// when it is asked for, unless the one that was refused is some seconds old.
+func (g Grant) Open() (get Source, refused func(token string), err error) {
+	f, err := g.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.get, f.refused, nil
+}
+
+func (g Grant) open() (*fetched, error) {
 	file, err := secret.Open(g.SecretFile)
 	if err != nil {
 		return nil, err
 	}
 	trust, err := Open(Files{CA: g.CAFile})
-	if err != nil {
-		return nil, err
-	}
-	f := &fetched{grant: g, secret: file, trust: trust, turn: make(chan struct{}, 1)}
-	return f.get, nil
+	return &fetched{grant: g, secret: file, trust: trust, turn: make(chan struct{}, 1)}, err
 }
 
 // fetched is the token that was fetched last. Whoever has the turn fetches the next, and
@@ -70,10 +82,12 @@ type fetched struct {
 	grant  Grant
 	secret *secret.File
 	trust  *Certificates
+	spoilt atomic.Value  // the token that was refused last
 	turn   chan struct{} // taken by a value in it; guards what follows
 
 	asks        *clientcredentials.Config // remembers how this endpoint wants the secret
 	token       string
+	begun       time.Time // when it was asked for
 	renew, ends time.Time
 	failure     error // of the last fetch
 	again       time.Time
@@ -87,7 +101,11 @@ func (f *fetched) get(ctx context.Context) (string, error) {
 	}
 	defer func() { <-f.turn }()
 	now := time.Now()
-	if now.After(f.renew) && now.After(f.again) {
+	due := f.renew
+	if soon := f.begun.Add(refusedAfter); f.spoilt.Load() == f.token && soon.Before(due) {
+		due = soon
+	}
+	if now.After(due) && now.After(f.again) {
 		f.failure = f.fetch(ctx)
 		if f.again = time.Now(); f.failure != nil {
 			f.again = f.again.Add(failureKept)
@@ -98,6 +116,9 @@ func (f *fetched) get(ctx context.Context) (string, error) {
 	}
 	return f.token, nil
 }
+
+// refused takes in that somebody does not take a token.
+func (f *fetched) refused(token string) { f.spoilt.Store(token) }
 
 // errEnded is a token that ended on its way.
 var errEnded error = &passing{"the token endpoint gives tokens that have ended"}
@@ -123,7 +144,8 @@ func (f *fetched) fetch(ctx context.Context) error {
 	if !got.Expiry.IsZero() {
 		life = got.Expiry.Sub(begun)
 	}
-	f.token, f.renew, f.ends = got.AccessToken, begun.Add(life*renewAfter/100), begun.Add(life)
+	f.token, f.begun = got.AccessToken, begun
+	f.renew, f.ends = begun.Add(life*renewAfter/100), begun.Add(life)
 	return nil
 }
 
@@ -155,7 +177,7 @@ func (p *passing) Temporary() bool { return true }
 // explain says why there is no token, and what to do. Errors of the client of OAuth have
 // the whole answer in them, so none is passed on.
 func (f *fetched) explain(err error) error {
-	at := shown(f.grant.URL)
+	at := quote.Address(f.grant.URL)
 	refused, answered := errors.AsType[*oauth2.RetrieveError](err)
 	if !answered {
 		if broken, ok := errors.AsType[*url.Error](err); ok {
@@ -185,31 +207,10 @@ func (f *fetched) explain(err error) error {
 	return errors.New(text + ": is token_url right?")
 }
 
-// said is what the endpoint says of a refusal, fit for a log: short, on one line, and
-// without our secret, which some repeat.
+// said is what the endpoint says of a refusal, fit for a log and without our secret.
 func (f *fetched) said(refused *oauth2.RetrieveError) string {
-	text := strings.TrimSpace(refused.ErrorCode + " " + refused.ErrorDescription)
 	password := f.asks.ClientSecret
-	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(f.asks.ClientID) + ":" + url.QueryEscape(password)))
-	text = strings.NewReplacer(basic, "•••", url.QueryEscape(password), "•••", password, "•••").Replace(text)
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	if len(text) > saidMax {
-		text = strings.ToValidUTF8(text[:saidMax], "") + "…"
-	}
-	return text
-}
-
-// shown is an address without what may be secret in it.
-func shown(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "?"
-	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
+	escaped := url.QueryEscape(password)
+	basic := base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(f.asks.ClientID) + ":" + escaped))
+	return quote.Line(refused.ErrorCode+" "+refused.ErrorDescription, saidMax, basic, escaped, password)
 }

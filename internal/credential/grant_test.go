@@ -39,7 +39,7 @@ func granted(t *testing.T, answer http.Handler) Grant {
 
 func open(t *testing.T, g Grant) Source {
 	t.Helper()
-	get, err := g.Open()
+	get, _, err := g.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +89,51 @@ func TestGrant(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond)
 	if token, err := get(t.Context()); err != nil || token == second {
 		t.Errorf("the secret is not read again: %v", err)
+	}
+}
+
+// TestRefusedToken: a token that somebody does not take is replaced long before it ends,
+// but none that was just fetched; and while there is no other it goes on.
+func TestRefusedToken(t *testing.T) {
+	issuer := credentialtest.NewIssuer(t, time.Hour)
+	issuer.Know("app", hush)
+	f, err := granted(t, issuer).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func() string {
+		t.Helper()
+		token, err := f.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	passes := func() { f.begun, f.again = f.begun.Add(-refusedAfter), f.again.Add(-refusedAfter) }
+
+	first := get()
+	f.refused(first)
+	if get() != first {
+		t.Error("a token that was just fetched is replaced")
+	}
+	passes()
+	issuer.Away(true)
+	if get() != first {
+		t.Error("another token while the issuer is away")
+	}
+	issuer.Away(false)
+	passes()
+	second := get()
+	if second == first {
+		t.Fatal("the token that was refused is used on")
+	}
+	passes()
+	f.refused(first) // by a broker that is behind
+	if get() != second {
+		t.Error("a token that nobody refused is replaced")
+	}
+	if n := issuer.Answered(); n != 2 {
+		t.Errorf("%d tokens were fetched, want 2", n)
 	}
 }
 

@@ -18,6 +18,11 @@ import (
 //   - The output topics are the same for everybody who has worked with the state, until
 //     the generation is raised. A mark beside the offsets of the exchange says which
 //     they were, and what a member says when it joins, which they are.
+//   - The generation does not fall: a session is published from one partition of the
+//     exchange, and whoever takes that over with a lower one would publish records which
+//     all readers take for older than those that they have. The same mark has it. While a
+//     higher one comes in instance by instance, those with the lower go on with what they
+//     have, and end where they get a partition that a higher one has worked on.
 //   - Of the sources of two instances that run at once, those of one contain those of
 //     the other; and an instance has at least one source that the group has read.
 
@@ -47,14 +52,21 @@ func (c *Config) outputs() outputsMark {
 	return outputsMark{c.Stitch.Generation, hex.EncodeToString(sum[:4])}
 }
 
-// checkOutputs compares the output topics with those that the state was published to.
-func (c *Config) checkOutputs(stored outputsMark) error {
+// checkMark compares where this configuration publishes to, and as which generation, with
+// what the state was published as.
+func (c *Config) checkMark(stored outputsMark) error {
 	own := c.outputs()
-	if stored.hash == "" || stored.hash == own.hash || stored.generation < own.generation {
+	switch {
+	case stored.hash == "" || stored.generation < own.generation:
 		return nil
+	case stored.hash != own.hash:
+		return fmt.Errorf("%w: group %s has published to other topics than %s and those beside it: another configuration has this application_id: choose another one; or, to change the topics for good, stop all instances and raise generation above %d",
+			ErrTopicMismatch, c.ApplicationID, c.Topics.Sessions, stored.generation)
+	case stored.generation > own.generation:
+		return fmt.Errorf("%w: group %s has come to generation %d, and generation is %d: all readers would take what is published under it for older than what they have: set generation: %d",
+			ErrGeneration, c.ApplicationID, stored.generation, own.generation, stored.generation)
 	}
-	return fmt.Errorf("%w: group %s has published to other topics than %s and those beside it: another configuration has this application_id: choose another one; or, to change the topics for good, stop all instances and raise generation above %d",
-		ErrTopicMismatch, c.ApplicationID, c.Topics.Sessions, stored.generation)
+	return nil
 }
 
 // checkWorkedWith compares the configuration with what the group has worked with.
@@ -76,7 +88,7 @@ func checkWorkedWith(cfg *Config, committed kadm.OffsetResponses) error {
 		if err != nil {
 			continue // who looks at the offset says so
 		}
-		if err := cfg.checkOutputs(m.outputs); err != nil {
+		if err := cfg.checkMark(m.outputs); err != nil {
 			return err
 		}
 	}

@@ -86,7 +86,7 @@ func (s *session) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetF
 			var err error
 			if m, err = parseCommitted(p.Offset, text(p.Metadata)); err != nil {
 				s.mailbox.fail(committedBy(err, s.cfg.ApplicationID, tp, p.Offset))
-			} else if err = s.cfg.checkOutputs(m.outputs); err != nil {
+			} else if err = s.cfg.checkMark(m.outputs); err != nil {
 				s.mailbox.fail(err)
 			} else if err = checkIDs(s.cfg, m.needs(s.cfg, tp.Topic), s.topics.ids); err != nil {
 				s.mailbox.fail(err)

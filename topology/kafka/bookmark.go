@@ -23,6 +23,10 @@ import (
 type bookmark struct {
 	floor int64     // all before it are done
 	sent  []stretch // beyond it, in order, and apart
+
+	// passed is the offset before which some were done without having been sent, since there
+	// was no room for all; 0 where there was.
+	passed int64
 }
 
 // stretch is the offsets from one to before another.
@@ -100,6 +104,7 @@ func (b *bookmark) metadata(topic kadm.TopicID) string {
 			return text
 		}
 		b.rise(b.sent[len(b.sent)/8].to) // seldom, and then not at each commit
+		b.passed = b.floor
 	}
 }
 

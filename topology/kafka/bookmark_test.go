@@ -63,6 +63,9 @@ func TestBookmarkFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if b.passed != b.floor || b.floor < 1000 {
+		t.Errorf("it says that it passed over what was left before %d, and has before %d", b.passed, b.floor)
+	}
 	if len(read.sent) < 500 {
 		t.Errorf("only %d stretches are kept", len(read.sent))
 	}
@@ -73,6 +76,18 @@ func TestBookmarkFits(t *testing.T) {
 	}
 	if read.has(1_000*(turns-1)) || read.has(1_000*turns) {
 		t.Error("what was left last is done")
+	}
+}
+
+// One that fits passes over nothing, however much was sent.
+func TestBookmarkPassesOverNothing(t *testing.T) {
+	b := new(bookmark)
+	for i := range int64(500) {
+		b.add(100*i+1, 100*i+50)
+	}
+	b.add(0, 1_000_000)
+	if b.metadata(kadm.TopicID{1}); b.passed != 0 || b.floor != 1_000_000 {
+		t.Errorf("it says that it passed over what was left before %d, of %d", b.passed, b.floor)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // dates are the dates of records that a topic takes from their producer, and keeps. The
-// zero value has none: then nobody but the topic dates them.
+// zero value has none: then nobody but the topic dates them, or nothing is known of it.
 type dates struct {
 	before, after time.Duration // how far from the brokers' clock they may be
 	kept          time.Duration // how old records become before brokers delete them

@@ -35,8 +35,16 @@ const (
 
 // rejectRules are what the rejects topic takes.
 type rejectRules struct {
-	limit int  // of a record, bytes; a session sets it
-	now   bool // rejects have the time of their writing: the topic has refused another
+	limit int   // of a record, bytes; a session sets it
+	dates dates // that the topic takes and keeps; a session sets them
+	now   bool  // rejects have the time of their writing: the topic has refused another
+}
+
+// dated reports whether a reject has the date of its record. One that is as old as the
+// topic keeps records would be deleted before anybody has seen it. Of a topic of which
+// nothing is known it is tried.
+func (r *rejectRules) dated(at time.Time) bool {
+	return !r.now && (r.dates == dates{} || r.dates.has(time.Since(at)))
 }
 
 // newEncoder fetches the schema ids of all output topics, all at once: a registry
@@ -139,8 +147,8 @@ const (
 // always fits, so it cannot stop the pipeline (K20).
 func (e *encoder) reject(r *call.Reject) *kgo.Record {
 	rec := &kgo.Record{Topic: e.cfg.Topics.Rejects, Key: r.Key, Value: r.Value}
-	if r.Timestamp > 0 && !e.rejects.now {
-		rec.Timestamp = time.UnixMilli(r.Timestamp)
+	if at := time.UnixMilli(r.Timestamp); r.Timestamp > 0 && e.rejects.dated(at) {
+		rec.Timestamp = at
 	}
 	rec.Headers = appendHeaders(nil, r.Headers)
 	own := appendHeaders(nil, topology.RejectHeaders(r))

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -47,6 +50,38 @@ func TestRejectKeepsTheRecord(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, headersOf(rec)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestRejectOutlivesItsRecord: the topic counts its retention from the date that a reject
+// has, so one of an old record has that of its writing.
+func TestRejectOutlivesItsRecord(t *testing.T) {
+	week := dates{before: math.MaxInt64, after: time.Hour, kept: 7 * 24 * time.Hour}
+	for name, c := range map[string]struct {
+		dates dates
+		now   bool
+		age   time.Duration
+		want  bool // it has the date of its record
+	}{
+		"of just now":            {week, false, time.Minute, true},
+		"of yesterday":           {week, false, 24 * time.Hour, true},
+		"that would soon go":     {week, false, 6 * 24 * time.Hour, false},
+		"from before all":        {week, false, 300 * 24 * time.Hour, false},
+		"kept for ever":          {dates{math.MaxInt64, time.Hour, math.MaxInt64}, false, 300 * 24 * time.Hour, true},
+		"dated far ahead":        {week, false, -2 * time.Hour, false},
+		"of a topic not known":   {dates{}, false, 300 * 24 * time.Hour, true},
+		"after one was refused":  {dates{}, true, time.Minute, false},
+		"the same, where known,": {week, true, time.Minute, false},
+	} {
+		e, at := rejectEncoder(rejectsMaxBytes), time.Now().Add(-c.age).UnixMilli()
+		e.rejects.dates, e.rejects.now = c.dates, c.now
+		rec := e.reject(&call.Reject{Reason: call.RejectMalformedJSON, Timestamp: at})
+		if got := !rec.Timestamp.IsZero(); got != c.want || got && rec.Timestamp.UnixMilli() != at {
+			t.Errorf("%s: it is dated %v", name, rec.Timestamp)
+		}
+		if headersOf(rec)["callstitch.timestamp"] != strconv.FormatInt(at, 10) {
+			t.Errorf("%s: it does not say when its record was", name)
+		}
 	}
 }
 

@@ -19,6 +19,11 @@ var (
 	// ErrLostOffsets: the group's offsets, the state and the topics do not
 	// belong together, so going on would lose or repeat records.
 	ErrLostOffsets = errors.New("lost offsets")
+	// ErrGeneration: the generation is not above that of the records which it is to
+	// replace, or below that which the group has come to. Of two records of a session the
+	// larger record_version is the truth, so what is published under it would be taken for
+	// the older one.
+	ErrGeneration = errors.New("the generation does not grow")
 	// ErrNewerState: the state was written by a newer program.
 	ErrNewerState = codec.ErrNewerState
 )
@@ -35,7 +40,7 @@ var errBroken = errors.New("cannot go on")
 // final reports whether an error ends the run, with an exit code of its own or
 // because state or code is broken.
 func final(err error) bool {
-	for _, f := range []error{ErrFenced, ErrTopicMismatch, ErrLostOffsets, ErrNewerState, errBroken, kerr.InvalidTransactionTimeout, kerr.InvalidSessionTimeout} {
+	for _, f := range []error{ErrFenced, ErrTopicMismatch, ErrLostOffsets, ErrNewerState, ErrGeneration, errBroken, kerr.InvalidTransactionTimeout, kerr.InvalidSessionTimeout} {
 		if errors.Is(err, f) {
 			return true
 		}

@@ -74,9 +74,9 @@ func examineGroup(ctx context.Context, cfg *Config, cl *kgo.Client) []Finding {
 	}
 	found = append(found, agree)
 	switch {
-	case err == nil && len(committed) == 0:
+	case err == nil && untouched(cfg, committed):
 		what = "group " + cfg.ApplicationID + " has no offsets yet; a run begins where start says: " + cfg.Start
-	case err == nil && !untouched(cfg, committed):
+	case err == nil:
 		err = looked(ctx, cfg, checkCommitted(cfg, committed))
 		err = errors.Join(err, examineOffsets(ctx, cfg, cl, committed))
 	}

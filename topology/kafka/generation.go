@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -13,11 +12,6 @@ import (
 	"callstitch/schemas"
 	"callstitch/topology"
 )
-
-// ErrGeneration is a generation that is not above that of the records which it is to
-// replace: of two records of a session the larger record_version is the truth, so what is
-// reprocessed under it would be taken for the older one.
-var ErrGeneration = errors.New("the generation does not grow")
 
 // NoGeneration is the generation of a topic without sessions.
 const NoGeneration = -1

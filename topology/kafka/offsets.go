@@ -63,21 +63,32 @@ func committedOffsets(ctx context.Context, cfg *Config, adm *kadm.Client) (kadm.
 	return committed, nil
 }
 
-// untouched reports whether a group was never worked with: it has no offsets, or only
-// those that the first version seeded, with nothing beside them. That one began with
-// all partitions of the exchange at once, and its workers wrote metadata within a
-// second; nobody else commits for the exchange.
+// untouched reports whether a group was never worked with: it has no offsets, or none of a
+// source and of the exchange only what a reset has left there, which says from which
+// generation on the group is worked with next; or only those that the first version seeded,
+// with nothing beside them. That one began with all partitions of the exchange at once, and
+// its workers wrote metadata within a second; nobody else commits for the exchange.
 func untouched(cfg *Config, committed kadm.OffsetResponses) bool {
-	found := 0
+	bare := 0
 	for _, topic := range append(cfg.rawTopics(), cfg.ExchangeTopic()) {
 		for _, o := range committed[topic] {
-			if o.Metadata != "" {
+			switch {
+			case topic == cfg.ExchangeTopic() && isMark(o):
+			case o.Metadata != "":
 				return false
+			default:
+				bare++
 			}
-			found++
 		}
 	}
-	return found == 0 || len(committed[cfg.ExchangeTopic()]) == int(cfg.ExchangePartitions)
+	return bare == 0 || len(committed[cfg.ExchangeTopic()]) == int(cfg.ExchangePartitions)
+}
+
+// isMark reports whether an offset of the exchange is one to begin at, which nobody has
+// owned yet.
+func isMark(o kadm.OffsetResponse) bool {
+	m, err := parseCommitted(o.At, o.Metadata)
+	return err == nil && m.owner == "" && m.outputs.hash != ""
 }
 
 // checkOffsets compares committed offsets with what the partitions still hold.

@@ -251,7 +251,7 @@ func (r *Replay) note(format string, args ...any) {
 	}
 }
 
-// Notes are what is odd about what was found, in words.
+// Notes are what is odd about what was found, and, after Run, about what was done, in words.
 func (r *Replay) Notes() []string { return r.notes }
 
 // Sent is how many records were sent, and committed. It may be called beside Run.
@@ -272,7 +272,11 @@ func (r *Replay) from(p int32) int64 {
 // shown to it. It ends where choose says io.EOF, and with ctx after the transaction at hand.
 func (r *Replay) Run(ctx context.Context, choose func(topology.Record) (*topology.Record, error)) error {
 	for _, p := range slices.Sorted(maps.Keys(r.ends)) {
-		if enough, err := r.runPartition(ctx, p, choose); err != nil || enough {
+		enough, err := r.runPartition(ctx, p, choose)
+		if at := r.marks[p].passed; at > 0 {
+			r.note("%s-%d: what was left before offset %d is looked at again only with --again: by turns so many were sent and left that a bookmark has no room for all", r.cfg.Topics.Rejects, p, at)
+		}
+		if err != nil || enough {
 			return err
 		}
 	}

@@ -151,6 +151,22 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// A bookmark that has no room for all says what it passes over.
+func TestReplayOfMoreTurnsThanFit(t *testing.T) {
+	cfg := replayed(t, 10)
+	r := openReplay(t, ReplayConfig{Config: cfg, Execute: true})
+	for i := range int64(5000) {
+		r.marks[1].add(1_000_000+2_000*i, 1_000_000+2_000*i+500)
+	}
+	if err := r.Run(t.Context(), but(cfg, "3")); err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(r.Notes(), "\n")
+	if !strings.Contains(said, fmt.Sprintf("%s-1: what was left before offset %d is looked at again only with --again", cfg.Topics.Rejects, r.marks[1].floor)) || strings.Contains(said, cfg.Topics.Rejects+"-0") {
+		t.Errorf("it says %q", said)
+	}
+}
+
 // What a partition ends with, sent before, says nothing of the next one's rejects.
 func TestReplayKeepsPartitionsApart(t *testing.T) {
 	cfg := replayed(t, 12)

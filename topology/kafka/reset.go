@@ -22,9 +22,11 @@ import (
 // ErrLostOffsets, and another reset completes the first (K15):
 //
 //	group ──▶ exchange ──▶ changelog ──▶ all are gone ──▶ made anew ──▶ where to go on
-//	no offsets, but records in the topics    │ as before the first start    (--to only)
+//	no offsets, but records in the topics    │ as before the first start
 //
-// With --to the offsets of the sources are there from the first step on and those of the
+// What it leaves is where the exchange begins, and beside that the generation, so that
+// nobody starts with an older file, whose records would be hidden by those of before: that
+// the group has worked with those is forgotten. With --to the offsets of the sources are there from the first step on and those of the
 // exchange come last: a group that has the one without the other is not taken up either.
 
 // ResetOptions are what the configuration does not say of a reset.
@@ -176,6 +178,9 @@ func (p *ResetPlan) lookAtRights(ctx context.Context, cl *kgo.Client) error {
 	if len(p.committed) > 0 {
 		problems = append(problems, mayDelete(ctx, cl, p.Group))
 	}
+	if !p.cfg.Output.NoCreate {
+		problems = append(problems, mayJoin(ctx, cl, p.Group))
+	}
 	if err := errors.Join(problems...); err != nil {
 		p.refuse(err)
 	}
@@ -298,8 +303,22 @@ func (p *ResetPlan) lookAtTopics(ctx context.Context, adm *kadm.Client) error {
 	if p.cfg.Output.NoCreate {
 		p.warn("topics.create is false: make %s and %s by hand before the next start", specs[0].name, specs[1].name)
 	}
-	p.Nothing = len(p.committed) == 0 && len(p.Transactions) == 0 && !slices.ContainsFunc(p.Topics, ResetTopic.used) && !p.Seeds
+	p.Nothing = p.nothingCommitted() && len(p.Transactions) == 0 && !slices.ContainsFunc(p.Topics, ResetTopic.used) && !p.Seeds
 	return nil
+}
+
+// nothingCommitted reports whether the group has no offsets, or what an earlier reset to
+// this generation has left.
+func (p *ResetPlan) nothingCommitted() bool {
+	for topic, partitions := range p.committed {
+		for _, o := range partitions {
+			m, _ := parseMetadata(o.Metadata)
+			if topic != p.cfg.ExchangeTopic() || !isMark(o) || m.outputs != p.cfg.outputs() {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // used reports whether a start would not take the topic for one that was just made.

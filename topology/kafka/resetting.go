@@ -80,8 +80,11 @@ func (r *resetting) steps() []resetStep {
 	if !r.cfg.Output.NoCreate {
 		steps = append(steps, resetStep{fmt.Sprintf("made %s and %s anew", r.Topics[0].Name, r.Topics[1].Name), r.makeTopics})
 	}
-	if r.Seeds {
+	switch {
+	case r.Seeds:
 		steps = append(steps, resetStep{"committed where the exchange begins", r.seedExchange})
+	case !r.cfg.Output.NoCreate:
+		steps = append(steps, resetStep{fmt.Sprintf("committed that generation %d begins", r.Generation), r.markGeneration})
 	}
 	return steps
 }
@@ -298,6 +301,23 @@ func (r *resetting) seedExchange(ctx context.Context) error {
 			return fmt.Errorf("where %s-%d begins was changed since it was committed: somebody else resets the application at the same time: run this again when they are done", s.Topic, s.Partition)
 		}
 	}
+	return r.seedsExchange(ctx)
+}
+
+// markGeneration leaves the generation beside where the exchange begins, so that a start
+// with a lower one ends. Where an instance has begun meanwhile, that has done so.
+func (r *resetting) markGeneration(ctx context.Context) error {
+	committed, err := committedOffsets(ctx, &r.cfg, r.adm)
+	if err != nil || !untouched(&r.cfg, committed) {
+		return err
+	}
+	if err := r.seedsExchange(ctx); !errors.Is(err, ErrInUse) {
+		return err
+	}
+	return nil
+}
+
+func (r *resetting) seedsExchange(ctx context.Context) error {
 	ids, err := r.idsNow(ctx)
 	if err != nil {
 		return err

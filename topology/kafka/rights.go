@@ -275,12 +275,12 @@ func (c *Config) replayRights() []rightsOn {
 }
 
 // resetRights are what beginning anew does with topics: it reads which generation of
-// sessions there is.
+// sessions there is, and commits an offset of the exchange.
 func (c *Config) resetRights() []rightsOn {
-	remove := []right{{operation: kmsg.ACLOperationDelete}}
+	remove := right{operation: kmsg.ACLOperationDelete}
 	return []rightsOn{
-		{c.ExchangeTopic(), remove},
-		{c.ChangelogTopic(), remove},
+		{c.ExchangeTopic(), []right{remove, {operation: kmsg.ACLOperationRead}}},
+		{c.ChangelogTopic(), []right{remove}},
 		{c.Topics.Sessions, []right{{operation: kmsg.ACLOperationRead}}},
 	}
 }

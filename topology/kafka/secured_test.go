@@ -325,11 +325,11 @@ func (s *securedKafka) withTokenFile(t *testing.T) (Security, func()) {
 func (s *securedKafka) withGrant(t *testing.T) (Security, func()) {
 	path, _ := file(t, "first-secret")
 	g := credential.Grant{URL: s.tokens.URL + "/token", ClientID: "app", SecretFile: path, CAFile: s.files(t, t.TempDir(), "nobody", time.Now()).CA}
-	token, err := g.Open()
+	token, refused, err := g.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Security{Mechanism: "oauthbearer", Token: token, TLS: s.trusting(t)}, func() {
+	return Security{Mechanism: "oauthbearer", Token: token, Refused: refused, TLS: s.trusting(t)}, func() {
 		s.issuer.Away(true)
 		time.Sleep(tokenLife)
 		s.issuer.Know("app", "second-secret")
@@ -370,6 +370,12 @@ func (s *securedKafka) refusals(t *testing.T) {
 	good := opened(t, s.files(t, dir, "app", time.Now().Add(time.Hour)))
 	say := func(text string) credential.Source { return func(context.Context) (string, error) { return text, nil } }
 	ended := opened(t, s.files(t, t.TempDir(), "app", time.Now().Add(-time.Hour)))
+	refused := make(chan string, 100)
+	t.Cleanup(func() { // when all below have ended
+		if len(refused) == 0 || <-refused != "a.hush.c" {
+			t.Error("nobody was told of the token that was refused")
+		}
+	})
 	for name, test := range map[string]struct {
 		listener string
 		Security
@@ -380,7 +386,7 @@ func (s *securedKafka) refusals(t *testing.T) {
 		"no login":            {"passwords", Security{TLS: s.trusting(t)}, "want a login"},
 		"no TLS":              {"passwords", Security{}, "tls endpoint"},
 		"TLS where is none":   {"", Security{TLS: good}, "does it speak TLS"},
-		"wrong token":         {"tokens", Security{Mechanism: "OAUTHBEARER", Token: say("a.hush.c"), TLS: s.trusting(t)}, "does not take the token: invalid_token: has it ended"},
+		"wrong token":         {"tokens", Security{Mechanism: "OAUTHBEARER", Token: say("a.hush.c"), Refused: func(token string) { refused <- token }, TLS: s.trusting(t)}, "does not take the token: invalid_token: has it ended"},
 		"unknown authority":   {"tokens", Security{Mechanism: "OAUTHBEARER", Token: say("hush"), TLS: func() *tls.Config { return new(tls.Config) }}, "set kafka.tls.ca_file"},
 		"no certificate":      {"certificates", Security{TLS: s.trusting(t)}, "kafka.tls.cert_file"},
 		"ended certificate":   {"certificates", Security{TLS: ended}, "has it ended"},

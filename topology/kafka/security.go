@@ -31,6 +31,7 @@ type Security struct {
 	Username  string
 	Password  func(context.Context) (string, error)
 	Token     func(context.Context) (string, error) // of OAUTHBEARER
+	Refused   func(token string)                    // is told of a token that a broker did not take; it may be nil
 	TLS       func() *tls.Config                    // nil: a connection without TLS
 }
 
@@ -107,10 +108,7 @@ func (s Security) mechanism() (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return scram.Sha512(s.scram), nil
 	case "OAUTHBEARER":
-		return bearer{oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
-			token, err := s.Token(ctx)
-			return oauth.Auth{Token: token}, err
-		})}, nil
+		return bearer{s.Token, s.Refused}, nil
 	default:
 		return nil, fmt.Errorf("mechanism %q is none of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER", s.Mechanism)
 	}
@@ -123,20 +121,37 @@ func (s Security) scram(ctx context.Context) (scram.Auth, error) {
 
 // bearer is OAUTHBEARER with the broker's answer to a token that it does not take. That
 // answer is no error of the protocol but a challenge (RFC 7628 §3.2.2).
-type bearer struct{ sasl.Mechanism }
+type bearer struct {
+	token   func(context.Context) (string, error)
+	refused func(token string)
+}
+
+// Name is that of the mechanism.
+func (b bearer) Name() string { return "OAUTHBEARER" }
 
 // Authenticate begins a login.
 func (b bearer) Authenticate(ctx context.Context, host string) (sasl.Session, []byte, error) {
-	session, first, err := b.Mechanism.Authenticate(ctx, host)
-	return bearerSession{session}, first, err
+	token, err := b.token(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	session, first, err := oauth.Auth{Token: token}.AsMechanism().Authenticate(ctx, host)
+	return bearerSession{session, token, b.refused}, first, err
 }
 
-type bearerSession struct{ sasl.Session }
+type bearerSession struct {
+	sasl.Session
+	token   string
+	refused func(token string)
+}
 
 // Challenge takes the broker's answer, which is empty where it takes the token.
 func (s bearerSession) Challenge(answer []byte) (done bool, next []byte, err error) {
 	if len(answer) == 0 {
 		return s.Session.Challenge(answer)
+	}
+	if s.refused != nil {
+		s.refused(s.token)
 	}
 	var said struct {
 		Status string `json:"status"`

@@ -121,7 +121,7 @@ func planMove(ctx context.Context, cfg *Config, cl *kgo.Client, tp topology.Topi
 	case ok && err == nil:
 		move.From, had = o.At, m.needs(cfg, tp.Topic)
 		err = task.Restore(m.task)
-	case len(committed) == 0:
+	case untouched(cfg, committed):
 		err = fmt.Errorf("group %s has no offsets: it was not started yet, and begins where 'start' says", cfg.ApplicationID)
 	case !ok, errors.Is(err, errForeign):
 		move.About, m = true, metadata{}

@@ -74,7 +74,8 @@ func newSession(hard context.Context, w *worker) (*session, error) {
 	}
 	s.member, s.cl = member, member.Client()
 	w.client.Store(s.cl)
-	s.encoders[0].rejects.limit = int(w.limits.of(w.cfg.Topics.Rejects))
+	rejects := s.encoders[0].rejects
+	rejects.limit, rejects.dates = int(w.limits.of(w.cfg.Topics.Rejects)), w.topics.rejects
 	close(ready)
 	return s, nil
 }

@@ -44,6 +44,7 @@ type topics struct {
 	maxBytes map[string]int32 // largest batch that a topic takes, where it is known
 	// compacted are the sources whose offsets may have holes.
 	compacted map[string]bool
+	rejects   dates // that the topic of rejects takes and keeps
 	ids       topicIDs
 	made      map[string]string // ids beside the offsets of each source, and of the exchange
 }
@@ -246,7 +247,7 @@ func checkTopics(ctx context.Context, cfg *Config, adm *kadm.Client) (topics, er
 	}
 	found := topics{
 		raw: make(map[string]int32), maxBytes: make(map[string]int32), compacted: make(map[string]bool),
-		ids: idsOf(details), made: make(map[string]string),
+		rejects: datesOf(configs[cfg.Topics.Rejects]), ids: idsOf(details), made: make(map[string]string),
 	}
 	for _, topic := range append(cfg.rawTopics(), cfg.ExchangeTopic()) {
 		found.made[topic] = found.ids.made(cfg, topic)

@@ -948,3 +948,15 @@ func TestCheckWaitsForTheCoordinator(t *testing.T) {
 		})
 	}
 }
+
+// TestRejectOfAnOldRecord has a reject of a record that is older than what its topic keeps.
+func TestRejectOfAnOldRecord(t *testing.T) {
+	virtually(t, func(t *testing.T, _ *kfake.Cluster, cfg Config) {
+		produce(t, cfg, []*kgo.Record{{Topic: topologytest.Topic, Value: []byte("{"), Timestamp: time.UnixMilli(1)}})
+		runOver(t, cfg, nil)
+		rejects := readRecords(t, cfg, cfg.Topics.Rejects)
+		if len(rejects) != 1 || time.Since(rejects[0].Timestamp) > time.Minute || headersOf(rejects[0])["callstitch.timestamp"] != "1" {
+			t.Errorf("rejects are %+v", rejects)
+		}
+	})
+}

@@ -26,16 +26,21 @@ type Sessions interface {
 // would say nothing.
 var ErrNothing = errors.New("neither side has a session that is final and within the time asked about: there is nothing to compare")
 
-// fieldsMax bounds the sessions whose differing fields are counted: their records are kept,
-// some kilobytes each.
-const fieldsMax = 10_000
+// fieldsMax bounds the sessions whose differing fields are counted, and textsMax what is
+// kept of their records on each side, in bytes: most take some kilobytes, and a few may
+// take a thousand times that.
+const (
+	fieldsMax = 10_000
+	textsMax  = 128 << 20
+)
 
 // comparison is one comparison under way.
 type comparison struct {
 	a, b    Sessions
 	options Options
 	report  *Report
-	max     int
+	max     int // sessions of one side at a time
+	textMax int // bytes of the records of one side
 
 	differing []differing // with the smallest ids, at most fieldsMax
 	onlyA     []lone
@@ -59,7 +64,7 @@ func Compare(ctx context.Context, a, b Sessions, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	c := &comparison{a: a, b: b, options: o, max: sessionsMax, report: &Report{
+	c := &comparison{a: a, b: b, options: o, max: sessionsMax, textMax: textsMax, report: &Report{
 		A: Side{Name: a.String()}, B: Side{Name: b.String()}, Fields: []FieldCount{}, Examples: []Example{},
 	}}
 	return c.report, c.run(ctx)
@@ -169,29 +174,32 @@ func (c *comparison) explain(ctx context.Context) error {
 	if len(c.differing) == 0 {
 		return nil
 	}
-	inA, inB := map[call.LegID]int64{}, map[call.LegID]int64{}
-	for _, d := range c.differing {
-		inA[d.id], inB[d.id] = d.a, d.b
+	versions := func(of func(differing) int64) map[call.LegID]int64 {
+		all := make(map[call.LegID]int64, len(c.differing))
+		for _, d := range c.differing {
+			all[d.id] = of(d)
+		}
+		return all
 	}
-	textsA, err := c.collect(ctx, c.a, inA)
+	textsA, err := c.collect(ctx, c.a, versions(func(d differing) int64 { return d.a }))
 	if err != nil {
 		return err
 	}
-	textsB, err := c.collect(ctx, c.b, inB)
+	textsB, err := c.collect(ctx, c.b, versions(func(d differing) int64 { return d.b }))
 	if err != nil {
 		return err
 	}
 	w := newDifferences(&c.options)
-	for _, d := range c.differing {
-		a, b := textsA[d.id], textsB[d.id]
+	for i := range min(len(textsA), len(textsB)) {
+		a, b := textsA[i], textsB[i]
 		if a == nil || b == nil {
 			continue // compacted away meanwhile: the session has moved on
 		}
 		found, err := w.between(a, b)
 		if err != nil {
-			return fmt.Errorf("compare the records of session %s: %w", d.id, err)
+			return fmt.Errorf("compare the records of session %s: %w", c.differing[i].id, err)
 		}
-		c.report.add(d.id, found)
+		c.report.add(c.differing[i].id, found)
 	}
 	slices.SortFunc(c.report.Fields, func(x, y FieldCount) int {
 		return cmp.Or(cmp.Compare(y.Sessions, x.Sessions), cmp.Compare(x.Field, y.Field))
@@ -199,19 +207,32 @@ func (c *comparison) explain(ctx context.Context) error {
 	return nil
 }
 
-// collect reads the records of one side that have these ids and versions.
-func (c *comparison) collect(ctx context.Context, from Sessions, versions map[call.LegID]int64) (map[call.LegID][]byte, error) {
-	r, texts := newReader(&c.options), make(map[call.LegID][]byte, len(versions))
+// collect reads the records of one side that have these versions, in the order of the
+// sessions that differ: of the first as many as may be kept.
+func (c *comparison) collect(ctx context.Context, from Sessions, versions map[call.LegID]int64) (texts [][]byte, err error) {
+	r, size := newReader(&c.options), 0
+	texts = make([][]byte, len(c.differing))
 	wanted := func(id call.LegID) bool { _, ok := versions[id]; return ok }
-	err := from.Read(ctx, wanted, func(_ call.LegID, text []byte) error {
+	err = from.Read(ctx, wanted, func(_ call.LegID, text []byte) error {
 		if text == nil {
 			return nil
 		}
 		id, s, err := r.read(text)
-		if version, ok := versions[id]; ok && err == nil && version == s.version {
-			texts[id] = bytes.Clone(text)
+		if version, ok := versions[id]; !ok || err != nil || version != s.version {
+			return err
 		}
-		return err
+		i, _ := slices.BinarySearchFunc(c.differing, id, func(d differing, id call.LegID) int { return bytes.Compare(d.id[:], id[:]) })
+		if i >= len(texts) {
+			return nil
+		}
+		size += len(text) - len(texts[i])
+		texts[i] = bytes.Clone(text)
+		for size > c.textMax && len(texts) > 1 {
+			last := len(texts) - 1
+			size -= len(texts[last])
+			texts = texts[:last]
+		}
+		return nil
 	})
 	return texts, err
 }

@@ -440,6 +440,59 @@ func TestExamplesAreBounded(t *testing.T) {
 	}
 }
 
+// TestRecordsThatAreKeptAreBounded: of sessions that differ, whatever their size and the
+// order in which they come, the first are looked at, and no more than there is room for.
+func TestRecordsThatAreKeptAreBounded(t *testing.T) {
+	const large = 100_000
+	var a, b []record
+	for n := range uint64(40) {
+		a = append(a, session(n<<40, 1, "FINAL", object{"provider_cause": strings.Repeat("a", large)}))
+		b = append(b, session(n<<40, 1, "FINAL", object{"provider_cause": "b"}))
+	}
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for _, sides := range [][2][]record{{a, b}, {b, a}} {
+		for _, of := range sides {
+			rnd.Shuffle(len(of), func(i, k int) { of[i], of[k] = of[k], of[i] })
+		}
+		c := &comparison{a: &given{records: sides[0]}, b: &given{records: sides[1]}, report: &Report{}, max: sessionsMax, textMax: 10*large + 1}
+		if err := c.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r := c.report
+		if r.Differing != 40 || r.Examined != 9 || r.Fields[0].Sessions != 9 {
+			t.Errorf("%d differ, %d were looked at, %d have another cause", r.Differing, r.Examined, r.Fields[0].Sessions)
+		}
+		if len(r.Examples) != examplesOfEach || r.Examples[0].ID != id(0).String() {
+			t.Errorf("the examples are %v", r.Examples)
+		}
+		if text, err := json.Marshal(r); err != nil || len(text) > 20_000 {
+			t.Errorf("the report has %d bytes: %v", len(text), err)
+		}
+	}
+}
+
+// TestAnExampleIsBounded has sessions as large as may be that differ in everything.
+func TestAnExampleIsBounded(t *testing.T) {
+	whole := func(of string) object {
+		var legs []object
+		for i := range 64 {
+			legs = append(legs, object{"leg_id": id(uint64(i)).String(), "role": of, "from_e164": of, "provider_cause": of})
+		}
+		return object{"legs": legs, "merged_leg_ids": slices.Repeat([]string{of}, 1000)}
+	}
+	r := compareAll(t, []record{session(1, 1, "FINAL", whole("a"))}, []record{session(1, 1, "FINAL", whole("b"))}, Options{})
+	if e := r.Examples[0]; len(e.Fields) != listedMax || e.More != 3*64+1-listedMax {
+		t.Errorf("%d are listed, and %d are not", len(e.Fields), e.More)
+	}
+	if i := slices.IndexFunc(r.Fields, func(f FieldCount) bool { return f.Field == "merged_leg_ids" }); i < 0 {
+		t.Error("a field that is not listed is not counted")
+	}
+	long := newDifferences(&Options{ShowNumbers: true}).shown("x", slices.Repeat([]any{strings.Repeat("é", textShown)}, elementsShown+6)).([]any)
+	if len(long) != elementsShown+1 || long[elementsShown] != "and 6 more" || len(long[0].(string)) != textShown+len("…") {
+		t.Errorf("of a list %d elements are shown, the first of %d bytes, the last is %q", len(long), len(long[0].(string)), long[len(long)-1])
+	}
+}
+
 func TestNothingToCompareIsAnError(t *testing.T) {
 	open := []record{session(1, 1, "PARTIAL", nil)}
 	for _, sides := range [][2][]record{{nil, nil}, {open, open}} {

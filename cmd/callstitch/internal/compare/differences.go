@@ -155,21 +155,34 @@ func objects(list []any) bool {
 	return !slices.ContainsFunc(list, func(v any) bool { _, ok := v.(map[string]any); return !ok })
 }
 
+const (
+	// textShown bounds what is shown of a text, in bytes: most fields take no more.
+	textShown = 256
+	// elementsShown bounds what is shown of a list.
+	elementsShown = 64
+)
+
 // shown is a value as it may be shown.
 func (d *differences) shown(field string, value any) any {
 	switch v := value.(type) {
 	case string:
-		if d.plain[field] || d.options.ShowNumbers {
-			return v
+		if !d.plain[field] && !d.options.ShowNumbers {
+			v = console.Mask(call.Party{Raw: v})
 		}
-		return console.Mask(call.Party{Raw: v})
+		if len(v) > textShown {
+			v = strings.ToValidUTF8(v[:textShown], "") + "…"
+		}
+		return v
 	case []any:
 		if objects(v) {
 			return fmt.Sprintf("%d elements", len(v))
 		}
-		all := make([]any, len(v))
-		for i := range v {
+		all := make([]any, min(len(v), elementsShown))
+		for i := range all {
 			all[i] = d.shown(field, v[i])
+		}
+		if more := len(v) - len(all); more > 0 {
+			all = append(all, fmt.Sprintf("and %d more", more))
 		}
 		return all
 	case map[string]any:

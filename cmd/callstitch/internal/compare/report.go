@@ -92,11 +92,16 @@ type Example struct {
 	Finding Finding      `json:"finding"`
 	Other   string       `json:"other_side,omitempty"` // how it stands where it is not final
 	Fields  []Difference `json:"fields,omitempty"`
-	Explain []string     `json:"explain"` // commands that tell more
+	More    int          `json:"more_fields,omitempty"` // that differ, too, and are not listed
+	Explain []string     `json:"explain"`               // commands that tell more
 }
 
-// examplesOfEach bounds the examples of each field, and of what is on one side only.
-const examplesOfEach = 5
+const (
+	// examplesOfEach bounds the examples of each field, and of what is on one side only.
+	examplesOfEach = 5
+	// listedMax bounds the differences that an example lists: each of 64 legs may have some.
+	listedMax = 64
+)
 
 // compared is how many sessions the comparison is about.
 func (r *Report) compared() int {
@@ -132,7 +137,8 @@ func (r *Report) add(id call.LegID, found []Difference) {
 			r.Fields[i].shown++
 		}
 	}
-	r.Examples = append(r.Examples, Example{ID: id.String(), Finding: Differs, Fields: found})
+	listed := slices.Clone(found[:min(len(found), listedMax)])
+	r.Examples = append(r.Examples, Example{ID: id.String(), Finding: Differs, Fields: listed, More: len(found) - len(listed)})
 }
 
 // Print writes the report for people.
@@ -199,6 +205,9 @@ func (r *Report) printExamples(w io.Writer) {
 		}
 		for _, d := range e.Fields {
 			fmt.Fprintf(w, "    %s  %s → %s\n", d.Path, text(d.Field, d.A), text(d.Field, d.B))
+		}
+		if e.More > 0 {
+			fmt.Fprintf(w, "    and %d more\n", e.More)
 		}
 		for _, command := range e.Explain {
 			fmt.Fprintf(w, "    %s\n", command)

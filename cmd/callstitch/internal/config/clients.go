@@ -61,7 +61,7 @@ func (k *Kafka) security() (kafka.Security, error) {
 	if s.Password, err = passwordOf(k.SASL.PasswordFile); err != nil {
 		return s, fmt.Errorf("use kafka.sasl.password_file: %w", err)
 	}
-	if s.Token, err = k.SASL.OAuth.source(); err != nil {
+	if s.Token, s.Refused, err = k.SASL.OAuth.source(); err != nil {
 		return s, fmt.Errorf("use kafka.sasl.oauth: %w", err)
 	}
 	if !k.TLS.on() {
@@ -80,7 +80,7 @@ func (r *Registry) client() (schemas.RegistryConfig, error) {
 	if c.Password, err = passwordOf(r.PasswordFile); err != nil {
 		return c, fmt.Errorf("use schema_registry.password_file: %w", err)
 	}
-	if c.Token, err = r.OAuth.source(); err != nil {
+	if c.Token, c.Refused, err = r.OAuth.source(); err != nil {
 		return c, fmt.Errorf("use schema_registry.oauth: %w", err)
 	}
 	if r.files() == (credential.Files{}) {
@@ -131,15 +131,17 @@ func passwordOf(path string) (credential.Source, error) {
 	return credential.FromFile(path)
 }
 
-// source is where tokens come from; nil where no way is named.
-func (o *OAuth) source() (credential.Source, error) {
+// source is where tokens come from, and who is told of one that was refused, which may be
+// nil: a file has what it has. Both are nil where no way is named.
+func (o *OAuth) source() (get credential.Source, refused func(token string), err error) {
 	switch {
 	case o.TokenFile != "":
-		return credential.TokenFromFile(o.TokenFile)
+		get, err = credential.TokenFromFile(o.TokenFile)
+		return get, nil, err
 	case o.TokenURL != "":
 		return o.grant().Open()
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 func (o *OAuth) grant() credential.Grant {

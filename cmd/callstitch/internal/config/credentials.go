@@ -73,7 +73,7 @@ func (c *Config) Fetch(ctx context.Context) (found []Credential) {
 			continue
 		}
 		got := Credential{Key: at.group + ".token_url"}
-		get, err := at.source()
+		get, _, err := at.source()
 		if err == nil {
 			_, err = get(ctx)
 		}

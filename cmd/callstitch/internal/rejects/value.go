@@ -76,41 +76,72 @@ var jsonOptions = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
 
 // indented is a JSON value over several lines; not ok where it is none.
 func indented(value []byte, plain bool) (text string, ok bool) {
+	w := masker{plain: plain, numbers: map[string]bool{}}
+	// An id may come before the number that it must not show.
+	if err := tokens(value, func(t jsontext.Token) error { w.mask(t); return nil }); err != nil {
+		return "", false
+	}
 	var out bytes.Buffer
-	d := jsontext.NewDecoder(bytes.NewReader(value), jsonOptions...)
 	e := jsontext.NewEncoder(&out, append([]jsontext.Options{jsontext.WithIndent("  ")}, jsonOptions...)...)
-	w := masker{plain: plain}
+	w = masker{plain: plain, numbers: w.numbers}
+	err := tokens(value, func(t jsontext.Token) error { return e.WriteToken(w.mask(t)) })
+	return strings.TrimSuffix(out.String(), "\n"), err == nil && out.Len() > 0
+}
+
+// tokens reads a JSON value.
+func tokens(value []byte, take func(jsontext.Token) error) error {
+	d := jsontext.NewDecoder(bytes.NewReader(value), jsonOptions...)
 	for {
 		token, err := d.ReadToken()
-		if err == io.EOF {
-			return strings.TrimSuffix(out.String(), "\n"), out.Len() > 0
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
 		}
-		if err != nil {
-			return "", false
-		}
-		if err := e.WriteToken(w.mask(token)); err != nil {
-			return "", false
+		if err := take(token); err != nil {
+			return err
 		}
 	}
 }
 
 // masker masks the values of a JSON document, token by token.
 type masker struct {
-	plain bool
-	open  []byte // '{' and '[' that are open
-	name  bool   // the next string of the object is a name
-	party int    // the depth below which all is a party's; 0: nothing is
-	next  bool   // the next value is a party's
+	plain   bool
+	open    []byte          // '{' and '[' that are open
+	name    bool            // the next string of the object is a name
+	next    meaning         // of the next value
+	party   int             // the depth below which all is a party's; 0: nothing is
+	numbers map[string]bool // the last digits of each number that a party has
+}
+
+// meaning is what a value is, by the name of its field.
+type meaning uint8
+
+const (
+	anything meaning = iota
+	aParty
+	anID
+)
+
+func meaningOf(name string) meaning {
+	switch {
+	case idNames.MatchString(name):
+		return anID
+	case partyNames.MatchString(name) && !noParty.MatchString(name):
+		return aParty
+	}
+	return anything
 }
 
 func (m *masker) mask(t jsontext.Token) jsontext.Token {
 	switch t.Kind() {
 	case '{', '[':
 		m.open = append(m.open, byte(t.Kind()))
-		if m.next && m.party == 0 {
+		if m.next == aParty && m.party == 0 {
 			m.party = len(m.open)
 		}
-		m.next, m.name = false, t.Kind() == '{'
+		m.next, m.name = anything, t.Kind() == '{'
 		return t
 	case '}', ']':
 		if m.party == len(m.open) {
@@ -122,12 +153,12 @@ func (m *masker) mask(t jsontext.Token) jsontext.Token {
 	case '"':
 		text := t.String()
 		if m.name {
-			m.name, m.next = false, isPartyName(text)
-			return m.text(text, t, false)
+			m.name, m.next = false, meaningOf(text)
+			return m.text(text, t, anything)
 		}
-		t = m.text(text, t, m.next || m.party > 0)
+		t = m.text(text, t, m.is())
 	case '0':
-		t = m.text(t.String(), t, m.next || m.party > 0)
+		t = m.text(t.String(), t, m.is())
 	}
 	m.valueEnds()
 	return t
@@ -135,17 +166,29 @@ func (m *masker) mask(t jsontext.Token) jsontext.Token {
 
 // valueEnds says that what follows in an object is a name again.
 func (m *masker) valueEnds() {
-	m.next = false
+	m.next = anything
 	m.name = len(m.open) > 0 && m.open[len(m.open)-1] == '{'
 }
 
+// is is what the value at hand is.
+func (m *masker) is() meaning {
+	if m.party > 0 {
+		return aParty
+	}
+	return m.next
+}
+
 // text masks one text; what needs no mask stays the token that it was.
-func (m *masker) text(text string, t jsontext.Token, party bool) jsontext.Token {
+func (m *masker) text(text string, t jsontext.Token, is meaning) jsontext.Token {
 	masked := text
 	switch {
 	case m.plain:
-	case party:
+	case is == aParty:
+		if digits := digitsOf(text); len(digits) >= numberDigits {
+			m.numbers[digits[len(digits)-numberDigits:]] = true
+		}
 		masked = console.Mask(call.Party{Raw: text})
+	case is == anID && isID(text) && !m.holdsNumber(text):
 	default:
 		masked = maskText(text)
 	}
@@ -155,14 +198,47 @@ func (m *masker) text(text string, t jsontext.Token, party bool) jsontext.Token 
 	return jsontext.String(masked)
 }
 
+// idNames are names of fields that hold the id of a call, or of something else by which one
+// looks for it: those that the decoders read, and what envelopes add to them. None is
+// somebody's: a callerId is a number.
+var idNames = regexp.MustCompile(`(?i)^((provider_?|parent_?|sip_?|root_?)?call|leg|channel|session|conference|event|message|request|recording|transcription|ref|unique|linked|account|application|project|endpoint|error)_?(id|sid|uuid)$|^(uu)?id$|_leg_id$`)
+
+// idForms is what an id is made of that is no number: letters with what else there is, a
+// count behind an instant, as Asterisk has it, or more digits than any number has.
+var idForms = regexp.MustCompile(`^(?:[\w.-]*[a-zA-Z][\w.-]*|1\d{9}\.\d{1,10}|\d{16,})$`)
+
+const idLongest = 256
+
+func isID(text string) bool { return len(text) <= idLongest && idForms.MatchString(text) }
+
+// holdsNumber reports whether an id has a number in it that is a party's.
+func (m *masker) holdsNumber(id string) bool {
+	for _, part := range strings.FieldsFunc(id, unicode.IsLetter) {
+		digits := digitsOf(part)
+		for i := numberDigits; i <= len(digits); i++ {
+			if m.numbers[digits[i-numberDigits:i]] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func digitsOf(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
 // partyNames are names of fields whose whole value is somebody's, at any provider and in
 // envelopes of others.
 var partyNames = regexp.MustCompile(`(?i)^(from|to|ani|dnis|cli|msisdn|user|username|alias|contact|e164|extension)$|^(from|to)_|destination|recipient|transfer_?target|number|phone|caller|callee|party|display_?name|(first|last|full)_?name`)
 
 // noParty are names that have such a word and are something else.
 var noParty = regexp.MustCompile(`(?i)(id|uuid|sid|type|kind|count|state|time|_at|_on|At|_src)$`)
-
-func isPartyName(name string) bool { return partyNames.MatchString(name) && !noParty.MatchString(name) }
 
 const (
 	// numberDigits is how many digits make a telephone number, in any text.
@@ -234,12 +310,7 @@ func maskURL(url string) string {
 // maskNumber masks all but the last digits, where there are as many as a telephone number
 // has.
 func maskNumber(text string) string {
-	digits := 0
-	for _, c := range []byte(text) {
-		if '0' <= c && c <= '9' {
-			digits++
-		}
-	}
+	digits := len(digitsOf(text))
 	if digits < numberDigits {
 		return text
 	}

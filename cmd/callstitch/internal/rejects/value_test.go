@@ -68,12 +68,41 @@ func TestMaskText(t *testing.T) {
 	}
 }
 
+// TestIDs: one looks for a call by its id, so that is shown whole, unless it is a number or
+// has one of the record's in it. What is called an id and is a party's is no id.
+func TestIDs(t *testing.T) {
+	for value, want := range map[string]string{
+		`{"callId":"a12345678b"}`:                                 `a12345678b`,
+		`{"call_id":"call-vn-1-ZD3IDIXS1J-168898765"}`:            `call-vn-1-ZD3IDIXS1J-168898765`,
+		`{"id":"1700000000.1234"}`:                                `1700000000.1234`,
+		`{"parentCallId":"1234567890123456"}`:                     `1234567890123456`,
+		`{"accountId":"AC5550199555"}`:                            `AC5550199555`,
+		`{"call":{"uuid":"leg-15550100123"}}`:                     `leg-15550100123`, // whose number would it be?
+		`{"callId":"15550100123"}`:                                `•••••••••23`,
+		`{"callId":15550100123}`:                                  `•••••••••23`,
+		`{"callId":"+15550100123"}`:                               `+•••••••••23`,
+		`{"callId":"555.010.0123"}`:                               `•••.•••.••23`,
+		`{"callId":"15550100123@pbx"}`:                            `•••••••••23@pbx`,
+		`{"callId":"leg-15550100123-1","to":"(555) 010-0123"}`:    `leg-••••••••••3-1`,
+		`{"from":{"number":"5550100123"},"callId":"x5550100123"}`: `x••••••••23`,
+		`{"callerId":"sip15550100123"}`:                           `sip•••••••••23`,
+		`{"callerId":"15550100123"}`:                              `•••••••••23`,
+		`{"transferCallerId":"15550100123"}`:                      `•••••••••23`,
+		`{"from":{"id":"a15550100123b"}}`:                         `•••••••••••3b`,
+		`{"request_from_user_id":"15550100123"}`:                  `•••••••••23`,
+	} {
+		if got := Pretty([]byte(value), false); !strings.Contains(got, `"`+want+`"`) && !strings.Contains(got, ": "+want+"\n") {
+			t.Errorf("%s\n got %s\nwant %s", value, got, want)
+		}
+	}
+}
+
 // No number comes out whole, wherever it stands and however it is written.
 func TestNoNumberIsShown(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	forms := []string{
 		`{"from":"%s"}`, `{"x":{"y":["%s"]}}`, `{"x":%[1]s}`, `%s`, `from=%s&to=1`, `{"url":"https://h/%s"}`, `{"url":"https://h/?n=%s"}`,
-		`{"to":"sip:%s@h"}`, `{"%s":1}`, `<x>%s</x>`, `{"x":"%s`, "a%sb", `{"x":"call %s now"}`, `{"x":"{\"from\":\"%s\"}"}`,
+		`{"to":"sip:%s@h"}`, `{"%s":1}`, `{"callId":"%s"}`, `{"callId":"c-%[1]s-1","to":"+%[1]s"}`, `{"id":"x%[1]s","from":{"number":"%[1]s"}}`, `<x>%s</x>`, `{"x":"%s`, "a%sb", `{"x":"call %s now"}`, `{"x":"{\"from\":\"%s\"}"}`,
 	}
 	for range 2000 {
 		number := fmt.Sprintf("1555010%04d", r.IntN(10_000))
