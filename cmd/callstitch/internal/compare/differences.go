@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"callstitch/cmd/callstitch/internal/console"
-	"callstitch/processor/call"
+	"callstitch/processor/number"
 	"callstitch/schemas"
 )
 
@@ -162,7 +161,7 @@ func (d *differences) shown(field string, value any) any {
 		if d.plain[field] || d.options.ShowNumbers {
 			return v
 		}
-		return console.Mask(call.Party{Raw: v})
+		return number.Mask(v)
 	case []any:
 		if objects(v) {
 			return fmt.Sprintf("%d elements", len(v))

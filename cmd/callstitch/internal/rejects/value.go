@@ -11,8 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"callstitch/cmd/callstitch/internal/console"
-	"callstitch/processor/call"
+	"callstitch/processor/number"
 )
 
 const (
@@ -145,7 +144,7 @@ func (m *masker) text(text string, t jsontext.Token, party bool) jsontext.Token 
 	switch {
 	case m.plain:
 	case party:
-		masked = console.Mask(call.Party{Raw: text})
+		masked = number.Mask(text)
 	default:
 		masked = maskText(text)
 	}
@@ -201,7 +200,7 @@ func maskText(text string) string {
 		case is("url"):
 			found = maskURL(found)
 		case is("user"):
-			found = console.Mask(call.Party{Raw: strings.TrimSuffix(found, "@")}) + "@"
+			found = number.Mask(strings.TrimSuffix(found, "@")) + "@"
 		case is("number"):
 			found = maskNumber(found)
 		}
