@@ -78,12 +78,17 @@ type RecordingFact struct {
 // Attribute is an allow-listed extra, such as the customer's own tag.
 type Attribute struct{ Key, Value string }
 
-// AttributeAlias is the attribute with another number of the callee: of an inbound call the
-// hotline that was dialled, where the callee is the agent who is rung.
-const AttributeAlias = "to_alias"
+// The attributes whose values are addresses of somebody, as those of a Party are.
+const (
+	// AttributeAlias is another number of the callee: of an inbound call the hotline that
+	// was dialled, where the callee is the agent who is rung.
+	AttributeAlias = "to_alias"
+	// AttributeActor is who did it: a user, or whoever called from outside.
+	AttributeActor = "actor"
+)
 
-// IsNumber reports whether the value is the number of a telephone.
-func (a Attribute) IsNumber() bool { return a.Key == AttributeAlias }
+// IsAddress reports whether the value is an address of somebody, such as a number.
+func (a Attribute) IsAddress() bool { return a.Key == AttributeAlias || a.Key == AttributeActor }
 
 // Event is one normalised provider event. Decoders fill it, the exchange
 // carries it in the binary form that Visit describes, and the stitcher folds it.

@@ -151,12 +151,12 @@ func (w *Writer) address(tenant, text string) string {
 }
 
 func (w *Writer) attributes(tenant string, was []call.Attribute) []call.Attribute {
-	if !slices.ContainsFunc(was, call.Attribute.IsNumber) {
+	if !slices.ContainsFunc(was, call.Attribute.IsAddress) {
 		return was
 	}
 	is := slices.Clone(was)
 	for i := range is {
-		if is[i].IsNumber() {
+		if is[i].IsAddress() {
 			is[i].Value = w.address(tenant, is[i].Value)
 		}
 	}
