@@ -536,11 +536,11 @@ func TestNumbersShownInTwoWays(t *testing.T) {
 		t.Errorf("without those fields, %+v", r)
 	}
 	// Two keys are two ways, and two numbers in one way a difference.
-	r = compareAll(t, []record{session(1, 1, "FINAL", hidden)}, []record{session(1, 1, "FINAL", legs("hmac:7f3b" + token[9:]))}, Options{})
+	r = compareAll(t, []record{session(1, 1, "FINAL", hidden)}, []record{session(1, 1, "FINAL", legs("hmac:7f3b"+token[9:]))}, Options{})
 	if r.Otherwise != 1 || len(r.Fields) != 0 {
 		t.Errorf("of two keys, %+v", r)
 	}
-	r = compareAll(t, []record{session(1, 1, "FINAL", hidden)}, []record{session(1, 1, "FINAL", legs(token[:len(token)-1] + "e"))}, Options{})
+	r = compareAll(t, []record{session(1, 1, "FINAL", hidden)}, []record{session(1, 1, "FINAL", legs(token[:len(token)-1]+"e"))}, Options{})
 	if r.Otherwise != 0 || len(r.Fields) != 3 {
 		t.Errorf("of two tokens, %+v", r)
 	}
