@@ -2,11 +2,17 @@ package kafka
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"callstitch/internal/docpage"
 	"callstitch/processor/call"
 	"callstitch/processor/number"
 	"callstitch/topology"
@@ -136,5 +142,90 @@ func TestWhatAMemberSays(t *testing.T) {
 	}
 	if outputs, numbers := heard([]byte("sticky")); outputs != "" || numbers != "" {
 		t.Errorf("of another client, heard %s and %s", outputs, numbers)
+	}
+}
+
+// TestErase takes one number out of a compacted topic as docs/privacy.md has it: with its
+// command, in which names and addresses are those of the test, and a shorter time.
+func TestErase(t *testing.T) {
+	section := string(docpage.Read(t, "../../docs/privacy.md").Section(t, "## Erasing a number"))
+	command := regexp.MustCompile(`(?m)^ *\$ (printf .*\| kcat .*)$`).FindStringSubmatch(section)
+	settings := regexp.MustCompile(`--add-config (max\.compaction\S*)`).FindAllStringSubmatch(section, -1)
+	if command == nil || len(settings) != 2 {
+		t.Fatalf("the page has the commands %q and %q", command, settings)
+	}
+	cfg := apache(t, 2)
+	records := onTopic(cfg, topologytest.Calls(44, 30, 10*time.Second).Shuffle(44, 2, time.Second, 0))
+	feed(t, cfg, records)
+	r := startRun(t, cfg)
+	awaitPublished(t, cfg, reference(t, records), 60*time.Second)
+	if err := r.stop(t); err != nil {
+		t.Fatal(err)
+	}
+
+	// Who called most, and in which sessions.
+	of := map[string][]string{}
+	all := published(t, cfg)
+	for id, s := range all { // order: any number will do
+		if from, ok := s["from_e164"].(string); ok {
+			of[from] = append(of[from], id)
+		}
+	}
+	var number string
+	for n, ids := range of { // order: any number will do
+		if len(ids) >= len(of[number]) {
+			number = n
+		}
+	}
+	holds := func() (n int) {
+		for _, rec := range readRecords(t, cfg, cfg.Topics.Sessions) {
+			if bytes.Contains(rec.Value, []byte(number)) {
+				n++
+			}
+		}
+		return n
+	}
+	if number == "" || holds() == 0 {
+		t.Fatal("no session has a number")
+	}
+	cl := client(t, cfg)
+	defer cl.Close()
+	var change []kadm.AlterConfig
+	for setting := range strings.SplitSeq(strings.ReplaceAll(settings[1][1], "60000", "500"), ",") {
+		name, value, _ := strings.Cut(setting, "=")
+		change = append(change, kadm.AlterConfig{Name: name, Value: &value})
+	}
+	answers, err := kadm.NewClient(cl).AlterTopicConfigs(t.Context(), change, cfg.Topics.Sessions)
+	if err == nil {
+		err = answers[0].Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for id, s := range all { // order: they are written all at once
+		if strings.Contains(fmt.Sprint(s), number) {
+			ids = append(ids, id)
+		}
+	}
+	shell := strings.NewReplacer("kafka-1:9092", cfg.Brokers[0], "call.sessions", cfg.Topics.Sessions).Replace(command[1])
+	for deadline := time.Now().Add(90 * time.Second); holds() > 0; time.Sleep(2 * time.Second) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d records still have it", holds())
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", shell)
+		cmd.Env = append(os.Environ(), "SESSION_IDS="+strings.Join(ids, " "))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", shell, err, out)
+		}
+	}
+	left := map[string]bool{}
+	for _, rec := range readRecords(t, cfg, cfg.Topics.Sessions) {
+		if rec.Value != nil {
+			left[string(rec.Key)] = true
+		}
+	}
+	if len(left) != len(all)-len(ids) {
+		t.Errorf("of %d sessions %d are left, after %d were erased", len(all), len(left), len(ids))
 	}
 }
