@@ -2,6 +2,7 @@ package number
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"callstitch/processor/call"
@@ -58,7 +59,8 @@ func (f Form) Writer() *Writer {
 
 // Output is a record with its numbers in the form, and everything else as it was: those
 // fields are written otherwise that have the tag x-pii in the schemas. It changes nothing
-// that it was given. A reject stays what it is: its bytes are the only copy.
+// that it was given. A reject stays what it is: its bytes are the only copy. What it does
+// not know it does not let through.
 func (w *Writer) Output(o call.Output) call.Output {
 	if w == nil {
 		return o
@@ -72,8 +74,10 @@ func (w *Writer) Output(o call.Output) call.Output {
 		return w.session(o)
 	case *call.Leg:
 		return w.leg(o)
+	case *call.Reject, *call.Audit:
+		return o
 	}
-	return o
+	panic(fmt.Sprintf("number: whether there are any in a %T is not known", o))
 }
 
 // Rejected is an event for a reject, beside its raw record's hash: by that the record is
