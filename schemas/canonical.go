@@ -22,6 +22,9 @@ type Field struct {
 	// Words reports whether its text is of a closed list, and so holds nothing that a
 	// provider or a customer has written.
 	Words bool
+	// Number reports whether it holds an address of somebody, such as a telephone number:
+	// it has the tag "x-pii": "phone".
+	Number bool
 }
 
 // Fields are those of the subject's schema, in its order.
@@ -32,7 +35,7 @@ func (s Subject) Fields() []Field {
 	}
 	fields := make([]Field, len(flat.fields))
 	for i, f := range flat.fields {
-		fields[i] = Field{Path: f.path, Words: f.words != ""}
+		fields[i] = Field{Path: f.path, Words: f.words != "", Number: f.number}
 	}
 	return fields
 }

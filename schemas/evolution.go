@@ -141,6 +141,7 @@ type flatField struct {
 	kind   string // the type, a nested record by its name
 	value  string // the default as JSON, or noDefault
 	words  string // the vocabulary as JSON
+	number bool   // it is marked as a telephone number
 	doc    string
 }
 
@@ -172,7 +173,7 @@ func (s *flatSchema) add(n *avro.SchemaNode, path string) {
 		f := &n.Fields[i]
 		field := flatField{
 			parent: path, path: strings.TrimPrefix(path+"."+f.Name, "."), kind: kindOf(&f.Type),
-			value: defaultOf(f), words: wordsOf(f), doc: f.Doc,
+			value: defaultOf(f), words: wordsOf(f), number: f.Props["x-pii"] == "phone", doc: f.Doc,
 		}
 		s.fields = append(s.fields, field)
 		s.add(&f.Type, field.path)

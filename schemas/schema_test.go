@@ -276,6 +276,27 @@ func TestVocabularies(t *testing.T) {
 	}
 }
 
+// TestAddressesAmongAttributesAreMarked holds the keys that the schemas name to those that
+// are written as numbers are.
+func TestAddressesAmongAttributesAreMarked(t *testing.T) {
+	eachSubject(t, func(t *testing.T, s Subject) {
+		eachField(avro.MustParse(s.Schema()).Root(), func(f *avro.SchemaField) {
+			keys, marked := f.Props["x-pii-keys"].([]any)
+			if want := f.Name == "attributes"; marked != want {
+				t.Errorf("%s: marked %t, want %t", f.Name, marked, want)
+			}
+			for _, key := range keys {
+				if !(call.Attribute{Key: key.(string)}).IsAddress() {
+					t.Errorf("%s is marked, and is no address", key)
+				}
+			}
+			if all := []any{call.AttributeActor, call.AttributeAlias}; marked && !slices.Equal(keys, all) {
+				t.Errorf("marked are %v, want %v", keys, all)
+			}
+		})
+	})
+}
+
 // Telephone numbers are marked, so that a consumer can mask them by machine.
 func TestNumbersAreMarked(t *testing.T) {
 	numbers := []string{"from_raw", "from_e164", "to_raw", "to_e164", "transfer_target_raw", "transferor"}

@@ -29,7 +29,7 @@ func Original(r *Record) int64 {
 		if h.Key != headerTimestamp {
 			continue
 		}
-		if n, err := number(string(h.Value), 63); err == nil && 0 < n && n <= r.Timestamp+Leeway.Milliseconds() {
+		if n, err := numberOf(string(h.Value), 63); err == nil && 0 < n && n <= r.Timestamp+Leeway.Milliseconds() {
 			return n
 		}
 		break

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"callstitch/processor/call"
+	"callstitch/processor/number"
 	"callstitch/processor/stitch"
 )
 
@@ -28,6 +29,7 @@ type Config struct {
 	Topics             Topics
 	ExchangePartitions int32 // at least 1; fixed for the life of the application
 	Stitch             stitch.Config
+	Numbers            number.Form // how outputs show numbers; nothing else depends on it
 }
 
 // SourceOf is the source of a topic. One that is not among the sources is taken

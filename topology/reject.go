@@ -111,10 +111,10 @@ func readHeader(reject *call.Reject, h call.Header) (err error) {
 		reject.Source.Topic = text
 	case headerPartition:
 		var n int64
-		n, err = number(text, 31)
+		n, err = numberOf(text, 31)
 		reject.Source.Partition = int32(n)
 	case headerOffset:
-		reject.Source.Offset, err = number(text, 63)
+		reject.Source.Offset, err = numberOf(text, 63)
 	case headerMessage:
 		reject.Detail = text
 	case headerReason:
@@ -122,11 +122,11 @@ func readHeader(reject *call.Reject, h call.Header) (err error) {
 			err = errors.New("a reason that this version does not know")
 		}
 	case headerTimestamp:
-		reject.Timestamp, err = number(text, 63)
+		reject.Timestamp, err = numberOf(text, 63)
 	case headerBatch:
 		reject.Batch = text
 	case headerLength:
-		cutOf(reject).Length, err = number(text, 63)
+		cutOf(reject).Length, err = numberOf(text, 63)
 	case headerSHA256:
 		sum, wrong := hex.DecodeString(text)
 		if wrong != nil || len(sum) != sha256.Size {
@@ -146,7 +146,7 @@ func cutOf(reject *call.Reject) *call.Cut {
 	return reject.Cut
 }
 
-func number(text string, bits int) (int64, error) {
+func numberOf(text string, bits int) (int64, error) {
 	n, err := strconv.ParseUint(text, 10, bits)
 	if err != nil {
 		return 0, errors.New("no number")
@@ -158,7 +158,7 @@ func number(text string, bits int) (int64, error) {
 func Replays(headers []call.Header) int {
 	for _, h := range slices.Backward(headers) {
 		if h.Key == headerReplays {
-			n, _ := number(string(h.Value), 31) // one that is no number is nobody's count
+			n, _ := numberOf(string(h.Value), 31) // one that is no number is nobody's count
 			return int(n)
 		}
 	}

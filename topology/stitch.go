@@ -8,6 +8,7 @@ import (
 
 	"callstitch/processor/call"
 	"callstitch/processor/codec"
+	"callstitch/processor/number"
 	"callstitch/processor/stitch"
 	"callstitch/schemas"
 )
@@ -37,7 +38,8 @@ type StitchTask struct {
 
 	replayed int64 // records skipped because the state has them
 
-	trace func(Step) // nil where nobody asked
+	numbers *number.Writer // of outputs; of nothing that is kept or sent between tasks
+	trace   func(Step)     // nil where nobody asked
 
 	control control
 }
@@ -52,7 +54,7 @@ const decodedLegs = 16_384
 // Raw gives the partition count of each source topic: the leg clock waits for
 // all of them.
 func NewStitchTask(cfg *Config, partition int32, raw map[string]int32) *StitchTask {
-	t := &StitchTask{cfg: cfg, partition: partition, raw: raw, store: NewStore()}
+	t := &StitchTask{cfg: cfg, partition: partition, raw: raw, store: NewStore(), numbers: cfg.Numbers.Writer()}
 	t.flight = make(flight, cfg.ExchangePartitions)
 	t.machine = stitch.New(cfg.Stitch, t.store, decodedLegs/int(cfg.ExchangePartitions))
 	if err := t.Restored(nil); err != nil {
@@ -240,20 +242,25 @@ func (t *StitchTask) emit(of stitch.Effects, fx *Effects) {
 		t.send(m, fx)
 	}
 	for _, e := range of.Events {
-		fx.Outputs = append(fx.Outputs, Output{t.hexKey(e.Leg), e})
+		t.publish(e.Leg, e, fx)
 	}
 	for _, s := range of.Sessions {
-		fx.Outputs = append(fx.Outputs, Output{t.hexKey(s.ID), s})
+		t.publish(s.ID, s, fx)
 	}
 	for _, s := range of.Settled {
 		fx.Outputs = append(fx.Outputs, Output{t.hexKey(s.ID), call.Settled{Session: s}})
 	}
 	for _, l := range of.Legs {
-		fx.Outputs = append(fx.Outputs, Output{t.hexKey(l.ID), l})
+		t.publish(l.ID, l, fx)
 	}
 	for _, e := range of.Conflicts {
-		fx.Outputs = append(fx.Outputs, conflicting(e))
+		fx.Outputs = append(fx.Outputs, conflicting(t.numbers.Rejected(e)))
 	}
+}
+
+// publish makes an output of a value of the domain, with numbers as readers may see them.
+func (t *StitchTask) publish(key call.LegID, value call.Output, fx *Effects) {
+	fx.Outputs = append(fx.Outputs, Output{t.hexKey(key), t.numbers.Output(value)})
 }
 
 func (t *StitchTask) send(m stitch.Message, fx *Effects) {

@@ -10,6 +10,7 @@ import (
 
 	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/terminal"
+	"callstitch/processor/number"
 	"callstitch/schemas"
 	"callstitch/topology/kafka"
 )
@@ -90,6 +91,9 @@ func checkRun(ctx context.Context, out terminal.Writer, cfg *config.Config) (fai
 	runtime, err := cfg.Runtime()
 	if err != nil {
 		return 0, err
+	}
+	if runtime.Numbers, err = cfg.Emit.Form(); err != nil { // said before, of the file
+		runtime.Numbers = number.Form{Mode: number.HMAC}
 	}
 	failed = tell(out, examine(ctx, runtime))
 	wrong, err := checkSchemas(ctx, out, cfg)

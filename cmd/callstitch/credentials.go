@@ -32,6 +32,9 @@ func examineCredentials(ctx context.Context, cfg *config.Config) (found []kafka.
 		}
 		found = append(found, f)
 	}
+	if cfg.Emit.Exposed() {
+		found = append(found, kafka.Finding{Advice: "everybody on this machine may read " + cfg.Emit.NumbersKeyFile + ", and with it find whose each token is: chmod o-r " + cfg.Emit.NumbersKeyFile})
+	}
 	for _, c := range cfg.Fetch(ctx) {
 		found = append(found, kafka.Finding{What: c.String() + " gives a token", Err: c.Err})
 	}

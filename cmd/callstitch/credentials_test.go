@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,34 @@ func TestExaminedCredentials(t *testing.T) {
 	issuer.Know("app", "hush")
 	if got := examined(t, cfg); !strings.HasSuffix(got, "kafka.sasl.oauth.token_url gives a token\n") {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestExaminedKeyOfNumbers has a key that can be used, one that others may read, one that is
+// too short, and none.
+func TestExaminedKeyOfNumbers(t *testing.T) {
+	t.Chdir(t.TempDir())
+	cfg := config.Default()
+	cfg.Emit.Numbers, cfg.Emit.NumbersKeyFile = "hmac", "key"
+	const usable = "emit.numbers_key_file key can be used"
+	for _, test := range []struct {
+		content string
+		mode    os.FileMode
+		want    string
+	}{
+		{strings.Repeat("k", 32), 0o600, usable + "\n"},
+		{strings.Repeat("k", 32), 0o440, usable + "\n"},
+		{strings.Repeat("k", 32), 0o644, usable + "\n! everybody on this machine may read key, and with it find whose each token is: chmod o-r key\n"},
+		{strings.Repeat("k", 31), 0o600, usable + ": key has a key of 31 bytes, and the least is 32: make one with openssl rand -hex 32\n"},
+		{"", 0o600, usable + ": key holds no secret\n"},
+	} {
+		_ = os.Remove("key")
+		if err := os.WriteFile("key", []byte(test.content), test.mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := examined(t, &cfg); got != test.want {
+			t.Errorf("%v: got %s, want %s", test.mode, got, test.want)
+		}
 	}
 }
 

@@ -24,6 +24,8 @@ var (
 	exchangeFlag   = keyFlag{"exchange-partitions", "exchange_partitions", "`N` stitch tasks"}
 	listenFlag     = keyFlag{"listen", "http.listen", "`HOST:PORT` of the console, health and metrics; empty for none"}
 	doorFlag       = keyFlag{"listen", "receive.listen", "`HOST:PORT` that the providers' webhooks come to"}
+	numbersFlag    = keyFlag{"numbers", "emit.numbers", "show numbers `AS` full, masked or hmac"}
+	numbersKeyFlag = keyFlag{"numbers-key-file", "emit.numbers_key_file", "`FILE` with the key of hmac"}
 	logLevelFlag   = keyFlag{"log-level", "log.level", "`LEVEL` of messages: debug, info, warn, error"}
 	logFormatFlag  = keyFlag{"log-format", "log.format", "`FORMAT` of messages: text or json"}
 )

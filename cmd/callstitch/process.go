@@ -13,6 +13,7 @@ import (
 	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
+	"callstitch/processor/number"
 	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/memory"
@@ -56,13 +57,16 @@ the input closes every session. Counts go to standard error.`,
 	f.StringVar(&o.format, "format", "raw", "`FORMAT` of the input: raw or kcat")
 	f.StringVar(&o.emit, "emit", "sessions", "`WHAT` to print: "+strings.Join(emits, ", "))
 	f.BoolVar(&o.partial, "partial", false, "print PARTIAL sessions too, with a commit after each line")
-	o.config = addConfigFlags(cmd, exchangeFlag, graceFlag)
+	o.config = addConfigFlags(cmd, exchangeFlag, graceFlag, numbersFlag, numbersKeyFlag)
 	return cmd
 }
 
 func (o *processOptions) run(cmd *cobra.Command, files []string) error {
 	cfg, err := o.settings()
 	if err != nil {
+		return err
+	}
+	if cfg.Numbers, err = o.form(); err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10)
@@ -123,6 +127,15 @@ func (o *processOptions) settings() (memory.Config, error) {
 		m.BatchRecords = 1
 	}
 	return m, nil
+}
+
+// form is how the records show numbers.
+func (o *processOptions) form() (number.Form, error) {
+	cfg, err := o.config.load()
+	if err != nil {
+		return number.Form{}, err
+	}
+	return cfg.Emit.Form()
 }
 
 // printer writes records as lines of JSON.

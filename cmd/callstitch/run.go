@@ -67,9 +67,12 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if runtime.Numbers, err = cfg.Emit.Form(); err != nil {
+		return err
+	}
 	runtime.Log, runtime.Registerer, runtime.OnCommit = log, metrics, page.Observe
 	log.Info("starting", "version", version(), "application_id", cfg.ApplicationID, "brokers", cfg.Kafka.Brokers,
-		"schema_registry", cfg.Registry.Shown(), "sources", len(cfg.Sources))
+		"schema_registry", cfg.Registry.Shown(), "sources", len(cfg.Sources), "numbers", runtime.Numbers.String())
 	go kafka.PaceGarbage(ctx)
 	go watchCredentials(ctx, cfg, log, metrics)
 	return serveWhile(ctx, cfg.HTTP.Listen, page, log, func(ctx context.Context) error {

@@ -40,7 +40,11 @@ var rules = map[string]rule{
 		foreign: none, pure: true,
 	},
 	"processor/digest": {std: pureStd, ours: none, foreign: none, pure: true},
-	"processor/leg":    {std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/digest"}, foreign: none, pure: true},
+	"processor/number": {
+		std: append([]string{"crypto/hmac"}, pureStd...), ours: []string{"processor/call"},
+		foreign: none, pure: true,
+	},
+	"processor/leg": {std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/digest"}, foreign: none, pure: true},
 	"processor/session": {
 		std: pureStd, ours: []string{"processor/call", "processor/digest", "processor/leg"},
 		foreign: none, pure: true,
@@ -58,7 +62,7 @@ var rules = map[string]rule{
 		},
 	},
 	"topology": {
-		std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/decode", "processor/stitch", "schemas"},
+		std: pureStd, ours: []string{"processor/call", "processor/codec", "processor/decode", "processor/number", "processor/stitch", "schemas"},
 		foreign: none, pure: true,
 	},
 	"topology/memory": {
@@ -70,7 +74,7 @@ var rules = map[string]rule{
 		foreign: []string{"github.com/google/go-cmp/cmp"},
 	},
 	"topology/kafka": {
-		ours:    []string{"processor/call", "processor/codec", "processor/stitch", "schemas", "topology", "topology/kafka/rawlog"},
+		ours:    []string{"processor/call", "processor/codec", "processor/number", "processor/stitch", "schemas", "topology", "topology/kafka/rawlog"},
 		foreign: []string{"github.com/twmb/franz-go/*", "github.com/twmb/franz-go/*/*", "github.com/twmb/franz-go/pkg/sasl/*", "github.com/prometheus/client_golang/*", "golang.org/x/sync/*", "golang.org/x/sys/unix"},
 	},
 	// What lies in a log is told without knowing who reads it, or why.
@@ -99,29 +103,29 @@ var rules = map[string]rule{
 	"internal/credential/credentialtest": {ours: none, foreign: none},
 	"cmd/callstitch":                     {ours: []string{"*"}, foreign: []string{"*"}},
 	"cmd/callstitch/internal/console": {
-		ours:    []string{"processor/call", "topology"},
+		ours:    []string{"processor/call", "processor/number", "topology"},
 		foreign: []string{"github.com/prometheus/client_golang/*", "github.com/prometheus/client_golang/*/*"},
 	},
 	"cmd/callstitch/internal/config": {
-		ours:    []string{"cmd/callstitch/internal/webhook", "internal/credential", "internal/receive", "internal/secret", "processor/call", "processor/stitch", "schemas", "topology", "topology/kafka"},
+		ours:    []string{"cmd/callstitch/internal/webhook", "internal/credential", "internal/receive", "internal/secret", "processor/call", "processor/number", "processor/stitch", "schemas", "topology", "topology/kafka"},
 		foreign: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/*"},
 	},
 	"cmd/callstitch/internal/explain": {
 		ours: []string{
-			"cmd/callstitch/internal/config", "cmd/callstitch/internal/console", "cmd/callstitch/internal/rawfile", "cmd/callstitch/internal/terminal",
-			"processor/call", "processor/decode", "processor/stitch", "schemas", "topology", "topology/kafka", "topology/memory",
+			"cmd/callstitch/internal/config", "cmd/callstitch/internal/rawfile", "cmd/callstitch/internal/terminal",
+			"processor/call", "processor/decode", "processor/number", "processor/stitch", "schemas", "topology", "topology/kafka", "topology/memory",
 		},
 		foreign: none,
 	},
 	"cmd/callstitch/internal/rejects": {
 		std: append([]string{"encoding/json", "regexp", "sync/atomic", "text/tabwriter"}, pureStd...),
 		ours: []string{
-			"cmd/callstitch/internal/console", "cmd/callstitch/internal/terminal", "processor/call", "topology",
+			"cmd/callstitch/internal/terminal", "processor/call", "processor/number", "topology",
 		},
 		foreign: []string{"github.com/go-json-experiment/json/jsontext"},
 	},
 	"cmd/callstitch/internal/compare": {
-		ours:    []string{"cmd/callstitch/internal/console", "processor/call", "schemas", "topology", "topology/kafka"},
+		ours:    []string{"processor/call", "processor/number", "schemas", "topology", "topology/kafka"},
 		foreign: []string{"github.com/go-json-experiment/json/jsontext", "golang.org/x/sync/errgroup"},
 	},
 	"cmd/callstitch/internal/rawfile": {

@@ -1,5 +1,7 @@
 package call
 
+import "strings"
+
 // IDKind says what an event's id is made of, and so what a second event with
 // that id means.
 type IDKind uint8
@@ -18,6 +20,19 @@ type Party struct {
 	Raw  string // as sent; empty is null
 	E164 string // with its plus; empty unless the provider's format makes it certain
 	Kind PartyKind
+}
+
+// NamesNobody reports whether a text stands where an address or an id would, and is the
+// word for none: of a caller who withheld a number, or of a system that had none.
+func NamesNobody(text string) bool {
+	if len(text) > len("unavailable") {
+		return false
+	}
+	switch strings.ToLower(text) {
+	case "anonymous", "private", "restricted", "unavailable", "unknown", "undefined", "null", "nil", "none":
+		return true
+	}
+	return false
 }
 
 // Source is where a raw record was read.
@@ -62,6 +77,18 @@ type RecordingFact struct {
 
 // Attribute is an allow-listed extra, such as the customer's own tag.
 type Attribute struct{ Key, Value string }
+
+// The attributes whose values are addresses of somebody, as those of a Party are.
+const (
+	// AttributeAlias is another number of the callee: of an inbound call the hotline that
+	// was dialled, where the callee is the agent who is rung.
+	AttributeAlias = "to_alias"
+	// AttributeActor is who did it: a user, or whoever called from outside.
+	AttributeActor = "actor"
+)
+
+// IsAddress reports whether the value is an address of somebody, such as a number.
+func (a Attribute) IsAddress() bool { return a.Key == AttributeAlias || a.Key == AttributeActor }
 
 // Event is one normalised provider event. Decoders fill it, the exchange
 // carries it in the binary form that Visit describes, and the stitcher folds it.

@@ -201,12 +201,5 @@ func isBlank(id string) bool {
 // links reports whether a value tells calls apart. Placeholders are shared by
 // calls that have nothing in common.
 func links(text string) bool {
-	if len(text) > len("unavailable") {
-		return !isBlank(text)
-	}
-	switch strings.ToLower(text) {
-	case "anonymous", "private", "restricted", "unavailable", "unknown", "undefined", "null", "nil", "none":
-		return false
-	}
-	return !isBlank(text)
+	return !call.NamesNobody(text) && !isBlank(text)
 }

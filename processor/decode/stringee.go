@@ -107,10 +107,10 @@ func (d *draft) stringeeStatus(root value, status string) {
 	e.ReportedAt = e.Time.At
 	d.settle()
 	d.stringeeParties(root)
-	d.attribute("actor", d.id(root.get("actor")))
+	d.attribute(call.AttributeActor, d.id(root.get("actor")))
 	d.attribute("client_custom_data", d.text(root.get("clientCustomData")))
 	d.attribute("project_id", d.idOrNumber(root.get("project_id")))
-	d.attribute("to_alias", d.stringeeAlias(root.get("to")))
+	d.attribute(call.AttributeAlias, d.stringeeAlias(root.get("to")))
 
 	var known bool
 	if e.Type, known = stringeeStatuses[status]; !known {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"callstitch/processor/number"
 )
 
 // Two configurations with one application_id share a group and its state: each would
@@ -23,6 +25,8 @@ import (
 //     all readers take for older than those that they have. The same mark has it. While a
 //     higher one comes in instance by instance, those with the lower go on with what they
 //     have, and end where they get a partition that a higher one has worked on.
+//   - Two instances that run at once show numbers in one way, or readers could join the
+//     records of neither, and one would tell what the other hides.
 //   - Of the sources of two instances that run at once, those of one contain those of
 //     the other; and an instance has at least one source that the group has read.
 
@@ -106,6 +110,10 @@ func checkBeside(cfg *Config, members []groupMember) error {
 			return fmt.Errorf("%w: instance %s, which runs in group %s, publishes to other topics than %s and those beside it: another configuration has this application_id: choose another one; or stop all instances first",
 				ErrTopicMismatch, m.instance, cfg.ApplicationID, cfg.Topics.Sessions)
 		}
+		if own := cfg.Numbers.String(); m.outputs != "" && m.numbers != own {
+			return fmt.Errorf("%w: instance %s, which runs in group %s, shows numbers as %s, and this one would as %s (emit.numbers, and after the colon the id of the key): give all the same; to change it, stop all instances first",
+				ErrTopicMismatch, m.instance, cfg.ApplicationID, m.numbers, own)
+		}
 		theirs := slices.DeleteFunc(slices.Clone(m.topics), func(t string) bool { return t == cfg.ExchangeTopic() })
 		if len(theirs) > 0 && !contains(theirs, cfg.rawTopics()) && !contains(cfg.rawTopics(), theirs) {
 			slices.Sort(theirs)
@@ -122,16 +130,31 @@ func contains(all, some []string) bool {
 }
 
 // What a member says when it joins, beside its topics.
-const saysOutputs = "outputs="
+const (
+	saysOutputs = "outputs="
+	// saysNumbers is said only where they are not whole: a program that does not know of it
+	// finds that the outputs are others, and does not start.
+	saysNumbers = " numbers="
+)
 
 // says is the user data of a member.
-func (o outputsMark) says() []byte { return []byte(saysOutputs + o.hash) }
-
-// heard is the mark in the user data of a member; empty where it says none.
-func heard(userData []byte) string {
-	hash, ok := strings.CutPrefix(string(userData), saysOutputs)
-	if !ok {
-		return ""
+func (c *Config) says() []byte {
+	said := saysOutputs + c.outputs().hash
+	if c.Numbers.Mode != number.Full {
+		said += saysNumbers + c.Numbers.String()
 	}
-	return hash
+	return []byte(said)
+}
+
+// heard is what the user data of a member says; empty where it says nothing.
+func heard(userData []byte) (outputs, numbers string) {
+	said, numbers, hidden := strings.Cut(string(userData), saysNumbers)
+	outputs, ok := strings.CutPrefix(said, saysOutputs)
+	switch {
+	case !ok:
+		return "", ""
+	case !hidden:
+		numbers = number.Full.String()
+	}
+	return outputs, numbers
 }

@@ -19,8 +19,8 @@ const balancerName = "callstitch-cooperative"
 // as few partitions as evenness allows, and moves them in the two phases of
 // cooperative rebalancing, so that nothing that stays put ever stops.
 type balancer struct {
-	exchange string      // the topic whose partitions are a kind of their own
-	outputs  outputsMark // of this member, which it tells when it joins
+	exchange string // the topic whose partitions are a kind of their own
+	says     []byte // what this member tells of its configuration when it joins
 }
 
 var (
@@ -37,7 +37,7 @@ func (b balancer) JoinGroupMetadata(topics []string, owned map[string][]int32, g
 	meta := kmsg.NewConsumerMemberMetadata()
 	meta.Version = 3
 	meta.Topics = topics
-	meta.UserData = b.outputs.says()
+	meta.UserData = b.says
 	meta.Generation = generation
 	for topic, partitions := range owned {
 		o := kmsg.NewConsumerMemberMetadataOwnedPartition()

@@ -167,6 +167,7 @@ type groupMember struct {
 	topics                     []string           // that it reads; nil where the brokers did not say
 	owns                       map[string][]int32 // what the group gave it, where the brokers say
 	outputs                    string             // hash of the topics that it publishes to; empty where it did not say
+	numbers                    string             // how it shows numbers, as a number.Form is written; empty where it did not say
 }
 
 // ours reports whether a member is an instance of callstitch: the name of a worker is
@@ -203,7 +204,8 @@ func classicMembers(ctx context.Context, cl *kgo.Client, group string) (members 
 			member := groupMember{id: m.MemberID, instance: text(m.InstanceID), client: m.ClientID, host: m.ClientHost}
 			var meta kmsg.ConsumerMemberMetadata
 			if len(m.ProtocolMetadata) > 0 && meta.ReadFrom(m.ProtocolMetadata) == nil {
-				member.topics, member.outputs = meta.Topics, heard(meta.UserData)
+				member.topics = meta.Topics
+				member.outputs, member.numbers = heard(meta.UserData)
 			}
 			if owns, err := kgo.ParseConsumerSyncAssignment(m.MemberAssignment); err == nil {
 				member.owns = owns

@@ -28,7 +28,7 @@ func (c *Config) workerOptions(id string, batchBytes func(topic string) int32) [
 	return append(c.clientOptions(id),
 		kgo.ConsumerGroup(c.ApplicationID),
 		kgo.InstanceID(id),
-		kgo.Balancers(balancer{exchange: c.ExchangeTopic(), outputs: c.outputs()}),
+		kgo.Balancers(balancer{exchange: c.ExchangeTopic(), says: c.says()}),
 		kgo.SessionTimeout(c.SessionTimeout),
 		kgo.HeartbeatInterval(c.SessionTimeout/5),
 		kgo.RebalanceTimeout(c.rebalanceTimeout()),

@@ -41,7 +41,7 @@ func forgotten(t *testing.T, cfg Config, ids ...identity) (members []*kgo.Client
 	forgets = new(atomic.Bool)
 	for i, id := range ids {
 		opts := append(cfg.workerOptions(id.worker(cfg.ApplicationID), func(string) int32 { return 1 << 20 }),
-			kgo.Balancers(forgetful{balancer{exchange: cfg.ExchangeTopic(), outputs: cfg.outputs()}, forgets}))
+			kgo.Balancers(forgetful{balancer{exchange: cfg.ExchangeTopic(), says: cfg.says()}, forgets}))
 		cl, err := kgo.NewClient(opts...)
 		if err != nil {
 			t.Fatal(err)

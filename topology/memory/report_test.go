@@ -171,7 +171,7 @@ func (r *report) listParts(s *call.Session) {
 			transcribed = ", transcribed"
 		}
 		r.line("  recording %s %s of leg %s: started %s, %s, channels %s, format %s, available %s%s", x.ID, dash(x.Status.String()),
-			r.name(x.Leg), r.time(x.StartedAt), ms(x.DurationMS), number(x.Channels), dash(x.Format), r.time(x.AvailableAt), transcribed)
+			r.name(x.Leg), r.time(x.StartedAt), ms(x.DurationMS), countOf(x.Channels), dash(x.Format), r.time(x.AvailableAt), transcribed)
 	}
 	for _, a := range s.Attributes {
 		r.line("  attribute %s: %s", a.Key, a.Value)
@@ -203,7 +203,7 @@ func (r *report) listRows() {
 		r.line("row%s of %s in %s: %s %s %s from %s to %s, answered by %s", generation(l.Generation), r.name(l.ID), r.name(l.SessionID), l.Role,
 			l.Direction, l.Disposition, party(l.From), party(l.To), l.AnsweredBy)
 		r.line("  ringing %s, ring %s, talk %s, total %s, provider %s s and %s s of talk", r.instant(l.Ringing), ms(l.RingMS), ms(l.TalkMS),
-			ms(l.TotalMS), number(l.ProviderDuration), number(l.ProviderTalk))
+			ms(l.TotalMS), countOf(l.ProviderDuration), countOf(l.ProviderTalk))
 		r.line("  account %s, hangup %s by %s; %s%s", dash(l.Account), dash(l.HangupCause.String()), dash(l.HangupParty.String()), lost(l.StartLost, l.InterimLost, l.EndLost, l.Complete), words(l.Flags))
 	}
 }
@@ -337,7 +337,7 @@ func ms(n call.Int) string {
 	return strconv.FormatInt(n.N, 10) + " ms"
 }
 
-func number(n call.Int) string {
+func countOf(n call.Int) string {
 	if !n.Known {
 		return "-"
 	}

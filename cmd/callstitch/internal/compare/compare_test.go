@@ -558,3 +558,43 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// TestNumbersShownInTwoWays: whether a token is a number's cannot be told, so such fields are
+// neither counted nor shown, and what differs besides is.
+func TestNumbersShownInTwoWays(t *testing.T) {
+	const token = "hmac:7f3a:000102030405060708090a0b0c0d0e0f"
+	legs := func(from string) object {
+		return object{"from_e164": from, "legs": []object{{"from_e164": from}}, "attributes": object{"to_alias": from, "tag": "t"}}
+	}
+	whole, hidden := legs("+15550100101"), legs(token)
+	busy := legs(token)
+	busy["disposition"] = "BUSY"
+	a := []record{session(1, 1, "FINAL", whole), session(2, 1, "FINAL", whole), session(3, 1, "FINAL", object{"from_e164": "anonymous"})}
+	b := []record{session(1, 1, "FINAL", hidden), session(2, 1, "FINAL", busy), session(3, 1, "FINAL", object{"from_e164": "anonymous"})}
+	r := compareAll(t, a, b, Options{})
+	var out strings.Builder
+	r.Print(&out)
+	if r.Equal != 1 || r.Differing != 2 || r.Otherwise != 1 || r.Numbers != [2]string{"full", "hmac:7f3a"} {
+		t.Errorf("got %+v", r)
+	}
+	if len(r.Fields) != 1 || r.Fields[0].Field != "disposition" || len(r.Examples) != 1 {
+		t.Errorf("differing are %+v", r.Fields)
+	}
+	const hint = "--ignore from_raw,from_e164,to_raw,to_e164,legs.from_e164,legs.to_e164,transfers.transferor,attributes"
+	if said := out.String(); !strings.Contains(said, "numbers are shown as full in A and as hmac:7f3a in B") || !strings.Contains(said, hint+"\n") || strings.Contains(said, "from_e164  ") {
+		t.Error(said)
+	}
+	_, ignored, _ := strings.Cut(hint, " ")
+	if r := compareAll(t, a, b, Options{Ignore: strings.Split(ignored, ",")}); r.Equal != 2 || r.Differing != 1 {
+		t.Errorf("without those fields, %+v", r)
+	}
+	// Two keys are two ways, and two numbers in one way a difference.
+	r = compareAll(t, []record{session(1, 1, "FINAL", hidden)}, []record{session(1, 1, "FINAL", legs("hmac:7f3b"+token[9:]))}, Options{})
+	if r.Otherwise != 1 || len(r.Fields) != 0 {
+		t.Errorf("of two keys, %+v", r)
+	}
+	r = compareAll(t, []record{session(1, 1, "FINAL", hidden)}, []record{session(1, 1, "FINAL", legs(token[:len(token)-1]+"e"))}, Options{})
+	if r.Otherwise != 0 || len(r.Fields) != 3 {
+		t.Errorf("of two tokens, %+v", r)
+	}
+}

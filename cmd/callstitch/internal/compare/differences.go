@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"callstitch/cmd/callstitch/internal/console"
 	"callstitch/processor/call"
+	"callstitch/processor/number"
 	"callstitch/schemas"
 )
 
@@ -22,6 +22,10 @@ type Difference struct {
 	// As JSON has them; parties, and what else others have written, are masked.
 	A any `json:"a"`
 	B any `json:"b"`
+
+	// forms are how it is shown in A and in B, where it is a number and those are two ways.
+	// Whether it is the same number cannot be told.
+	forms *[2]string
 }
 
 // differences finds what two records differ in.
@@ -29,13 +33,18 @@ type differences struct {
 	options *Options
 	order   map[string]int  // of the fields, in the schema
 	plain   map[string]bool // fields whose text is ours
+	numbers map[string]bool // fields that emit.numbers is about
 }
 
 func newDifferences(o *Options) *differences {
-	d := &differences{options: o, order: map[string]int{}, plain: map[string]bool{}}
+	d := &differences{options: o, order: map[string]int{}, plain: map[string]bool{}, numbers: map[string]bool{}}
 	for i, f := range fields() {
 		d.order[f.Path] = i
 		d.plain[f.Path] = f.Words || ourIDs(f.Path)
+		d.numbers[f.Path] = f.Number
+	}
+	for _, key := range []string{call.AttributeAlias, call.AttributeActor} {
+		d.numbers["attributes."+key] = true
 	}
 	return d
 }
@@ -148,7 +157,21 @@ func (d *differences) inside(field, path string, a, b any) (found []Difference) 
 		}
 		return found
 	}
-	return []Difference{{field, path, d.shown(field, a), d.shown(field, b)}}
+	return []Difference{{field, path, d.shown(field, a), d.shown(field, b), d.forms(field, a, b)}}
+}
+
+// forms are those of two numbers that are shown in two ways; nil for anything else.
+func (d *differences) forms(field string, a, b any) *[2]string {
+	x, ok := a.(string)
+	y, too := b.(string)
+	if !ok || !too || !d.numbers[field] {
+		return nil
+	}
+	forms := [2]string{number.FormOf(x), number.FormOf(y)}
+	if forms[0] == forms[1] {
+		return nil
+	}
+	return &forms
 }
 
 func objects(list []any) bool {
@@ -167,7 +190,7 @@ func (d *differences) shown(field string, value any) any {
 	switch v := value.(type) {
 	case string:
 		if !d.plain[field] && !d.options.ShowNumbers {
-			v = console.Mask(call.Party{Raw: v})
+			v = number.Mask(v)
 		}
 		if len(v) > textShown {
 			v = strings.ToValidUTF8(v[:textShown], "") + "…"

@@ -24,6 +24,12 @@ type Report struct {
 	OnlyA   Lone `json:"only_in_a"`
 	OnlyB   Lone `json:"only_in_b"`
 
+	// Otherwise are those of the differing of which nothing differs but how numbers are
+	// shown: one side has them whole, say, and the other has tokens.
+	Otherwise int `json:"numbers_shown_otherwise"`
+	// Numbers are two such ways, of A and of B; empty where there is one.
+	Numbers [2]string `json:"numbers,omitzero"`
+
 	Fields   []FieldCount `json:"fields"`   // most sessions first
 	Examined int          `json:"examined"` // differing sessions whose fields were counted
 	Examples []Example    `json:"examples"`
@@ -115,6 +121,16 @@ func (r *Report) Differences() int { return r.Differing + r.OnlyA.Sessions + r.O
 // of one of its fields are few yet.
 func (r *Report) add(id call.LegID, found []Difference) {
 	r.Examined++
+	found = slices.DeleteFunc(found, func(d Difference) bool {
+		if d.forms != nil {
+			r.Numbers = *d.forms
+		}
+		return d.forms != nil
+	})
+	if len(found) == 0 {
+		r.Otherwise++
+		return
+	}
 	example, seen := false, map[string]bool{}
 	for _, d := range found {
 		if seen[d.Field] {
@@ -164,6 +180,10 @@ func (r *Report) Print(w io.Writer) {
 			fmt.Fprintf(w, "%10d  %s\n", line.n, line.what)
 		}
 	}
+	if r.Numbers != [2]string{} {
+		fmt.Fprintf(w, "\nnumbers are shown as %s in A and as %s in B (emit.numbers), so whether they are the same cannot be told:\n%10d  of those that differ, differ in nothing else; to compare the rest: --ignore %s\n",
+			r.Numbers[0], r.Numbers[1], r.Otherwise, strings.Join(numberFields(), ","))
+	}
 	r.printFields(w)
 	r.printExamples(w)
 }
@@ -176,8 +196,18 @@ func printLone(w io.Writer, l Lone, here, there string) {
 	fmt.Fprintln(w)
 }
 
+// numberFields are those that emit.numbers is about.
+func numberFields() (paths []string) {
+	for _, f := range fields() {
+		if f.Number {
+			paths = append(paths, f.Path)
+		}
+	}
+	return append(paths, "attributes")
+}
+
 func (r *Report) printFields(w io.Writer) {
-	if r.Differing == 0 {
+	if len(r.Fields) == 0 {
 		return
 	}
 	fmt.Fprint(w, "\nfields that differ, and in how many sessions")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"callstitch/processor/number"
 	"callstitch/topology/kafka"
 )
 
@@ -146,13 +147,16 @@ type Topic struct {
 	Retention         time.Duration `yaml:"retention"`
 }
 
-// Emit says which records are published besides the FINAL ones.
+// Emit says which records are published besides the FINAL ones, and how they show numbers.
 type Emit struct {
 	Partial bool `yaml:"partial"` // PARTIAL revisions of open sessions
 	Legs    bool `yaml:"legs"`    // a row for each leg
 	Settled bool `yaml:"settled"` // each session once, when it changes no more
 	// SettledAfter is how long after its closing time that is; 0: when it is forgotten.
 	SettledAfter time.Duration `yaml:"settled_after"`
+	// Numbers is how numbers are shown: full, masked, or hmac, which needs the file.
+	Numbers        string `yaml:"numbers"`
+	NumbersKeyFile string `yaml:"numbers_key_file"`
 }
 
 // HTTP is where the console, health and metrics are served.
@@ -190,7 +194,7 @@ func Default() Config {
 		StubRetention:      72 * time.Hour,
 		Store:              "memory",
 		StartupTimeout:     5 * time.Minute,
-		Emit:               Emit{Partial: true},
+		Emit:               Emit{Partial: true, Numbers: number.Full.String()},
 		HTTP:               HTTP{Listen: "127.0.0.1:8080"},
 		Receive:            defaultReceive(),
 		Log:                Log{Level: "info", Format: "text"},

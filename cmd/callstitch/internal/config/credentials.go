@@ -22,6 +22,7 @@ func (c *Config) Credentials() (all []Credential) {
 	all = append(all, secretIn("kafka.sasl.password_file", k.SASL.PasswordFile)...)
 	all = append(all, k.SASL.OAuth.credentials("kafka.sasl.oauth")...)
 	all = append(all, certificatesIn("kafka.tls", k.TLS.files())...)
+	all = append(all, c.Emit.keys()...)
 	all = append(all, secretIn("schema_registry.password_file", r.PasswordFile)...)
 	all = append(all, r.OAuth.credentials("schema_registry.oauth")...)
 	return append(all, certificatesIn("schema_registry", r.files())...)

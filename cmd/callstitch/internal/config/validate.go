@@ -11,6 +11,7 @@ import (
 
 	"callstitch/internal/credential"
 	"callstitch/processor/call"
+	"callstitch/processor/number"
 	"callstitch/topology/kafka"
 )
 
@@ -64,6 +65,7 @@ func (c *Config) validate(needs Needs) []problem {
 	v.check(c.InstanceID == "" || kafkaName.MatchString(c.InstanceID), "instance_id",
 		"must be of the characters a-z A-Z 0-9 . _ -")
 	v.between(c.StartupTimeout, time.Second, 24*time.Hour, "startup_timeout")
+	c.Emit.validate(v)
 	v.check(c.HTTP.Listen == "" || hostPort(c.HTTP.Listen), "http.listen", "must be host:port, such as 127.0.0.1:8080")
 	c.validateReceive(v, needs&ToReceive != 0)
 	v.oneOf(c.Log.Level, logLevels, "log.level")
@@ -177,6 +179,14 @@ func (r *Registry) validate(v *validation) {
 	v.secret(r.PasswordFile, "schema_registry.password_file")
 	r.OAuth.validate(v, "schema_registry.oauth")
 	v.certificates(r.files(), "schema_registry")
+}
+
+// validate does not look into the file: a command that shows records needs no key.
+func (e *Emit) validate(v *validation) {
+	v.oneOf(e.Numbers, number.Modes(), "emit.numbers")
+	hmac := e.Numbers == number.HMAC.String()
+	v.check(!hmac || e.NumbersKeyFile != "", "emit.numbers_key_file", "is required with emit.numbers: hmac")
+	v.check(hmac || e.NumbersKeyFile == "", "emit.numbers_key_file", "is of use with emit.numbers: hmac only")
 }
 
 func (c *Config) validateSources(v *validation) {

@@ -68,27 +68,6 @@ func get(t *testing.T, c *Console, path string) (int, string) {
 	return r.StatusCode, string(body)
 }
 
-func TestMask(t *testing.T) {
-	for _, test := range []struct {
-		party call.Party
-		want  string
-	}{
-		{call.Party{}, ""},
-		{call.Party{Raw: "15550100199", E164: "+15550100199"}, "+•••••••••99"},
-		{call.Party{Raw: "+1 (555) 010-0123"}, "+• (•••) •••-••23"},
-		{call.Party{Raw: "sip:alice@example.com"}, "sip:•••ce"},
-		{call.Party{Raw: "sip:+15550100123@example.com;transport=udp"}, "sip:+•••••••••23"},
-		{call.Party{Raw: "user_0042"}, "••••_••42"},
-		{call.Party{Raw: "12"}, "••"},
-		{call.Party{Raw: "7"}, "•"},
-		{call.Party{Raw: "anonymous"}, "•••••••us"},
-	} {
-		if got := Mask(test.party); got != test.want {
-			t.Errorf("Mask(%q): %q, want %q", test.party.Raw, got, test.want)
-		}
-	}
-}
-
 // Whatever a number may be written in, no answer of the console holds one whole.
 func TestNoNumberLeaves(t *testing.T) {
 	c := testConsole(&Status{})

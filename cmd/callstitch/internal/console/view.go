@@ -1,7 +1,10 @@
 package console
 
 import (
+	"cmp"
+
 	"callstitch/processor/call"
+	"callstitch/processor/number"
 )
 
 // sessionView is a session as the page shows it: numbers masked, and nothing in
@@ -74,10 +77,10 @@ func viewSession(s *call.Session) sessionView {
 		ID: s.ID.String(), Tenant: s.Tenant, Provider: s.Provider.String(),
 		State: s.State.String(), Revision: s.Revision, Amended: s.Amended,
 		Disposition: s.Disposition.String(), Direction: s.Direction.String(),
-		From: Mask(s.From), To: Mask(s.To),
+		From: party(s.From), To: party(s.To),
 		StartedAt: instant(s.Started), RingingAt: instant(s.Ringing), AnsweredAt: instant(s.Answered),
 		EndedAt: instant(s.Ended), EndedSrc: s.Ended.Src.String(),
-		RingMS: number(s.RingMS), TalkMS: number(s.TalkMS), TotalMS: number(s.TotalMS),
+		RingMS: integer(s.RingMS), TalkMS: integer(s.TalkMS), TotalMS: integer(s.TotalMS),
 		LegCount: s.LegCount, Transfers: s.TransferCount,
 		Events: s.EventCount, Duplicates: s.DuplicateCount, Late: s.LateEventCount,
 		Flags: flags, CloseReason: s.CloseReason.String(),
@@ -94,7 +97,7 @@ func viewDetail(s *call.Session) detailView {
 	for _, l := range s.Legs {
 		v.Legs = append(v.Legs, legView{
 			ID: l.ID.String(), Role: l.Role.String(),
-			From: Mask(call.Party{Raw: l.FromE164}), To: Mask(call.Party{Raw: l.ToE164}),
+			From: number.Mask(l.FromE164), To: number.Mask(l.ToE164),
 			StartedAt: instant(l.Started), AnsweredAt: instant(l.Answered), EndedAt: instant(l.Ended),
 			Disposition: l.Disposition.String(), HangupCause: l.HangupCause.String(),
 		})
@@ -105,6 +108,8 @@ func viewDetail(s *call.Session) detailView {
 	return v
 }
 
+func party(p call.Party) string { return number.Mask(cmp.Or(p.E164, p.Raw)) }
+
 func instant(i call.Instant) *call.Time {
 	if !i.Known() {
 		return nil
@@ -112,7 +117,7 @@ func instant(i call.Instant) *call.Time {
 	return &i.At
 }
 
-func number(i call.Int) *int64 {
+func integer(i call.Int) *int64 {
 	if !i.Known {
 		return nil
 	}

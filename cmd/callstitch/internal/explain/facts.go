@@ -1,14 +1,15 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"callstitch/cmd/callstitch/internal/console"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
+	"callstitch/processor/number"
 )
 
 // fact is what is told of a session, under the name that its record has for it.
@@ -106,7 +107,7 @@ func (x *story) party(p call.Party) string {
 	case x.showNumbers:
 		return terminal.Printable(terminal.Party(p))
 	}
-	return console.Mask(p)
+	return number.Mask(cmp.Or(p.E164, p.Raw))
 }
 
 func answererText(a call.Answerer) string {

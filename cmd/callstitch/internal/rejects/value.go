@@ -11,8 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"callstitch/cmd/callstitch/internal/console"
-	"callstitch/processor/call"
+	"callstitch/processor/number"
 )
 
 const (
@@ -187,7 +186,7 @@ func (m *masker) text(text string, t jsontext.Token, is meaning) jsontext.Token 
 		if digits := digitsOf(text); len(digits) >= numberDigits {
 			m.numbers[digits[len(digits)-numberDigits:]] = true
 		}
-		masked = console.Mask(call.Party{Raw: text})
+		masked = number.Mask(text)
 	case is == anID && isID(text) && !m.holdsNumber(text):
 	default:
 		masked = maskText(text)
@@ -277,7 +276,7 @@ func maskText(text string) string {
 		case is("url"):
 			found = maskURL(found)
 		case is("user"):
-			found = console.Mask(call.Party{Raw: strings.TrimSuffix(found, "@")}) + "@"
+			found = number.Mask(strings.TrimSuffix(found, "@")) + "@"
 		case is("number"):
 			found = maskNumber(found)
 		}
