@@ -63,19 +63,35 @@ func versionOf(s map[string]any) string {
 	return fmt.Sprintf("%v %.0f", s["session_id"], s["record_version"])
 }
 
-// The topic of settled sessions is made where they settle, kept by time, and not compacted;
-// it keys by session, and takes what a session takes. It is among those that a run has
-// rights on, and that --same-generation wants emptied.
+// What has settled outlives the instance, and does not settle again when it is amended. Its
+// topic is made where sessions settle, kept by time, and not compacted; it keys by session,
+// and takes what a session takes. It is among those that a run has rights on, and that
+// --same-generation wants emptied.
 func TestSettledTopic(t *testing.T) {
 	cfg := apache(t, 2)
 	cfg.Stitch.Settled, cfg.Stitch.SettledAfter = true, cfg.Stitch.Grace
 	records := onTopic(cfg, topologytest.Calls(7, 20, 5*time.Second).Shuffle(7, 2, time.Second, 0.2))
-	feed(t, cfg, records)
-	r := startRun(t, cfg)
-	awaitPublished(t, cfg, reference(t, records), 60*time.Second)
-	awaitSettled(t, cfg, 30*time.Second)
-	if err := r.stop(t); err != nil {
-		t.Error(err)
+	fed := 0
+	for _, to := range []int{len(records) / 2, len(records)} { // calls that are cut settle, and are amended
+		feed(t, cfg, records[fed:to])
+		fed = to
+		r := startRun(t, cfg)
+		awaitPublished(t, cfg, reference(t, records[:to]), 60*time.Second)
+		awaitSettled(t, cfg, 30*time.Second)
+		if err := r.stop(t); err != nil {
+			t.Error(err)
+		}
+	}
+	ids, amended, last := map[string]bool{}, 0, published(t, cfg)
+	for _, s := range decoded(t, cfg, cfg.Topics.Settled, schemas.Sessions) {
+		id := s["session_id"].(string)
+		ids[id] = true
+		if last[id]["revision"] != s["revision"] {
+			amended++
+		}
+	}
+	if amended == 0 {
+		t.Error("no session was amended after it had settled: nothing was tried")
 	}
 	cl := client(t, cfg)
 	defer cl.Close()
@@ -89,10 +105,6 @@ func TestSettledTopic(t *testing.T) {
 		if got := configs[cfg.Topics.Settled][key]; got != want {
 			t.Errorf("the topic has %s=%s, want %s", key, got, want)
 		}
-	}
-	ids := map[string]bool{}
-	for _, s := range decoded(t, cfg, cfg.Topics.Settled, schemas.Sessions) {
-		ids[s["session_id"].(string)] = true
 	}
 	for _, rec := range readRecords(t, cfg, cfg.Topics.Settled) {
 		if !ids[string(rec.Key)] {
