@@ -147,13 +147,15 @@ func TestOneNumberOneToken(t *testing.T) {
 			Tenant: "acme", From: call.Party{Raw: "anonymous"}, To: caller, Attributes: attributes,
 			Legs: []call.LegSummary{{FromE164: e164}}, Transfers: []call.Transfer{{Transferor: raw}},
 		},
+		call.Settled{Session: &call.Session{Tenant: "acme", To: caller}},
 		&call.Leg{Tenant: "acme", From: call.Party{Raw: "1.5550100199e+10", E164: e164}, Attributes: attributes},
 	}
 	before, err := json.Marshal(given)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, s, l := w.Output(given[0]).(*call.EventRecord), w.Output(given[1]).(*call.Session), w.Output(given[2]).(*call.Leg)
+	e, s, l := w.Output(given[0]).(*call.EventRecord), w.Output(given[1]).(*call.Session), w.Output(given[3]).(*call.Leg)
+	settled := w.Output(given[2]).(call.Settled)
 	if after, err := json.Marshal(given); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("what it was given has changed from %s to %s (%v)", before, after, err)
 	}
@@ -161,7 +163,7 @@ func TestOneNumberOneToken(t *testing.T) {
 	for _, got := range []string{
 		e.From.Raw, e.From.E164, e.To.Raw, e.To.E164, e.TransferTarget, e.Attributes[1].Value,
 		s.To.Raw, s.To.E164, s.Legs[0].FromE164, s.Transfers[0].Transferor, s.Attributes[1].Value,
-		l.From.Raw, l.From.E164, l.Attributes[1].Value,
+		settled.To.Raw, settled.To.E164, l.From.Raw, l.From.E164, l.Attributes[1].Value,
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

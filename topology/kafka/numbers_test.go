@@ -41,6 +41,7 @@ func TestNoNumberIsPublished(t *testing.T) {
 			cfg.Numbers = form
 			cfg.Stitch = topologytest.Minutes
 			cfg.Stitch.Retention = testStitch.Retention
+			cfg.Stitch.Settled, cfg.Stitch.SettledAfter = true, cfg.Stitch.Grace
 			records := onTopic(cfg, topologytest.Traffic(43, 100).Shuffle(43, 3, time.Second, 0.1))
 			numbers := map[string]bool{}
 			for _, r := range records {

@@ -31,7 +31,7 @@ func numberForms(t testing.TB) []number.Form {
 // published is what an application publishes of a corpus in a form.
 func published(t testing.TB, corpus *topologytest.Corpus, stitching memory.Config, form number.Form) (all []topology.Output) {
 	t.Helper()
-	stitching.Numbers = form
+	stitching.Numbers, stitching.Stitch.Settled = form, true
 	run := memory.New(stitching, func(o topology.Output) {
 		o.Key = bytes.Clone(o.Key)
 		all = append(all, o)

@@ -34,8 +34,8 @@ var leg = append(make([]byte, 16), 0xfe)
 // instant that is long past, so that a start looks at it at once. The rest is missing.
 var timeOut = slices.Concat([]byte{1, 0}, make([]byte, 8))
 
-// later is the form that comes after the one that each kind of value has today.
-const later = 2
+// later is a form that comes after those that any kind of value has today.
+const later = 3
 
 func finds() []find {
 	const exchange, changelog = "exchange-repartition-1 offset ", "stitch task 1"
