@@ -171,11 +171,17 @@ func (t *tally) String() string {
 func (r *rejectsTopic) each(ctx context.Context, sel rejects.Selection, most int, yield func(*rejects.Entry) error) (t *tally, err error) {
 	t = new(tally)
 	progress := terminal.StartProgress(r.progress, t.String)
-	defer progress.Stop()
+	left := ""
+	defer func() {
+		if progress.Stop(); left != "" {
+			terminal.New(r.progress).Remark(left)
+		}
+	}()
 	tail := r.tail
 	if !sel.Since.IsZero() {
 		tail.From = sel.Since.Add(-sinceMargin).UTC().Format(time.RFC3339)
 	}
+	tail.Left = func(partitions []int32) { left = leftOut(tail.Topic, partitions) }
 	err = kafka.Tail(ctx, tail, func(rec topology.Record) error {
 		t.read.Add(1)
 		e, err := rejects.Read(&r.topology, rec)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"callstitch/cmd/callstitch/internal/rawfile"
+	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/kafka"
@@ -68,6 +69,9 @@ func (o *tailOptions) run(cmd *cobra.Command, topic string) error {
 	var line []byte
 	err = kafka.Tail(ctx, kafka.TailConfig{
 		Brokers: runtime.Brokers, Client: runtime.Client, Topic: topic, From: o.from, Follow: o.follow,
+		Left: func(partitions []int32) {
+			terminal.New(cmd.ErrOrStderr()).Remark(leftOut(topic, partitions))
+		},
 	}, func(r topology.Record) error {
 		line = appendDecoded(ctx, line[:0], registry, r)
 		if _, err := out.Write(append(line, '\n')); err != nil {
@@ -85,6 +89,11 @@ func (o *tailOptions) run(cmd *cobra.Command, topic string) error {
 		err = nil
 	}
 	return errors.Join(err, out.Flush())
+}
+
+// leftOut says which partitions of a topic are not read.
+func leftOut(topic string, partitions []int32) string {
+	return fmt.Sprintf("of %s partitions %v are left out: %v", topic, partitions, kafka.ErrNoLeader)
 }
 
 // appendDecoded appends a record's value as JSON where it has a schema, else the

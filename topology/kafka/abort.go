@@ -71,6 +71,9 @@ func onlyHanging(ctx context.Context, cfg *Config, tp topology.TopicPartition, d
 		return nil, fmt.Errorf("no transaction holds up the readers of %s", tp)
 	}
 	found := &open[i]
+	if found.Hidden && !found.Hangs() {
+		return found, fmt.Errorf("%s has %s: to abort a part of what is under way would tear it: grant DESCRIBE on transactional ids first", tp, found)
+	}
 	if !found.Hangs() {
 		return found, fmt.Errorf("%s has %s: wait for that, for to abort a part of it would tear it", tp, found)
 	}

@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +81,7 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 	if _, err := Seek(t.Context(), cfg, topology.TopicPartition{Topic: lost.Topic, Partition: 0}, 0, false); err != nil {
 		t.Errorf("an offset is not sought in a partition that can be read: %v", err)
 	}
+	tailWithout(t, cfg, lost, records)
 	d, err := PlanDrop(t.Context(), cfg, lost)
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +147,37 @@ func TestPartitionThatCannotBeRead(t *testing.T) {
 	}
 	if _, err := PlanAbort(t.Context(), cfg, lost); err == nil || !strings.Contains(err.Error(), "no transaction") {
 		t.Errorf("it is aborted again: %v", err)
+	}
+}
+
+// tailWithout reads a topic of which a partition cannot be read: without a word that fails,
+// and with one it is left out.
+func tailWithout(t *testing.T, cfg Config, lost topology.TopicPartition, records []topologytest.Raw) {
+	t.Helper()
+	others := 0
+	for _, r := range records {
+		if r.Partition != lost.Partition {
+			others++
+		}
+	}
+	tail := TailConfig{Brokers: cfg.Brokers, Client: cfg.Client, Topic: lost.Topic, From: "earliest"}
+	for _, p := range []int32{lost.Partition, 0} {
+		_, found, err := RecordAt(t.Context(), tail, p, 0)
+		if led := p != lost.Partition; found != led || errors.Is(err, ErrNoLeader) == led {
+			t.Errorf("of partition %d the first record is found: %t, %v", p, found, err)
+		}
+	}
+	for _, tail.From = range []string{"earliest", "-100000", "0", "2020-01-01T00:00:00Z"} {
+		read, left := 0, []int32(nil)
+		count := func(topology.Record) error { read++; return nil }
+		tail.Left = nil
+		if err := Tail(t.Context(), tail, count); !errors.Is(err, ErrNoLeader) || read > 0 {
+			t.Errorf("from %s, %d records are read without those of %s: %v", tail.From, read, lost, err)
+		}
+		tail.Left = func(partitions []int32) { left = append(left, partitions...) }
+		if err := Tail(t.Context(), tail, count); err != nil || read != others || !slices.Equal(left, []int32{lost.Partition}) {
+			t.Errorf("from %s, %d records are read, want %d, and %v are left out: %v", tail.From, read, others, left, err)
+		}
 	}
 }
 

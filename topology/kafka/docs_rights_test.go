@@ -99,7 +99,16 @@ func haveAllRights(t *testing.T, admin Config) {
 	if diff := cmp.Diff(want, commands); diff != "" {
 		t.Errorf("advice of commands (-want +got):\n%s", diff)
 	}
-	end := openTransaction(t, admin, topology.TopicPartition{Topic: admin.Sources[0].Topic, Partition: 1})
+	tp := topology.TopicPartition{Topic: admin.Sources[0].Topic, Partition: 1}
+	stranger := admin // whose ids do not begin as ours
+	stranger.ApplicationID = "other"
+	end := openTransaction(t, stranger, tp)
+	if o := openIn(t, cfg, tp); !o.Hidden || o.Hangs() || o.ID != "" {
+		t.Errorf("whose id this user may not see is %s", o)
+	}
+	if o := openIn(t, admin, tp); o.Hidden || o.ID == "" {
+		t.Errorf("who may see all ids finds %s", o)
+	}
 	if f := examined(t, cfg); f.Err != nil {
 		t.Errorf("while a transaction is open: %v", f.Err)
 	}
@@ -117,6 +126,18 @@ func haveAllRights(t *testing.T, admin Config) {
 		t.Error("a reader sees no session")
 	}
 	resetNeeds(t, admin, cfg)
+}
+
+// openIn is the transaction that is open in a partition.
+func openIn(t *testing.T, cfg Config, tp topology.TopicPartition) *OpenTransaction {
+	t.Helper()
+	cl := client(t, cfg)
+	defer cl.Close()
+	open, err := openTransactions(t.Context(), cl, []topology.TopicPartition{tp})
+	if err != nil || len(open) != 1 {
+		t.Fatalf("%d transactions are open: %v", len(open), err)
+	}
+	return &open[0]
 }
 
 // warnings keeps what is logged.

@@ -42,7 +42,7 @@ func committedBy(err error, group string, tp topology.TopicPartition, offset int
 	return fmt.Errorf("%s: %w", tp, err)
 }
 
-func (f *foreignOffsets) Unwrap() error { return ErrLostOffsets }
+func (f *foreignOffsets) Unwrap() []error { return []error{ErrLostOffsets, errForeign} }
 
 func (f *foreignOffsets) Error() string {
 	var b strings.Builder

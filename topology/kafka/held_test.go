@@ -182,11 +182,18 @@ func TestClockOfAddedPartition(t *testing.T) {
 // One of whose producer nothing is known may be of one that this user may not see.
 func TestTransactionOfSomebodyUnseen(t *testing.T) {
 	began := time.UnixMilli(1_790_000_000_000)
-	for age, hangs := range map[time.Duration]bool{time.Minute: false, 15 * time.Minute: false, 16 * time.Minute: true} {
-		o := OpenTransaction{Since: began}
-		if o.unseen(began.Add(age)); o.Hangs() != hangs {
-			t.Errorf("after %v it hangs: %t", age, o.Hangs())
+	for age, hangs := range map[time.Duration]bool{time.Minute: false, 15 * time.Minute: false, 16 * time.Minute: true, 240 * time.Hour: true} {
+		for _, hidden := range []bool{false, true} {
+			o := OpenTransaction{Since: began}
+			if o.unseen(began.Add(age), hidden); o.Hangs() != (hangs && !hidden) {
+				t.Errorf("after %v, hidden %t, it hangs: %t", age, hidden, o.Hangs())
+			}
 		}
+	}
+	old := OpenTransaction{Since: began}
+	old.unseen(began.Add(time.Hour), true)
+	if text := old.String() + ": " + old.Remedy(); strings.Contains(text, "callstitch abort") || !strings.Contains(text, "DESCRIBE on transactional ids") {
+		t.Errorf("it says %q", text)
 	}
 }
 

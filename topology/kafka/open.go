@@ -35,6 +35,10 @@ type OpenTransaction struct {
 	ID, State string
 	// Ends is when its coordinator ends it at the latest; zero: nobody does.
 	Ends time.Time
+	// Hidden reports that it may have a transactional id which this user may not see, and so
+	// a coordinator that ends it: nobody may take it for one that hangs. Ends is then when
+	// that would be by what brokers allow by default.
+	Hidden bool
 }
 
 // Hangs reports whether nobody ends the transaction but an operator.
@@ -49,8 +53,11 @@ func (o *OpenTransaction) String() string {
 		s += " (with no transactional id that this user may see)"
 	}
 	s += fmt.Sprintf(" from offset %d on, since %s", o.First, clockTime(o.Since))
-	if o.Hangs() {
+	switch {
+	case o.Hangs():
 		return s + ", which no coordinator ends"
+	case o.Hidden:
+		return s + ", which a coordinator may end that this user cannot ask"
 	}
 	return s + ", which its coordinator ends by " + clockTime(o.Ends)
 }
@@ -64,6 +71,9 @@ func (o *OpenTransaction) Command() string {
 func (o *OpenTransaction) Remedy() string {
 	if o.Hangs() {
 		return o.Command()
+	}
+	if o.Hidden && time.Now().After(o.Ends) {
+		return "ask 'callstitch clock' as a user who has DESCRIBE on transactional ids whether anybody ends it"
 	}
 	if time.Now().After(o.Ends) {
 		return "see the log of the brokers, which should have ended it by now"
@@ -179,8 +189,27 @@ func askCoordinators(ctx context.Context, adm *kadm.Client, open []OpenTransacti
 				return err
 			}
 		}
-		if o.ID == "" {
-			o.unseen(time.Now())
+	}
+	return askForHidden(ctx, adm, open)
+}
+
+// nobodysID is a transactional id that nobody has, nor is it by its beginning anybody's.
+const nobodysID = "~nobody"
+
+// askForHidden finds out whether producers of which no coordinator tells may have ids that
+// this user may not see: coordinators leave those out without a word.
+func askForHidden(ctx context.Context, adm *kadm.Client, open []OpenTransaction) error {
+	if !slices.ContainsFunc(open, func(o OpenTransaction) bool { return o.ID == "" }) {
+		return nil
+	}
+	err := adm.FindTxnCoordinators(ctx, nobodysID)[nobodysID].Err
+	hidden := errors.Is(err, kerr.TransactionalIDAuthorizationFailed)
+	if err != nil && !hidden {
+		return fmt.Errorf("ask for the right to DESCRIBE transactional ids: %w", err)
+	}
+	for i := range open {
+		if open[i].ID == "" {
+			open[i].unseen(time.Now(), hidden)
 		}
 	}
 	return nil
@@ -200,14 +229,14 @@ func requireCoordinators(ctx context.Context, adm *kadm.Client) error {
 	return nil
 }
 
-// unseenLimit is how long a transaction may last of whose producer nothing is known, which
-// may have a transactional id that this user may not see: what brokers allow by default
-// (transaction.max.timeout.ms).
+// unseenLimit is how long a transaction may last of whose producer nothing is known: what
+// brokers allow by default (transaction.max.timeout.ms).
 const unseenLimit = 15 * time.Minute
 
 // unseen takes in that no coordinator tells of the producer.
-func (o *OpenTransaction) unseen(now time.Time) {
-	if ends := o.Since.Add(unseenLimit + coordinatorScan); now.Before(ends) {
+func (o *OpenTransaction) unseen(now time.Time, hidden bool) {
+	o.Hidden = hidden
+	if ends := o.Since.Add(unseenLimit + coordinatorScan); hidden || now.Before(ends) {
 		o.Ends = ends
 	}
 }

@@ -148,7 +148,7 @@ func (r *Replay) look(ctx context.Context) error {
 	}
 	r.outlives = outlivesBookmark(configs[rejects]["retention.ms"])
 	r.limits = newLimits(&r.cfg.Config, known)
-	r.starts, r.ends, err = span(ctx, adm, &TailConfig{Topic: rejects, From: "earliest"})
+	r.starts, r.ends, err = span(ctx, r.reader, &TailConfig{Topic: rejects, From: "earliest"})
 	if err != nil {
 		return fmt.Errorf("find offsets of topic %s: %w", rejects, err)
 	}

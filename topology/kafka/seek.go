@@ -113,18 +113,17 @@ func planMove(ctx context.Context, cfg *Config, cl *kgo.Client, tp topology.Topi
 	}
 	have := idsOf(details)
 	had := sourcesBefore(cfg, committed)
-	task := topology.NewDecodeTask(&cfg.Config, cfg.SourceOf(tp.Topic), tp.Partition)
-
-	o, ok := committed.Lookup(tp.Topic, tp.Partition)
-	m, err := parseCommitted(o.At, o.Metadata)
+	if untouched(cfg, committed) {
+		return move, metadata{}, fmt.Errorf("group %s has no offsets: it was not started yet, and begins where 'start' says", cfg.ApplicationID)
+	}
+	o, _ := committed.Lookup(tp.Topic, tp.Partition)
+	task, m, err := committedTask(cfg, tp, o)
 	switch {
-	case ok && err == nil:
+	case err == nil:
 		move.From, had = o.At, m.needs(cfg, tp.Topic)
-		err = task.Restore(m.task)
-	case untouched(cfg, committed):
-		err = fmt.Errorf("group %s has no offsets: it was not started yet, and begins where 'start' says", cfg.ApplicationID)
-	case !ok, errors.Is(err, errForeign):
+	case errors.Is(err, errForeign): // or there is none
 		move.About, m = true, metadata{}
+		task = topology.NewDecodeTask(&cfg.Config, cfg.SourceOf(tp.Topic), tp.Partition)
 		move.From, err = resume(ctx, cfg, task)
 	}
 	if err != nil {

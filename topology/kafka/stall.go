@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -179,36 +177,6 @@ func (p *process) heldOffsets(ctx context.Context, cl *kgo.Client) []string {
 		what, do = open[0].String(), open[0].Remedy()
 	}
 	return []string{what + " holds those of " + some(held) + ", in " + at.String() + ": " + do}
-}
-
-// offsetsPartition is the partition of the brokers' topic that has the offsets of a group.
-func offsetsPartition(ctx context.Context, cl *kgo.Client, group string) (topology.TopicPartition, error) {
-	const topic = "__consumer_offsets"
-	details, err := kadm.NewClient(cl).ListTopics(ctx, topic)
-	if err == nil {
-		err = details[topic].Err
-	}
-	n := int32(len(details[topic].Partitions))
-	if err == nil && n == 0 {
-		err = kerr.UnknownTopicOrPartition
-	}
-	if err != nil {
-		return topology.TopicPartition{}, fmt.Errorf("list topic %s: %w", topic, err)
-	}
-	return topology.TopicPartition{Topic: topic, Partition: coordinated(group, n)}, nil
-}
-
-// coordinated is the partition that a group's coordinator leads: by the hash that Java has
-// of a string.
-func coordinated(group string, partitions int32) int32 {
-	var hash int32
-	for _, unit := range utf16.Encode([]rune(group)) {
-		hash = 31*hash + int32(unit)
-	}
-	if hash == math.MinInt32 {
-		return 0
-	}
-	return max(hash, -hash) % partitions
 }
 
 // measureLag has the status know what waits to be read: the worker, which tells it

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"callstitch/topology"
 	"callstitch/topology/kafka/rawlog"
@@ -31,7 +32,15 @@ type TailConfig struct {
 	// this or later; the zero time is the end that the topic has at the start.
 	Until  time.Time
 	Follow bool // go on after that end
+	// Left is told of partitions that are left out, since no broker leads them or their
+	// leader does not answer. Where it is nil that is an error, ErrNoLeader; and so it is of
+	// those that Partitions names.
+	Left func(partitions []int32)
 }
+
+// ErrNoLeader is a partition that cannot be read since no broker leads it, or its leader
+// does not answer.
+var ErrNoLeader = errors.New("no broker leads it, or its leader does not answer")
 
 // Tail reads the records of a topic and hands them to yield, in order within
 // each partition, until the end, until ctx is cancelled (nil), or until yield
@@ -46,7 +55,7 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 	defer cl.Close()
 	var starts, ends map[int32]int64
 	if err = meet(ctx, cl); err == nil {
-		starts, ends, err = span(ctx, kadm.NewClient(cl), &cfg)
+		starts, ends, err = span(ctx, cl, &cfg)
 	}
 	if err != nil {
 		return fmt.Errorf("find offsets of topic %s at %v: %w", cfg.Topic, cfg.Brokers, err)
@@ -54,8 +63,7 @@ func Tail(ctx context.Context, cfg TailConfig, yield func(topology.Record) error
 	reader := &tailer{cfg: cfg, next: starts, ends: ends, open: map[int32]bool{}}
 	assign := make(map[int32]kgo.Offset, len(starts))
 	for p, at := range starts {
-		wanted := cfg.Partitions == nil || slices.Contains(cfg.Partitions, p)
-		if wanted && (cfg.Follow || at < ends[p]) {
+		if cfg.Follow || at < ends[p] {
 			assign[p] = kgo.NewOffset().At(at)
 			reader.open[p] = true
 		}
@@ -164,56 +172,106 @@ func (t *tailer) byHand(ctx context.Context, cl *kgo.Client, partition int32, yi
 
 var errNoTopic = errors.New("the topic does not exist: check its name and topics.prefix")
 
-// span is where each partition of a topic is read from, and its end.
-func span(ctx context.Context, adm *kadm.Client, cfg *TailConfig) (starts, ends map[int32]int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
-	defer cancel()
-	first, err := offsets(adm.ListStartOffsets(ctx, cfg.Topic))
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return nil, nil, errNoTopic
-	}
+// span is where each partition that is to be read begins, and its end.
+func span(ctx context.Context, cl *kgo.Client, cfg *TailConfig) (starts, ends map[int32]int64, err error) {
+	of, left, err := led(ctx, cl, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	if ends, err = offsets(adm.ListCommittedOffsets(ctx, cfg.Topic)); err != nil {
-		return nil, nil, err
+	ask := func(timestamp int64) map[int32]int64 {
+		at := make(map[int32]int64)
+		if err != nil || len(of) == 0 {
+			return at
+		}
+		ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+		defer cancel()
+		var listed map[topology.TopicPartition]kmsg.ListOffsetsResponseTopicPartition
+		if listed, err = listOffsetsFor(ctx, cl, of, timestamp, readCommitted); err != nil {
+			return at
+		}
+		of = slices.DeleteFunc(of, func(tp topology.TopicPartition) bool {
+			o, ok := listed[tp]
+			if at[tp.Partition] = o.Offset; !ok {
+				left = append(left, tp.Partition)
+				delete(at, tp.Partition)
+			}
+			return !ok
+		})
+		return at
 	}
-	if len(ends) == 0 {
-		return nil, nil, errNoTopic
-	}
-	if starts, err = begin(ctx, adm, cfg, first, ends); err != nil || cfg.Until.IsZero() {
-		return starts, ends, err
-	}
-	until, err := offsets(adm.ListOffsetsAfterMilli(ctx, cfg.Until.UnixMilli(), cfg.Topic))
-	for p := range ends {
-		ends[p] = min(ends[p], until[p])
-	}
-	return starts, ends, err
-}
-
-// begin is where From says that each partition begins.
-func begin(ctx context.Context, adm *kadm.Client, cfg *TailConfig, first, ends map[int32]int64) (map[int32]int64, error) {
-	switch cfg.From {
-	case "earliest":
-		return first, nil
-	case "latest":
-		return maps.Clone(ends), nil
-	}
-	if n, err := strconv.ParseInt(cfg.From, 10, 64); err == nil {
-		starts := make(map[int32]int64, len(ends))
-		for p, end := range ends {
-			starts[p] = max(first[p], n)
+	ends = ask(endOffset)
+	starts = ask(startOffset)
+	switch n, number := strconv.ParseInt(cfg.From, 10, 64); {
+	case cfg.From == "earliest":
+	case cfg.From == "latest":
+		starts = maps.Clone(ends)
+	case number == nil:
+		for p, first := range starts {
+			starts[p] = max(first, n)
 			if n < 0 {
-				starts[p] = max(first[p], end+n)
+				starts[p] = max(first, ends[p]+n)
 			}
 		}
-		return starts, nil
+	default:
+		at, wrong := time.Parse(time.RFC3339, cfg.From)
+		if wrong != nil {
+			return nil, nil, fmt.Errorf("%q is neither earliest, latest, -N, an offset, nor an RFC 3339 instant", cfg.From)
+		}
+		starts = orEnds(ask(at.UnixMilli()), ends)
 	}
-	at, err := time.Parse(time.RFC3339, cfg.From)
+	if !cfg.Until.IsZero() {
+		for p, until := range orEnds(ask(cfg.Until.UnixMilli()), ends) {
+			ends[p] = min(ends[p], until)
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%q is neither earliest, latest, -N, an offset, nor an RFC 3339 instant", cfg.From)
+		return nil, nil, err
 	}
-	return offsets(adm.ListOffsetsAfterMilli(ctx, at.UnixMilli(), cfg.Topic))
+	if slices.Sort(left); len(left) > 0 {
+		if cfg.Left == nil || cfg.Partitions != nil {
+			return nil, nil, fmt.Errorf("%s-%d: %w", cfg.Topic, left[0], ErrNoLeader)
+		}
+		cfg.Left(left)
+	}
+	maps.DeleteFunc(starts, func(p int32, _ int64) bool { return slices.Contains(left, p) })
+	maps.DeleteFunc(ends, func(p int32, _ int64) bool { return slices.Contains(left, p) })
+	return starts, ends, nil
+}
+
+// led are the partitions that are to be read and have a leader, and those that have none.
+func led(ctx context.Context, cl *kgo.Client, cfg *TailConfig) (of []topology.TopicPartition, without []int32, err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	details, err := kadm.NewClient(cl).ListTopics(ctx, cfg.Topic)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch d := details[cfg.Topic]; {
+	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
+		return nil, nil, errNoTopic
+	case d.Err != nil:
+		return nil, nil, d.Err
+	}
+	for _, p := range details[cfg.Topic].Partitions.Sorted() {
+		switch {
+		case cfg.Partitions != nil && !slices.Contains(cfg.Partitions, p.Partition):
+		case p.Leader < 0:
+			without = append(without, p.Partition)
+		default:
+			of = append(of, topology.TopicPartition{Topic: cfg.Topic, Partition: p.Partition})
+		}
+	}
+	return of, without, nil
+}
+
+// orEnds has the end stand where there is no record of an instant or later.
+func orEnds(at, ends map[int32]int64) map[int32]int64 {
+	for p, offset := range at {
+		if offset < 0 {
+			at[p] = ends[p]
+		}
+	}
+	return at
 }
 
 func offsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {

@@ -56,6 +56,7 @@ type archive struct {
 	registry   *schemas.Registry
 	own        map[schemas.Subject]*schemas.Reader // where the registry gives no schema
 	noSchema   error                               // why it first gave none
+	left       []string                            // what could not be read
 
 	names    map[string]bool          // the ids that outputs are searched for
 	legs     map[call.LegID]bool      // of the calls
@@ -235,6 +236,9 @@ func (a *archive) learn(e storedEvent) {
 // tail reads a topic to its end, as far as the config and yield let it.
 func (a *archive) tail(ctx context.Context, t kafka.TailConfig, topic, from string, yield func(topology.Record) error) error {
 	t.Topic, t.From = topic, from
+	t.Left = func(partitions []int32) {
+		a.left = append(a.left, fmt.Sprintf("of %s partitions %v are left out: %v", topic, partitions, kafka.ErrNoLeader))
+	}
 	return errors.Join(kafka.Tail(ctx, t, yield), ctx.Err())
 }
 
@@ -260,8 +264,11 @@ func (a *archive) read(ctx context.Context, window time.Duration) (Evidence, err
 	if a.noSchema != nil {
 		e.remarks = append(e.remarks, "outputs were read with this program's own schemas: "+terminal.Printable(a.noSchema.Error()))
 	}
-	if n := a.gone(e.pile); n > 0 {
+	e.remarks = append(e.remarks, a.left...)
+	if n := a.gone(e.pile); n > 0 && len(a.left) == 0 {
 		e.remarks = append(e.remarks, fmt.Sprintf("%d of the call's raw records are gone from their topic: the story has gaps", n))
+	} else if n > 0 {
+		e.remarks = append(e.remarks, fmt.Sprintf("%d of the call's raw records are gone from their topic, or in what was left out: the story has gaps", n))
 	}
 	for _, id := range slices.Sorted(maps.Keys(a.sessions)) {
 		e.stored = append(e.stored, a.sessions[id])
@@ -291,7 +298,7 @@ func (a *archive) readLater(ctx context.Context, p *pile) error {
 			a.until = max(a.until, r.Timestamp)
 			err = p.add(r)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, kafka.ErrNoLeader) {
 			return err
 		}
 	}
