@@ -248,7 +248,7 @@ func (t *StitchTask) emit(of stitch.Effects, fx *Effects) {
 		t.publish(s.ID, s, fx)
 	}
 	for _, s := range of.Settled {
-		fx.Outputs = append(fx.Outputs, Output{t.hexKey(s.ID), call.Settled{Session: s}})
+		t.publish(s.ID, call.Settled{Session: s}, fx)
 	}
 	for _, l := range of.Legs {
 		t.publish(l.ID, l, fx)
