@@ -232,7 +232,6 @@ func TestReplayIsFenced(t *testing.T) {
 
 // A replay that was given enough says whether the last of it was committed.
 func TestReplayOfAFewFails(t *testing.T) {
-	t.Parallel() // most of it is waiting
 	cfg := replayed(t, 10)
 	r, chosen := openReplay(t, ReplayConfig{Config: cfg, Execute: true}), 0
 	r.beforeCommit = func() { openReplay(t, ReplayConfig{Config: cfg, Execute: true}) }
