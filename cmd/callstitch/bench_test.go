@@ -75,23 +75,33 @@ func BenchmarkProcess(b *testing.B) {
 }
 
 // BenchmarkRetained is the memory that each further leg takes for as long as it is
-// kept: its node, its timer and its share of the session. It is the difference between
-// few calls and many, so that what a processor takes without any is not in it.
+// kept: its node, its timer and its share of the session; and what is left of it after
+// its retention, which is its id. It is the difference between few calls and many, so that
+// what a processor takes without any is not in it.
 func BenchmarkRetained(b *testing.B) {
+	// Calls of days, of which all but the last hours are past their retention.
+	days, short := benchTraffic, benchTopology
+	days.Rate = 0.2
+	short.Stitch.AnsweredTimeout, short.Stitch.Retention = 5*time.Minute, time.Hour
 	for b.Loop() {
-		few, fewLegs := retained(b, 10_000)
-		many, manyLegs := retained(b, 40_000)
-		b.ReportMetric(float64(many-few)/float64(manyLegs-fewLegs), "B/leg")
+		b.ReportMetric(retainedALeg(b, benchTopology, benchTraffic), "B/leg")
+		b.ReportMetric(retainedALeg(b, short, days), "B/stub")
 	}
 }
 
+func retainedALeg(b *testing.B, cfg topology.Config, traffic simulator.Config) float64 {
+	b.Helper()
+	few, fewLegs := retained(b, cfg, traffic, 10_000)
+	many, manyLegs := retained(b, cfg, traffic, 40_000)
+	return float64(many-few) / float64(manyLegs-fewLegs)
+}
+
 // retained is the heap that a processor holds after so many calls, and their legs.
-func retained(b *testing.B, calls int) (bytes int64, legs int) {
-	traffic := benchTraffic
+func retained(b *testing.B, cfg topology.Config, traffic simulator.Config, calls int) (bytes int64, legs int) {
 	traffic.Calls = calls
 	before := heap()
 	seen := map[call.LegID]bool{}
-	rt := memory.New(memory.Config{Config: benchTopology}, func(o topology.Output) {
+	rt := memory.New(memory.Config{Config: cfg}, func(o topology.Output) {
 		if e, ok := o.Value.(*call.EventRecord); ok {
 			seen[e.Leg] = true
 		}

@@ -271,6 +271,19 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 }
 
+func TestFreeAddressesAreOnesOwn(t *testing.T) {
+	for _, a := range append(FreeAddresses(t, slotPorts), FreeAddresses(t, slotPorts)...) {
+		l, err := net.Listen("tcp", a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if port := l.Addr().(*net.TCPAddr).Port; port < firstPort || port >= 32768 {
+			t.Errorf("port %d may be an outgoing connection's", port)
+		}
+	}
+}
+
 func TestMissingJavaSaysWhatToType(t *testing.T) {
 	t.Setenv("JAVA_HOME", t.TempDir())
 	_, err := Start(t.Context(), Options{})

@@ -68,6 +68,26 @@ func ForTest(t testing.TB, o Options) *Cluster {
 	return c
 }
 
+// FreeAddresses are n addresses of this machine at which nothing listens, for the programs
+// that a test starts. They are the test's until it ends: no other test that asks here gets
+// them, and no outgoing connection has their ports, also while a program is started again.
+func FreeAddresses(t testing.TB, n int) []string {
+	t.Helper()
+	if n > slotPorts {
+		t.Fatalf("%d addresses are asked for, %d at most", n, slotPorts)
+	}
+	s, err := takeSlot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.release)
+	addresses := make([]string, n)
+	for i := range addresses {
+		addresses[i] = address(s.base + i)
+	}
+	return addresses
+}
+
 // ShowOnFailure shows the end of the brokers' logs if the test fails, and
 // keeps the logs.
 func (c *Cluster) ShowOnFailure(t testing.TB) {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"callstitch/deploy/localkafka"
 )
 
 const bxml = `<?xml version="1.0"?><Response><SpeakSentence>One moment.</SpeakSentence></Response>`
@@ -72,7 +74,7 @@ func nginx(t *testing.T, application, door string) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := freePort(t)
+	listen := localkafka.FreeAddresses(t, 1)[0]
 	for _, r := range [][2]string{
 		{"server 127.0.0.1:3000;", "server " + strings.TrimPrefix(application, "http://") + ";"},
 		{"server 127.0.0.1:8085;", "server " + strings.TrimPrefix(door, "http://") + ";"},
@@ -129,16 +131,6 @@ func find(t *testing.T) string {
 	return ""
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func post(t *testing.T, c *http.Client, url string, body []byte) (status int, answer string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/voice/answer?leg=1", bytes.NewReader(body))
@@ -186,7 +178,7 @@ func TestCopy(t *testing.T) {
 // one on the other.
 func TestDoorIsAway(t *testing.T) {
 	t.Run("closed", func(t *testing.T) {
-		url := nginx(t, application(t).URL, "http://"+freePort(t))
+		url := nginx(t, application(t).URL, "http://"+localkafka.FreeAddresses(t, 1)[0])
 		if status, answer := post(t, http.DefaultClient, url, []byte("{}")); status != http.StatusOK || answer != bxml {
 			t.Errorf("status %d, %s", status, answer)
 		}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -110,8 +109,9 @@ func begin(t *testing.T) *programs {
 	}
 	secret := filepath.Join(dir, "secret")
 	write(t, secret, "secret\n")
-	p := &programs{path: filepath.Join(dir, "callstitch"), config: config, door: freeAddress(t), prometheus: freeAddress(t)}
-	console, metrics := freeAddress(t), freeAddress(t)
+	free := localkafka.FreeAddresses(t, 4)
+	p := &programs{path: filepath.Join(dir, "callstitch"), config: config, door: free[0], prometheus: free[1]}
+	console, metrics := free[2], free[3]
 	p.env = append(os.Environ(),
 		"CALLSTITCH_KAFKA_BROKERS="+strings.Join(cluster.Brokers(), ","), "CALLSTITCH_SCHEMA_REGISTRY_URL="+registry,
 		"CALLSTITCH_HTTP_LISTEN="+console, "CALLSTITCH_GRACE=1s", "CALLSTITCH_INSTANCE_ID=a", "CALLSTITCH_RECEIVE_LISTEN="+p.door,
@@ -125,6 +125,19 @@ func begin(t *testing.T) *programs {
 	}
 	p.start(t, p.path, "run", "-c", config)
 	p.start(t, p.path, "receive", "-c", config)
+	for _, ready := range []string{console, metrics} {
+		eventually(t, func() error {
+			r, err := http.Get("http://" + ready + "/readyz")
+			if err != nil {
+				return err
+			}
+			defer r.Body.Close()
+			if r.StatusCode != http.StatusOK {
+				return fmt.Errorf("%s is not ready: %s", ready, r.Status)
+			}
+			return nil
+		})
+	}
 
 	text, err := os.ReadFile("prometheus.yml")
 	if err != nil {
@@ -285,16 +298,6 @@ func eventually(t *testing.T, ask func() error) {
 		}
 	}
 	t.Fatal(err)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func write(t *testing.T, name, text string) {

@@ -50,6 +50,36 @@ func TestConfigurationsInDocuments(t *testing.T) {
 	}
 }
 
+// figure is a measured number of a page, of two digits at least.
+var figure = regexp.MustCompile(`\d[\d,.]*\d`)
+
+// TestSizingIsOfWhatWasMeasured holds the figures that the table of docs/sizing.md says it
+// comes from against docs/performance.md: who measures again finds what is to be changed.
+func TestSizingIsOfWhatWasMeasured(t *testing.T) {
+	measured := map[string]bool{}
+	for _, f := range figure.FindAllString(read(t, "docs/performance.md"), -1) {
+		measured[f] = true
+	}
+	_, table, _ := strings.Cut(read(t, "docs/sizing.md"), "\n## The table\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	rows := 0
+	for row := range strings.Lines(table) {
+		cells := strings.Split(strings.TrimSuffix(strings.TrimSpace(row), "|"), "|")
+		if len(cells) != 4 {
+			continue
+		}
+		for _, f := range figure.FindAllString(cells[3], -1) {
+			rows++
+			if !measured[f] {
+				t.Errorf("%s: performance.md has no %s", strings.TrimSpace(cells[1]), f)
+			}
+		}
+	}
+	if rows < 30 {
+		t.Errorf("the table names %d figures", rows)
+	}
+}
+
 // complete adds what a document's example leaves out.
 func complete(config string) string {
 	for key, line := range required {

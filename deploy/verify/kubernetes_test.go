@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -366,6 +367,33 @@ func TestConfigurationsAreApart(t *testing.T) {
 	after = sums(`{config: {grace: 1m}}`)
 	if before["callstitch"] == after["callstitch"] {
 		t.Errorf("another grace restarts nothing")
+	}
+}
+
+// TestDisksAreLargerThanSpools: what fills a disk before its spool is full would be lost.
+func TestDisksAreLargerThanSpools(t *testing.T) {
+	most := regexp.MustCompile(`spool: \{dir: "", max: (\d+)GiB\}`).FindStringSubmatch(read(t, "docs/receive.md"))
+	if most == nil {
+		t.Fatal("docs/receive.md does not say how large a spool is by default")
+	}
+	const feed = `{name: pbx1, provider: xelion, tenant: acme, server: pbx.example, pbx_tenant: master, username: callstitch, password_file: /a}`
+	for values, fails := range map[string]string{
+		`{receive: {spool: {size: ` + most[1] + `Gi}}}`:                                                     "receive.spool.size is " + most[1] + "Gi, and config.receive.spool.max " + most[1] + "GiB",
+		`{receive: {spool: {size: 12Gi}}}`:                                                                  "",
+		`{receive: {spool: {size: 12Gi}}, config: {receive: {spool: {max: 11GiB}}}}`:                        "receive.spool.size is 12Gi, and config.receive.spool.max 11GiB",
+		`{receive: {spool: {size: 12G}}, config: {receive: {spool: {max: 10GiB}}}}`:                         "",
+		`{receive: {spool: {size: 11G}}, config: {receive: {spool: {max: 10GiB}}}}`:                         "receive.spool.size is 11G",
+		`{receive: {spool: {size: "1099511627776"}}, config: {receive: {spool: {max: 900GiB}}}}`:            "",
+		`{receive: {spool: {size: ""}}, config: {receive: {spool: {max: 900GiB}}}}`:                         "",
+		`{config: {receive: {spool: {max: 12GiB}, feeds: [` + feed + `]}}}`:                                 "feeds.storage.size is 12Gi",
+		`{config: {receive: {spool: {max: 64MiB}, feeds: [` + feed + `]}}, feeds: {storage: {size: 71Mi}}}`: "",
+	} {
+		switch _, err := render(t, values); {
+		case fails == "" && err != nil:
+			t.Errorf("%s: %v", values, err)
+		case fails != "" && (err == nil || !strings.Contains(err.Error(), fails)):
+			t.Errorf("%s: %v, want an error with %q", values, err, fails)
+		}
 	}
 }
 

@@ -59,6 +59,7 @@ func BenchmarkKafka(b *testing.B) {
 	l.scaling()
 	l.restarts()
 	l.memory()
+	l.volumes()
 }
 
 // laboratory is a broker, a registry, and the program that makes traffic.
@@ -442,7 +443,7 @@ func (l *laboratory) delay(plain bool, rate int) delays {
 	s := l.subject(plain, raw)
 	r := start(l.b, s, l.broker)
 	go r.drain()
-	stop := l.live(raw, rate)
+	stop := l.live(raw, rate, callRate)
 	time.Sleep(joinTime + warmUp)
 	found := l.watch(s)
 	time.Sleep(time.Duration(*seconds) * time.Second)
@@ -459,8 +460,9 @@ func (l *laboratory) delay(plain bool, rate int) delays {
 // joinTime is what a subject may need before it works.
 const joinTime = 4 * time.Second
 
-// live writes traffic to a raw topic at a rate, until stop.
-func (l *laboratory) live(raw string, rate int) (stop func()) {
+// live writes traffic to a raw topic at a rate, of so many calls a second of call time, until
+// stop.
+func (l *laboratory) live(raw string, rate int, callRate float64) (stop func()) {
 	t := l.simulate(liveSeed, callRate)
 	cl := l.client(kgo.ProducerLinger(0))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -612,7 +614,7 @@ func (l *laboratory) restarts() {
 	for _, r := range instances {
 		go r.drain()
 	}
-	stop := l.live(raw, restartRate)
+	stop := l.live(raw, restartRate, callRate)
 	time.Sleep(warmUp)
 	found := l.watch(s)
 	time.Sleep(restartTime)

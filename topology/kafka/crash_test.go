@@ -112,6 +112,7 @@ func TestZombie(t *testing.T) {
 //
 // It is not done to a lone broker: see freeze.
 func TestBrokersRestart(t *testing.T) {
+	t.Parallel() // most of it is waiting, with brokers of its own
 	o := newTrial(t, localkafka.Options{Brokers: 3}, 3)
 	for i := range 2 {
 		o.feedThird()
@@ -130,6 +131,7 @@ func TestBrokersRestart(t *testing.T) {
 // TestBrokerIsAway stops the only broker for longer than any time-out: the instance
 // waits, says so, and goes on.
 func TestBrokerIsAway(t *testing.T) {
+	t.Parallel() // most of it is waiting, with a broker of its own
 	o := newTrial(t, localkafka.Options{}, 1)
 	o.feedThird()
 	o.awaitWork()

@@ -42,6 +42,7 @@ func as(user string) kgo.Opt { return kgo.SASL(plain.Auth{User: user, Pass: user
 // docs/operations.md lists: with all of them, with those that no run does without, and
 // with all but one.
 func TestDocumentedRights(t *testing.T) {
+	t.Parallel() // most of it is waiting, with a broker of its own
 	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
 	admin := testConfig(t, cluster.Brokers(), as("admin"))
 	t.Run("check", func(t *testing.T) { changesNothing(t, admin) })

@@ -218,6 +218,9 @@ func (s *session) take(tx *transaction, p *partition, rec topology.Record) error
 	p.records++
 	if p.source {
 		s.backlog.read++
+		if topology.Replays(rec.Headers) > 0 { // its date is that of the first time; it has not waited since then
+			p.newest = time.Now().UnixMilli()
+		}
 		if rec.Timestamp > tx.ahead {
 			p.lead.datedAhead(rec.Timestamp)
 		}

@@ -31,7 +31,7 @@ func somebody(t *testing.T, cfg Config, opts ...kgo.Opt) *kgo.Client {
 // takes has somebody read and commit so many records, and leave.
 func takes(t *testing.T, cl *kgo.Client, records int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for records > 0 {
 		fetches := cl.PollRecords(ctx, records)
@@ -79,7 +79,7 @@ func moved(t *testing.T, cfg Config, at topology.TopicPartition, by int64, keep 
 // refused runs an instance that must end before it has lost anything.
 func refused(t *testing.T, cfg Config, want error, words ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	endedWith(t, Run(ctx, cfg, nil), want, words...)
 }
@@ -105,7 +105,7 @@ func TestForeignOffsetsAtStart(t *testing.T) {
 	half := len(calls) / 2
 	feed(t, cfg, calls[:half])
 	r := startRun(t, cfg)
-	awaitBalance(t, cfg, half, 20*time.Second)
+	awaitBalance(t, cfg, half, time.Minute)
 	if err := r.stop(t); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func seek(t *testing.T, cfg Config, tp topology.TopicPartition, to int64) Move {
 // much of it was passed over.
 func awaitGap(t *testing.T, cfg Config, records, gap int) {
 	t.Helper()
-	awaitBalance(t, cfg, records, 20*time.Second) // of the events
+	awaitBalance(t, cfg, records, time.Minute) // of the events
 	books := map[any]map[string]any{}
 	missing := 0.0
 	for _, b := range decoded(t, cfg, cfg.Topics.Audit, schemas.Audit) {
@@ -195,7 +195,7 @@ func TestForeignConsumerWhileStopped(t *testing.T) {
 	half := len(calls) / 2
 	feed(t, cfg, calls[:half])
 	r := startRun(t, cfg)
-	awaitBalance(t, cfg, half, 20*time.Second)
+	awaitBalance(t, cfg, half, time.Minute)
 	tp := topology.TopicPartition{Topic: cfg.Sources[0].Topic}
 	if _, err := Seek(t.Context(), cfg, tp, 0, true); err == nil || !strings.Contains(err.Error(), "stop all instances") {
 		t.Errorf("an offset was moved under a running instance: %v", err)
@@ -248,7 +248,7 @@ func TestForeignConsumerUnderTraffic(t *testing.T) {
 			half := len(calls) / 2
 			feed(t, cfg, calls[:half])
 			r := startRun(t, cfg)
-			awaitBalance(t, cfg, half, 20*time.Second)
+			awaitBalance(t, cfg, half, time.Minute)
 			other := somebody(t, cfg, kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
 			time.Sleep(time.Second)
 			feed(t, cfg, calls[half:])

@@ -25,7 +25,7 @@ type partition struct {
 	changelogNext int64         // end of the task's changelog partition, as far as it matters
 
 	end    int64 // high watermark, as last observed
-	newest int64 // timestamp of the newest record processed, epoch ms; -1 before the first
+	newest int64 // timestamp of the newest record processed, epoch ms, of one that was sent in again when it was read; -1 before the first
 
 	lead lead // over the brokers' clock, of a source partition
 

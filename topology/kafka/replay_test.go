@@ -380,6 +380,7 @@ func TestRejectsMayOutliveTheBookmark(t *testing.T) {
 // A user with the rights that docs/operations.md lists for it can replay, and without any
 // one of them cannot.
 func TestReplayHasItsRights(t *testing.T) {
+	t.Parallel() // most of it is waiting, with a broker of its own
 	cluster := localkafka.ForTest(t, localkafka.Options{Props: guarded})
 	admin := testConfig(t, cluster.Brokers(), as("admin"))
 	createSource(t, admin, 2)
@@ -470,6 +471,7 @@ func TestReplayHasItsRights(t *testing.T) {
 
 // A replay whose broker takes connections and answers nothing ends in time.
 func TestReplayOfABrokerThatFreezes(t *testing.T) {
+	t.Parallel() // most of it is waiting, with a broker of its own
 	cluster := localkafka.ForTest(t, localkafka.Options{})
 	cfg := testConfig(t, cluster.Brokers())
 	cfg.TransactionTimeout = 2 * time.Second

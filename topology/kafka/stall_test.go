@@ -209,6 +209,7 @@ func deleteTopic(t testing.TB, cfg Config, topic string) {
 // so, and goes on when they are back, or ends where its state is gone. A signal meanwhile
 // ends it in order. The ways wait together, so that they cost the time of one.
 func TestCommitsThatStandStill(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	type way struct {
 		name  string
 		topic func(Config) string

@@ -37,7 +37,9 @@ type Task struct {
 
 	Position int64 // next offset to read, committed
 	End      int64 // high watermark, as last heard
-	Newest   int64 // timestamp of the newest record read, epoch ms; -1 before the first
+	// Newest is the timestamp of the newest record read, epoch ms; -1 before the first. Of one
+	// that was a reject and was sent in again, which has the date of the first time, it is when it was read.
+	Newest int64
 	// Lead is how far the clock of a source partition is ahead of the brokers', as of the
 	// last tick; 0 where it is not. RecordLead is the largest of records of the last
 	// minute that are dated ahead by more than LeadMax.

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"callstitch/processor/call"
 	"callstitch/topology"
 	"callstitch/topology/topologytest"
 )
@@ -56,6 +58,36 @@ func TestLag(t *testing.T) {
 	task.Position = 8
 	if task.Lag() != 0 || task.LagTime(now) != 0 {
 		t.Errorf("nothing left, lag %d, %v", task.Lag(), task.LagTime(now))
+	}
+}
+
+// TestAgeOfWhatIsSentInAgain: a reject that is sent in again has an old date, and has not
+// waited since then, however many more of them there are.
+func TestAgeOfWhatIsSentInAgain(t *testing.T) {
+	cfg := testConfig(t, fakeKafka(t).ListenAddrs())
+	first := time.Now().Add(-48 * time.Hour).Truncate(time.Millisecond)
+	reject := call.Reject{Source: call.Source{Topic: topologytest.Topic}, Timestamp: first.UnixMilli(), Value: []byte("{")}
+	again := topology.Again(&reject, 0, call.Source{Topic: "call.rejects"})
+	again.Partition = 1
+	begun := time.Now()
+	produce(t, cfg, []*kgo.Record{{Topic: topologytest.Topic, Timestamp: first, Value: []byte("{")}, toKafka(again)})
+	r := startRun(t, cfg)
+	read := map[int32]Task{}
+	for deadline := time.Now().Add(20 * time.Second); read[0].Position == 0 || read[1].Position == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not read: %+v", read)
+		}
+		for _, task := range r.status.Snapshot().Tasks {
+			if task.Topic == topologytest.Topic {
+				read[task.Partition] = task
+			}
+		}
+	}
+	if at := time.UnixMilli(read[0].Newest); !at.Equal(first) {
+		t.Errorf("the newest record of the first partition is of %v, want %v", at, first)
+	}
+	if at := time.UnixMilli(read[1].Newest); at.Before(begun.Add(-time.Second)) {
+		t.Errorf("what was sent in again just now is of %v", at)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -107,20 +106,11 @@ func newDoorTest(t *testing.T, p *program) *doorTest {
 			t.Fatal(err)
 		}
 	}
-	listen, http := freeAddress(t), freeAddress(t)
+	free := localkafka.FreeAddresses(t, 2)
+	listen, http := free[0], free[1]
 	d := &doorTest{t: t, url: "http://" + listen, http: "http://" + http, from: time.Now().Add(-age).Truncate(time.Second)}
 	d.app = newApplication(t, p, &traffic{program: p, topic: topic}, "door", fmt.Sprintf(doorConfiguration, listen, topic, secrets, http, 2**outage+20*time.Second))
 	return d
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // start starts a receiver and waits until it is ready.

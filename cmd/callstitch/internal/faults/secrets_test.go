@@ -27,6 +27,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"callstitch/deploy/localkafka"
 	"callstitch/internal/simulator"
 	"callstitch/processor/call"
 	"callstitch/topology"
@@ -149,7 +150,8 @@ func newSecretive(t *testing.T) *secretive {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.registry.Close)
-	s.door, s.doorHTTP, s.console = freeAddress(t), freeAddress(t), freeAddress(t)
+	free := localkafka.FreeAddresses(t, 3)
+	s.door, s.doorHTTP, s.console = free[0], free[1], free[2]
 	for name, secret := range map[string]string{
 		"kafka": password, "wrong": s.word(), "registry": login, "basic": s.word() + "\n" + s.word(), "token": s.word(), "signing": s.word(), "pbx": s.word(), "feed": s.word(),
 	} {

@@ -93,6 +93,21 @@ spec:
     - {name: http, port: {{ eq .role "run" | ternary 8080 8086 }}, targetPort: http}
 {{- end }}
 
+{{/* The bytes of a quantity such as 12Gi, or of a size of the configuration such as 10GiB. */}}
+{{- define "callstitch.bytes" -}}
+{{- $units := dict "" 1.0 "K" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{ mulf (regexFind "^[0-9]+" .) (index $units (regexFind "[KMGTPE]i?" .)) }}
+{{- end }}
+
+{{/* Fails where a disk, (dict … "value" NAME "size" SIZE), is too small for the spool: what fills the
+disk before the spool is full is lost in an outage. A tenth is the file system's. */}}
+{{- define "callstitch.roomy" -}}
+{{- $max := (((.root.Values.config.receive).spool).max) | default "10GiB" -}}
+{{- if lt (include "callstitch.bytes" (toString .size) | float64) (include "callstitch.bytes" (toString $max) | float64 | mulf 1.1) -}}
+{{- fail (printf "%s is %s, and config.receive.spool.max %s: the disk must have a tenth more at least" .value .size $max) -}}
+{{- end -}}
+{{- end }}
+
 {{/* The pod template of all workloads. */}}
 {{- define "callstitch.pod" -}}
 {{- $values := .root.Values -}}
