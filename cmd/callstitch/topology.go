@@ -5,7 +5,10 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"callstitch/cmd/callstitch/internal/asyncapi"
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/topology"
 )
 
@@ -15,22 +18,30 @@ func newTopology() *cobra.Command {
 		Use:   "topology",
 		Short: "Describe the topology: sources, processors, stores and sinks",
 		Long: `topology prints the topology of a configuration, or of the defaults: as text in
-the form of Kafka Streams, as a Mermaid flow chart, or as a Graphviz graph.`,
-		Example: `  callstitch topology --format dot | dot -Tsvg > topology.svg`,
-		Args:    takes(),
+the form of Kafka Streams, as a Mermaid flow chart, as a Graphviz graph, or as an
+AsyncAPI document: for other programs, what is in the topics that they read and write,
+with the schemas. It connects to nothing.`,
+		Example: `  callstitch topology -o dot | dot -Tsvg > topology.svg
+  callstitch topology -c callstitch.yaml -o asyncapi > asyncapi.json`,
+		Args: takes(),
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, mermaid or dot")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT`: text, mermaid, dot or asyncapi")
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "format" { // as it was called
+			name = "output"
+		}
+		return pflag.NormalizedName(name)
+	})
 	flags := addConfigFlags(cmd, exchangeFlag)
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
 		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}
-		t := cfg.Topology()
-		if len(t.Sources) == 0 {
-			t.Sources = []topology.Source{{Topic: rawTopic}}
+		if len(cfg.Sources) == 0 {
+			cfg.Sources = []config.Source{{Topic: rawTopic}}
 		}
-		text, err := describe(topology.Describe(&t), format)
+		text, err := describe(cfg, format)
 		if err != nil {
 			return err
 		}
@@ -40,7 +51,9 @@ the form of Kafka Streams, as a Mermaid flow chart, or as a Graphviz graph.`,
 	return cmd
 }
 
-func describe(d topology.Description, format string) (string, error) {
+func describe(cfg *config.Config, format string) (string, error) {
+	t := cfg.Topology()
+	d := topology.Describe(&t)
 	switch format {
 	case "text":
 		return d.String(), nil
@@ -48,6 +61,9 @@ func describe(d topology.Description, format string) (string, error) {
 		return d.Mermaid(), nil
 	case "dot":
 		return d.DOT(), nil
+	case "asyncapi":
+		document, err := asyncapi.Document(cfg, version())
+		return string(document), err
 	}
-	return "", usageError{fmt.Errorf("--format must be text, mermaid or dot, not %q", format)}
+	return "", usageError{fmt.Errorf("--output must be text, mermaid, dot or asyncapi, not %q", format)}
 }

@@ -34,6 +34,7 @@ func TestAnalytics(t *testing.T) {
 		a.truths = append(a.truths, filepath.Join(a.dir, fmt.Sprintf("truth%d.ndjson", i)))
 		output(t, a.command(t.Context(), t, slices.Concat([]string{"simulate", "--truth", a.truths[i]}, arguments)...))
 		a.process(t)
+		t.Log(a.append(t, "--merge"))
 	}
 	t.Log(output(t, a.script(t, "load.py", "--brokers", a.brokers, "--registry", a.registry, a.database())))
 	calls := calls(t, string(read(t, a.truths[1])), a.sessions(t))
@@ -43,6 +44,8 @@ func TestAnalytics(t *testing.T) {
 	t.Run("only calls that lost records are amended", a.onlyCallsThatLostRecordsAreAmended)
 	t.Run("answers are true", func(t *testing.T) { a.answersAreTrue(t, answers, calls) })
 	t.Run("ClickHouse gives the same answers", func(t *testing.T) { a.clickHouseAnswersTheSame(t, answers) })
+	t.Run("ClickHouse's Kafka engine gives the same answers", func(t *testing.T) { a.kafkaEngineAnswersTheSame(t, answers) })
+	t.Run("Iceberg gives the same answers", func(t *testing.T) { a.icebergAnswersTheSame(t, answers) })
 	t.Run("the page has these answers", func(t *testing.T) { thePageHas(t, answers) })
 }
 
@@ -74,8 +77,15 @@ func (a *analyst) database() string { return filepath.Join(a.dir, "calls.duckdb"
 func (a *analyst) script(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), a.python, append([]string{name}, args...)...)
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1") // beside the sources
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", // beside the sources
+		"PYICEBERG_CATALOG__LOCAL__URI=sqlite:///"+filepath.Join(a.dir, "catalog.db"), "PYICEBERG_CATALOG__LOCAL__WAREHOUSE="+filepath.Join(a.dir, "warehouse"))
 	return cmd
+}
+
+// append adds to Iceberg's tables what the topics have more by now.
+func (a *analyst) append(t *testing.T, options ...string) string {
+	t.Helper()
+	return output(t, a.script(t, "load.py", append(options, "--brokers", a.brokers, "--registry", a.registry, "--iceberg", "local")...))
 }
 
 // ask gives the answer to each question, as a Markdown table.
@@ -194,6 +204,88 @@ func (a *analyst) clickHouseAnswersTheSame(t *testing.T, answers []string) {
 	if diff := cmp.Diff(answers, a.ask(t, args...)); diff != "" {
 		t.Errorf("(-DuckDB +ClickHouse):\n%s", diff)
 	}
+}
+
+// kafkaEngineAnswersTheSame has ClickHouse read call.sessions by itself, and asks what can be
+// asked of sessions alone. Each field of each call is what callstitch's own reader has.
+func (a *analyst) kafkaEngineAnswersTheSame(t *testing.T, answers []string) {
+	dump := filepath.Join(a.dir, "engine.parquet")
+	args, want := []string{"testdata/kafka_engine.py", a.brokers, a.registry, dump}, []string{}
+	for i, question := range questions(t) {
+		if otherTables.Match(read(t, question)) {
+			continue
+		}
+		if own := inClickHouse(question); exists(own) {
+			question = own
+		}
+		args, want = append(args, question), append(want, answers[i])
+	}
+	got := strings.Split(strings.TrimSuffix(output(t, a.script(t, args[0], args[1:]...)), "\n\n"), "\n\n")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-DuckDB +ClickHouse):\n%s", diff)
+	}
+	if diff := cmp.Diff(a.lastSessions(t), sorted(output(t, a.script(t, "testdata/plain.py", dump)))); diff != "" {
+		t.Errorf("(-callstitch +ClickHouse):\n%.2000s", diff)
+	}
+}
+
+// otherTables are those that clickhouse.sql has not.
+var otherTables = regexp.MustCompile(`\b(sessions_log|legs|events|audit)\b`)
+
+// lastSessions are the calls as they are known now, as callstitch's reader prints them.
+func (a *analyst) lastSessions(t *testing.T) (last []string) {
+	t.Helper()
+	now := a.sessions(t)
+	for _, line := range lines(a.tail(t, "call.sessions")) {
+		record := objects(t, line)[0]
+		if session := now[fmt.Sprint(record["session_id"])]; session != nil && session["record_version"] == record["record_version"] {
+			last = append(last, line)
+		}
+	}
+	slices.Sort(last)
+	return last
+}
+
+// icebergAnswersTheSame asks the tables that each delivery was appended to, and holds the
+// merged one against the view. What is there is not appended again, nor by a run that
+// another one was faster than.
+func (a *analyst) icebergAnswersTheSame(t *testing.T, answers []string) {
+	if again := a.append(t, "--merge"); regexp.MustCompile(`[1-9]\d* (more|rows)`).MatchString(again) {
+		t.Errorf("what is there was appended again:\n%s", again)
+	}
+	args := append([]string{"--iceberg", "local"}, questions(t)...)
+	out := output(t, a.script(t, "ask.py", append(args, "testdata/merged.sql", a.viewOfThePage(t))...))
+	got := strings.Split(strings.TrimSuffix(out, "\n\n"), "\n\n")
+	n := len(answers)
+	merged, different := rows(got[n])[0], rows(got[n+1])
+	if diff := cmp.Diff(answers, got[:n]); diff != "" {
+		t.Errorf("(-DuckDB +Iceberg):\n%s", diff)
+	}
+	if len(different) > 0 {
+		t.Errorf("the view that %s shows has %d other calls", page, len(different))
+	}
+	if calls := fmt.Sprint(len(a.sessions(t))); !slices.Equal(merged, []string{calls, calls, "0", "0"}) {
+		t.Errorf("calls, merged ones, and those that differ: %v, want %s of them", merged, calls)
+	}
+	output(t, a.script(t, "testdata/iceberg_tables.py", "local"))
+}
+
+// viewOfThePage is a question: of which calls is the view that the page shows for
+// other engines not what the view of load.py is?
+func (a *analyst) viewOfThePage(t *testing.T) (file string) {
+	t.Helper()
+	const create = "  CREATE VIEW sessions AS "
+	_, view, found := strings.Cut(string(read(t, page)), create)
+	view, _, ended := strings.Cut(view, ";")
+	if !found || !ended {
+		t.Fatalf("%s shows no view", page)
+	}
+	file = filepath.Join(a.dir, "view.sql")
+	sql := fmt.Sprintf("(FROM sessions EXCEPT ALL SELECT * EXCLUDE (nth) FROM (%[1]s)) UNION ALL (SELECT * EXCLUDE (nth) FROM (%[1]s) EXCEPT ALL FROM sessions);", view)
+	if err := os.WriteFile(file, []byte(sql), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // inClickHouse is where a question is in ClickHouse's words, if they differ.

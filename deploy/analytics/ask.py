@@ -2,9 +2,11 @@
 
     ask.py calls.duckdb questions/01_answer_rate.sql …
     ask.py --clickhouse calls.duckdb questions/01_answer_rate.sql …
+    ask.py --iceberg CATALOG questions/01_answer_rate.sql …
 
 Each answer is printed as a Markdown table. Hours and days are those of UTC. With
---clickhouse an embedded ClickHouse answers from the Parquet files beside the database.
+--clickhouse an embedded ClickHouse answers from the Parquet files beside the database,
+with --iceberg DuckDB from the tables of a catalogue.
 """
 
 import argparse
@@ -13,10 +15,12 @@ import pathlib
 
 import duckdb
 
+import load
+
 
 class DuckDB:
     def __init__(self, path):
-        self.database = duckdb.connect(path, read_only=True)
+        self.database = duckdb.connect(path, read_only=path != ":memory:")
         self.database.execute("SET TimeZone = 'UTC'")
 
     def answer(self, question):
@@ -24,12 +28,25 @@ class DuckDB:
         return [c[0] for c in answer.description], answer.fetchall()
 
 
+class Iceberg(DuckDB):
+    """DuckDB on what the tables have now, with the views of load.py."""
+
+    def __init__(self, catalogue):
+        super().__init__(":memory:")
+        tables = load.Iceberg(catalogue).catalogue
+        for _, name in tables.list_tables(load.NAMESPACE):
+            self.database.register(name, tables.load_table(f"{load.NAMESPACE}.{name}").scan().to_arrow())
+        for name, view in load.VIEWS.items():
+            if tables.table_exists(f"{load.NAMESPACE}.{name}_log"):
+                self.database.execute(f"CREATE VIEW {name} AS {view}")
+
+
 class ClickHouse:
     def __init__(self, path):
         from chdb import session  # requirements-clickhouse.txt
 
         self.session = session.Session()
-        for file in path.resolve().parent.glob("*.parquet"):
+        for file in pathlib.Path(path).resolve().parent.glob("*.parquet"):
             self.session.query(f"CREATE VIEW {file.stem} AS SELECT * FROM file('{file}')")
 
     def answer(self, question):
@@ -53,11 +70,13 @@ def table(names, rows):
 
 def main():
     parser = argparse.ArgumentParser(description="Answers SQL questions from what load.py made.")
-    parser.add_argument("--clickhouse", action="store_true", help="ask ClickHouse, not DuckDB")
-    parser.add_argument("database", type=pathlib.Path)
+    engine = parser.add_mutually_exclusive_group()
+    engine.add_argument("--clickhouse", dest="engine", action="store_const", const=ClickHouse, help="ask ClickHouse, not DuckDB")
+    engine.add_argument("--iceberg", dest="engine", action="store_const", const=Iceberg, help="ask an Iceberg catalogue's tables")
+    parser.add_argument("database", help="what load.py filled")
     parser.add_argument("questions", type=pathlib.Path, nargs="+", help="SQL files")
     args = parser.parse_args()
-    engine = (ClickHouse if args.clickhouse else DuckDB)(args.database)
+    engine = (args.engine or DuckDB)(args.database)
     for question in args.questions:
         print(table(*engine.answer(question.read_text())), end="\n\n")
 

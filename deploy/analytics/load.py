@@ -1,16 +1,21 @@
-"""Loads callstitch's topics into a DuckDB database and Parquet files.
+"""Loads callstitch's topics into a DuckDB database and Parquet files, or into Iceberg.
 
     load.py --brokers 127.0.0.1:9092 --registry http://127.0.0.1:8081/apis/ccompat/v7 calls.duckdb
+    load.py --iceberg CATALOG
+    load.py --iceberg --merge CATALOG
 
 It knows Kafka, Confluent's wire format and Avro, and nothing of callstitch: columns
-and types are those of the newest schema in the registry. Each run reads the topics
-from their beginning and replaces what the database had.
+and types are those of the newest schema in the registry.
 
 Of each topic the table NAME_log has every record, in the order of its partition,
 and the table or view NAME has what holds now: of sessions and legs the record with
 the largest record_version, of audit the last one of its key, and of events, which
 do not change, all. A session that another one absorbed (SUPERSEDED) is not in sessions.
-Both are written to Parquet files beside the database, too.
+
+A database is filled anew by each run, from the beginning of the topics, and Parquet files
+are written beside it. To the tables of an Iceberg catalogue each run appends what is new,
+each record once: see Iceberg. What holds now is there for the engine to select, as VIEWS
+does; with --merge, NAME_last has a row for each call and leg, too.
 """
 
 import argparse
@@ -29,6 +34,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 PATIENCE_S = 60  # without any answer of the brokers
 BATCH = 10_000  # records in one insert
+COMMIT = 100_000  # records in one commit to Iceberg, which makes a file of them
+NAMESPACE = "callstitch"  # of the tables in a catalogue
 
 # What holds now. The condition on record_state is in QUALIFY, after the choice of
 # the last record: in WHERE it would bring back what a SUPERSEDED record has ended.
@@ -42,6 +49,9 @@ VIEWS = {
     "audit": """FROM audit_log
         QUALIFY row_number() OVER (PARTITION BY topic, partition ORDER BY kafka_offset DESC) = 1""",
 }
+
+# What has one row for each key in NAME_last.
+KEYS = {"sessions": "session_id", "legs": "leg_id"}
 
 
 class Registry:
@@ -87,73 +97,178 @@ def arrow_type(avro):
             return arrow_type(name)
 
 
-def records(consumer, topic, partitions):
-    """The committed records of a topic, up to its end."""
-    consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
-    open_partitions = set(partitions)
-    while open_partitions:
-        message = consumer.poll(PATIENCE_S)
-        if message is None:
-            raise TimeoutError(f"read {topic}: no answer for {PATIENCE_S} s, {len(open_partitions)} partitions to go")
-        if not message.error():
-            yield message
-        elif message.error().code() == KafkaError._PARTITION_EOF:
-            open_partitions.discard(message.partition())
-        else:
-            raise KafkaException(message.error())
-
-
-def load(database, consumer, registry, topic, table, partitions):
-    """Puts a topic's records into a table, and says how many they are."""
-    reader = registry.latest(topic)
-    columns = pa.schema(list(arrow_type(reader))).append(pa.field("kafka_partition", pa.int32()))
-    columns = columns.append(pa.field("kafka_offset", pa.int64())).append(pa.field("kafka_timestamp", pa.timestamp("ms", tz="UTC")))
-    rows = []
-
-    def insert(verb):
-        batch = pa.Table.from_pylist(rows, columns)  # DuckDB finds it by this name
-        database.execute(f"{verb} FROM batch")
-        rows.clear()
-
-    insert(f"CREATE OR REPLACE TABLE {table} AS")
-    for message in records(consumer, topic, partitions):
-        row = registry.decode(message.value(), reader)
-        rows.append(row | {
-            "kafka_partition": message.partition(), "kafka_offset": message.offset(), "kafka_timestamp": message.timestamp()[1],
-        })
-        if len(rows) == BATCH:
-            insert(f"INSERT INTO {table}")
-    insert(f"INSERT INTO {table}")
-
-
-def main():
-    parser = argparse.ArgumentParser(description="Loads callstitch's topics into DuckDB and Parquet.")
-    parser.add_argument("--brokers", default="127.0.0.1:9092", metavar="HOST:PORT,…")
-    parser.add_argument("--registry", default="http://127.0.0.1:8081/apis/ccompat/v7", metavar="URL")
-    parser.add_argument("--prefix", default="", help="topics.prefix of the configuration")
-    parser.add_argument("database", type=pathlib.Path, help="DuckDB file; Parquet files go beside it")
-    args = parser.parse_args()
-
-    consumer = Consumer({
-        "bootstrap.servers": args.brokers,
+def new_consumer(brokers):
+    return Consumer({
+        "bootstrap.servers": brokers,
         "group.id": "analytics",  # the client wants one; no offset is committed to it
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
     })
+
+
+def columns_of(avro):
+    """The columns of a topic's table: those of its schema, and where a record was."""
+    columns = pa.schema(list(arrow_type(avro))).append(pa.field("kafka_partition", pa.int32()))
+    return columns.append(pa.field("kafka_offset", pa.int64())).append(pa.field("kafka_timestamp", pa.timestamp("ms", tz="UTC")))
+
+
+class Topic:
+    """A topic, and how it is read."""
+
+    def __init__(self, consumer, registry, name, partitions):
+        self.consumer, self.registry, self.name, self.partitions = consumer, registry, name, partitions
+        self.avro = registry.latest(name)
+        self.columns = columns_of(self.avro)
+
+    def records(self, begin):
+        """The committed records from an offset of each partition up to its end."""
+        self.consumer.assign([TopicPartition(self.name, p, begin.get(p, OFFSET_BEGINNING)) for p in self.partitions])
+        open_partitions = set(self.partitions)
+        while open_partitions:
+            message = self.consumer.poll(PATIENCE_S)
+            if message is None:
+                raise TimeoutError(f"read {self.name}: no answer for {PATIENCE_S} s, {len(open_partitions)} partitions to go")
+            if not message.error():
+                yield message
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                open_partitions.discard(message.partition())
+            else:
+                raise KafkaException(message.error())
+
+    def batches(self, size, begin={}):
+        """The records as Arrow tables of that size, each with the offsets that come next.
+        There is one at least; the last one may be empty."""
+        rows, following = [], dict(begin)
+        for message in self.records(begin):
+            row = self.registry.decode(message.value(), self.avro)
+            rows.append(row | {
+                "kafka_partition": message.partition(), "kafka_offset": message.offset(), "kafka_timestamp": message.timestamp()[1],
+            })
+            following[message.partition()] = message.offset() + 1
+            if len(rows) == size:
+                yield pa.Table.from_pylist(rows, self.columns), dict(following)
+                rows.clear()
+        yield pa.Table.from_pylist(rows, self.columns), following
+
+
+class DuckDB:
+    """A database file that is filled anew, and Parquet files beside it."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.database = duckdb.connect(self.path)
+
+    def load(self, name, topic):
+        verb = f"CREATE OR REPLACE TABLE {name}_log AS"
+        for batch, _ in topic.batches(BATCH):  # DuckDB finds it by this name
+            self.database.execute(f"{verb} FROM batch")
+            verb = f"INSERT INTO {name}_log"
+        self.database.execute(f"CREATE OR REPLACE VIEW {name} AS {VIEWS[name]}")
+        for table in (name, f"{name}_log"):
+            pyarrow.parquet.write_table(self.database.table(table).to_arrow_table(), self.path.with_name(f"{table}.parquet"))
+        return f"{len(self.database.table(name)):>8} of {len(self.database.table(f'{name}_log')):>8} records"
+
+
+class Iceberg:
+    """The tables of a catalogue, which grow.
+
+    A table keeps the offsets that come next among its properties, and a commit has both
+    or neither: whenever a run ends, the next one goes on where it was, and no record is
+    there twice. A commit that another run was faster with fails, and is not tried again,
+    as what it would append is there by then.
+    """
+
+    NEXT = "callstitch.next."  # the offset of a partition
+    MERGED = "callstitch.merged"  # the snapshot of NAME_log that NAME_last knows
+    ALONE = {"commit.retry.num-retries": "0"}
+
+    def __init__(self, catalogue):
+        from pyiceberg.catalog import load_catalog  # requirements-iceberg.txt
+
+        self.catalogue = load_catalog(catalogue)
+        self.catalogue.create_namespace_if_not_exists(NAMESPACE)
+
+    def table(self, name, columns):
+        """The table of that name. Columns that a newer schema has are added, and are null in older rows."""
+        table = self.catalogue.create_table_if_not_exists(f"{NAMESPACE}.{name}", columns, properties=self.ALONE)
+        if set(columns.names) - set(table.schema().column_names):
+            with table.update_schema() as update:
+                update.union_by_name(columns)
+        return table
+
+    def load(self, name, topic):
+        table = self.table(f"{name}_log", topic.columns)
+        added = 0
+        for batch, following in topic.batches(COMMIT, self.begin(table, topic)):
+            added += self.append(table, batch, following)
+        return f"{added:>8} more records"
+
+    def begin(self, table, topic):
+        """The offsets to go on with. A topic that ends before them is another one."""
+        begin = {int(k.removeprefix(self.NEXT)): int(v) for k, v in table.properties.items() if k.startswith(self.NEXT)}
+        for partition, offset in begin.items():
+            first, end = topic.consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=PATIENCE_S)
+            if offset > end:
+                raise SystemExit(f"{topic.name}-{partition} ends at {end}, and {table.name()} has it up to {offset}: the topic was made anew; load it into another namespace")
+            if offset < first:
+                print(f"{topic.name}-{partition}: retention has taken records from {offset} to {first} that were not read", file=sys.stderr)
+                begin[partition] = first
+        return begin
+
+    def append(self, table, batch, following):
+        if len(batch) > 0:
+            with table.transaction() as transaction:
+                transaction.append(batch)
+                transaction.set_properties({f"{self.NEXT}{p}": str(offset) for p, offset in following.items()})
+        return len(batch)
+
+    def merge(self, name):
+        """Brings NAME_last up to NAME_log: a row for each key, with the largest record_version."""
+        key = KEYS[name]
+        log = self.catalogue.load_table(f"{NAMESPACE}.{name}_log")
+        snapshot = log.current_snapshot()
+        columns = log.schema().as_arrow()
+        last = self.table(f"{name}_last", columns)
+        merged = last.properties.get(self.MERGED)
+        if snapshot is None or str(snapshot.snapshot_id) == merged:
+            return 0
+        if merged and log.snapshot_by_id(int(merged)):
+            news = log.incremental_append_scan(from_snapshot_id_exclusive=int(merged)).to_arrow()
+        else:  # nothing is merged yet, or the snapshot has expired
+            news = log.scan().to_arrow()
+        news = duckdb.sql(f"FROM news QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY record_version DESC) = 1").to_arrow_table()
+        known = last.scan(selected_fields=(key, "record_version")).to_arrow()
+        rows = duckdb.sql(f"SELECT news.* FROM news LEFT JOIN known USING ({key}) WHERE news.record_version > coalesce(known.record_version, -1)").to_arrow_table()
+        with last.transaction() as transaction:
+            if len(rows) > 0:
+                transaction.upsert(rows.cast(columns), join_cols=[key])
+            transaction.set_properties({self.MERGED: str(snapshot.snapshot_id)})
+        return len(rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Loads callstitch's topics into DuckDB and Parquet, or into Iceberg.")
+    parser.add_argument("--brokers", default="127.0.0.1:9092", metavar="HOST:PORT,…")
+    parser.add_argument("--registry", default="http://127.0.0.1:8081/apis/ccompat/v7", metavar="URL")
+    parser.add_argument("--prefix", default="", help="topics.prefix of the configuration")
+    parser.add_argument("--iceberg", action="store_true", help="append to the tables of an Iceberg catalogue")
+    parser.add_argument("--merge", action="store_true", help="with --iceberg: bring the tables of last records up to date, too")
+    parser.add_argument("target", help="DuckDB file, beside which Parquet files go; with --iceberg a catalogue, as pyiceberg knows it")
+    args = parser.parse_args()
+
+    consumer = new_consumer(args.brokers)
     registry = Registry(args.registry)
     topics = consumer.list_topics(timeout=PATIENCE_S).topics
-    with duckdb.connect(args.database) as database:
-        for name, view in VIEWS.items():
-            topic = f"{args.prefix}call.{name}"
-            if topic not in topics:
-                print(f"{topic} is not there" + " (emit.legs is off)" * (name == "legs"), file=sys.stderr)
-                continue
-            load(database, consumer, registry, topic, f"{name}_log", list(topics[topic].partitions))
-            database.execute(f"CREATE OR REPLACE VIEW {name} AS {view}")
-            for table in (name, f"{name}_log"):
-                pyarrow.parquet.write_table(database.table(table).to_arrow_table(), args.database.with_name(f"{table}.parquet"))
-            print(f"{name:<10}{len(database.table(name)):>8} of {len(database.table(f'{name}_log')):>8} records")
+    target = (Iceberg if args.iceberg else DuckDB)(args.target)
+    for name in VIEWS:
+        topic = f"{args.prefix}call.{name}"
+        if topic not in topics:
+            print(f"{topic} is not there" + " (emit.legs is off)" * (name == "legs"), file=sys.stderr)
+            continue
+        print(f"{name:<10}{target.load(name, Topic(consumer, registry, topic, list(topics[topic].partitions)))}")
+        if args.merge and name in KEYS:
+            print(f"{name:<10}{target.merge(name):>8} rows of the last records are new")
     consumer.close()
 
 

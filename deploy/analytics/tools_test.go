@@ -14,8 +14,8 @@ import (
 // installLine is what to type where a tool is missing. `.ci/run` does it where it may.
 const installLine = "sudo apt-get update && sudo apt-get install -y python3-venv kcat"
 
-// requirements are what pip installs: the analyst's, and what ClickHouse's answers need besides.
-var requirements = []string{"requirements.txt", "requirements-clickhouse.txt"}
+// requirements are what pip installs: the analyst's, and what ClickHouse's and Iceberg's answers need besides.
+var requirements = []string{"requirements.txt", "requirements-clickhouse.txt", "requirements-iceberg.txt"}
 
 // TestTools is run by `make test` before the tests that take long, so that what
 // is missing is said at once, and no single test waits for a download.

@@ -110,6 +110,10 @@ var rules = map[string]rule{
 		ours:    []string{"cmd/callstitch/internal/webhook", "internal/credential", "internal/receive", "internal/secret", "processor/call", "processor/number", "processor/stitch", "schemas", "topology", "topology/kafka"},
 		foreign: []string{"github.com/goccy/go-yaml", "github.com/goccy/go-yaml/*"},
 	},
+	"cmd/callstitch/internal/asyncapi": {
+		ours:    []string{"cmd/callstitch/internal/config", "processor/call", "schemas", "topology", "topology/kafka"},
+		foreign: none,
+	},
 	"cmd/callstitch/internal/explain": {
 		ours: []string{
 			"cmd/callstitch/internal/config", "cmd/callstitch/internal/rawfile", "cmd/callstitch/internal/terminal",

@@ -42,6 +42,9 @@ type Source struct {
 	Offset    int64
 }
 
+// DefaultTenant owns what neither the source's settings nor a header gives to anybody.
+const DefaultTenant = "default"
+
 // Link is a value that joins this event's leg to others.
 type Link struct {
 	Kind  LinkKind

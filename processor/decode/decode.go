@@ -179,9 +179,6 @@ type origin struct {
 	tenant, scope string
 }
 
-// defaultTenant owns the records of sources that name none.
-const defaultTenant = "default"
-
 // origin is what settings and headers say together.
 func (s Settings) origin(headers []call.Header) (o origin, rejected *Rejection) {
 	o = origin{s.Provider, s.Tenant, s.Scope}
@@ -203,7 +200,7 @@ func (s Settings) origin(headers []call.Header) (o origin, rejected *Rejection) 
 		o.scope = string(h)
 	}
 	if o.tenant == "" {
-		o.tenant = defaultTenant
+		o.tenant = call.DefaultTenant
 	}
 	return o, nil
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"callstitch/topology"
 )
 
 const (
@@ -100,6 +102,29 @@ func (c *Config) topicSpecs() []topicSpec {
 		c.Output.apply(&specs[i])
 	}
 	return specs
+}
+
+// OutputTopic is the topic of a sink, as a start makes it where it is missing. One that
+// somebody else made may differ.
+type OutputTopic struct {
+	Sink       topology.Sink
+	Name       string
+	Partitions int32
+	Replicas   int16             // BrokersReplicas: as many as the brokers give it
+	Settings   map[string]string // those that are not left to the brokers, by their names in Kafka
+}
+
+// OutputTopics are the topics of the sinks that are written, in the order of the sinks.
+func (c *Config) OutputTopics() (topics []OutputTopic) {
+	specs, full := map[string]topicSpec{}, c.withDefaults()
+	for _, s := range full.topicSpecs() {
+		specs[s.name] = s
+	}
+	for _, sink := range c.Sinks() {
+		s := specs[c.Topics.Topic(sink)]
+		topics = append(topics, OutputTopic{sink, s.name, s.partitions, s.replicas, s.create})
+	}
+	return topics
 }
 
 func compactedFor(d time.Duration) map[string]string {

@@ -40,6 +40,12 @@ func (c *Config) Runtime() (kafka.Config, error) {
 	}, nil
 }
 
+// OutputTopics are the output topics as a start would make them.
+func (c *Config) OutputTopics() []kafka.OutputTopic {
+	cfg := kafka.Config{Config: c.Topology(), Output: c.Topics.settings()}
+	return cfg.OutputTopics()
+}
+
 // settings are how topics are made, with each topic's own under its full name.
 func (t *Topics) settings() kafka.TopicSettings {
 	s := kafka.TopicSettings{
@@ -64,7 +70,7 @@ func (k *Kafka) security() (kafka.Security, error) {
 	if s.Token, s.Refused, err = k.SASL.OAuth.source(); err != nil {
 		return s, fmt.Errorf("use kafka.sasl.oauth: %w", err)
 	}
-	if !k.TLS.on() {
+	if !k.TLS.On() {
 		return s, nil
 	}
 	if s.TLS, err = openTLS(k.TLS.files()); err != nil {
@@ -104,8 +110,8 @@ func (r *Registry) Open() (*schemas.Registry, error) {
 // Shown is the registry's address without the credentials that it may hold.
 func (r *Registry) Shown() string { return schemas.RegistryConfig{URL: r.URL}.Shown() }
 
-// on reports whether connections have TLS: naming a file is enough.
-func (t *TLS) on() bool { return t.Enabled || t.files() != (credential.Files{}) }
+// On reports whether connections have TLS: naming a file is enough.
+func (t *TLS) On() bool { return t.Enabled || t.files() != (credential.Files{}) }
 
 func (t *TLS) files() credential.Files {
 	return credential.Files{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile}

@@ -108,7 +108,7 @@ func (k *Kafka) validate(v *validation) {
 	for _, b := range k.Brokers {
 		v.check(hostPort(b), "kafka.brokers", "%q must be host:port, such as 127.0.0.1:9092", b)
 	}
-	k.SASL.validate(v, k.TLS.on())
+	k.SASL.validate(v, k.TLS.On())
 	v.certificates(k.TLS.files(), "kafka.tls")
 }
 

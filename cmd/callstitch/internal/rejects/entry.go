@@ -83,9 +83,6 @@ func sourceOf(cfg *topology.Config, topic string) (topology.Source, bool) {
 	return topology.Source{Topic: topic}, false
 }
 
-// noTenant owns what neither header nor source gives to anybody.
-const noTenant = "default"
-
 // badTenant stands for what a header has that can name nobody, and may be anything.
 const badTenant = "(bad header)"
 
@@ -117,7 +114,7 @@ func (e *Entry) whose() (p call.Provider, tenant string) {
 		}
 	}
 	if tenant == "" {
-		tenant = noTenant
+		tenant = call.DefaultTenant
 	}
 	return p, tenant
 }
