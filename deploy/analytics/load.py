@@ -9,8 +9,8 @@ and types are those of the newest schema in the registry.
 
 Of each topic the table NAME_log has every record, in the order of its partition,
 and the table or view NAME has what holds now: of sessions and legs the record with
-the largest record_version, of audit the last one of its key, and of events, which
-do not change, all. A session that another one absorbed (SUPERSEDED) is not in sessions.
+the largest record_version, of audit the last one of its key, and of events
+and settled sessions, which do not change, all. A session that another one absorbed (SUPERSEDED) is not in sessions.
 
 A database is filled anew by each run, from the beginning of the topics, and Parquet files
 are written beside it. To the tables of an Iceberg catalogue each run appends what is new,
@@ -46,9 +46,13 @@ VIEWS = {
     "legs": """FROM legs_log
         QUALIFY row_number() OVER (PARTITION BY leg_id ORDER BY record_version DESC) = 1""",
     "events": "FROM events_log",
+    "settled": "FROM settled_log",
     "audit": """FROM audit_log
         QUALIFY row_number() OVER (PARTITION BY topic, partition ORDER BY kafka_offset DESC) = 1""",
 }
+
+# The topics that are only there where they are asked for.
+OPTIONAL = ("legs", "settled")
 
 # What has one row for each key in NAME_last.
 KEYS = {"sessions": "session_id", "legs": "leg_id"}
@@ -264,7 +268,7 @@ def main():
     for name in VIEWS:
         topic = f"{args.prefix}call.{name}"
         if topic not in topics:
-            print(f"{topic} is not there" + " (emit.legs is off)" * (name == "legs"), file=sys.stderr)
+            print(f"{topic} is not there" + f" (emit.{name} is off)" * (name in OPTIONAL), file=sys.stderr)
             continue
         print(f"{name:<10}{target.load(name, Topic(consumer, registry, topic, list(topics[topic].partitions)))}")
         if args.merge and name in KEYS:

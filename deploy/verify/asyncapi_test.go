@@ -27,8 +27,8 @@ kafka:
 schema_registry: {url: "https://r1.example,https://r2.example"}
 sources: [{topic: a.raw, provider: sonetel, tenant: acme, scope: b}, {topic: b-raw_2}]
 topics: {replication_factor: 3, min_isr: 2, legs: {retention: 720h}}
-emit: {legs: true}
-`, []string{"a.raw", "b-raw_2", "call.legs"},
+emit: {legs: true, settled: true}
+`, []string{"a.raw", "b-raw_2", "call.legs", "call.settled"},
 		},
 		"a cluster that asks for a token": {
 			`kafka:

@@ -24,6 +24,10 @@ var described = map[topology.Sink]struct {
 		"Legs", "A row for each leg. Of a leg_id the record with the largest record_version holds.",
 		keySchema{Type: "string", Description: "leg_id"},
 	},
+	topology.Settled: {
+		"Settled", "Each call once, when it changes no more, as its last record of call.sessions was.",
+		keySchema{Type: "string", Description: "session_id"},
+	},
 	topology.Audit: {
 		"Audit", "The books of each source partition: the last record of a key holds.",
 		keySchema{Type: "string", Description: "topic-partition: the source partition"},
