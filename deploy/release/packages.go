@@ -88,7 +88,7 @@ func (r *release) packages(work, dist string, p *program, licenses []byte) error
 					PostRemove:  r.packaging("postremove.sh"),
 				},
 				RPM: nfpm.RPM{BuildHost: "localhost", Packager: authors, Compression: "gzip"},
-				Deb: nfpm.Deb{Compression: "xz"},
+				Deb: nfpm.Deb{Compression: "gzip"},
 			},
 		})
 		if kind == "deb" {
@@ -121,7 +121,12 @@ func (r *release) changelog() ([]byte, error) {
 	type change struct {
 		Note string `json:"note"`
 	}
+	type debian struct {
+		Urgency       string   `json:"urgency"`
+		Distributions []string `json:"distributions"`
+	}
 	type entry struct {
+		Deb      debian    `json:"deb"`
 		Semver   string    `json:"semver"`
 		Date     time.Time `json:"date"`
 		Packager string    `json:"packager"`
@@ -129,7 +134,7 @@ func (r *release) changelog() ([]byte, error) {
 	}
 	var entries []entry
 	for _, v := range r.changes {
-		e := entry{Semver: v.name, Date: v.date, Packager: authors}
+		e := entry{Semver: v.name, Date: v.date, Packager: authors, Deb: debian{"medium", []string{"stable"}}}
 		if e.Date.IsZero() {
 			e.Date = r.time
 		}

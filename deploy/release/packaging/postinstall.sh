@@ -8,6 +8,8 @@ configure | 1 | 2) ;;
 esac
 
 systemd-sysusers callstitch.conf
+# systemd would make it at the first start; check looks at it before.
+install -d -o callstitch -g callstitch -m 0750 /var/lib/callstitch
 
 # Nothing is started that did not run: it needs your configuration first. What runs is
 # replaced, one unit after the other, and hands over to its successor within seconds.

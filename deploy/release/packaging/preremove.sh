@@ -7,5 +7,5 @@ remove | 0) ;;
 esac
 
 if [ -d /run/systemd/system ]; then
-	systemctl disable --now callstitch.service callstitch-receive.service
+	systemctl disable --now callstitch.service callstitch-receive.service || echo "does callstitch still run?" >&2
 fi
