@@ -30,13 +30,18 @@ help:
 build: ## the program, static: bin/callstitch
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/callstitch ./cmd/callstitch
 
+.PHONY: release
+release: ## what is published of a version, into dist: docs/releasing.md
+	cd deploy/release && $(GO) run . $(ARGS)
+
 # The whole module comes last, so that the last lines are its tests', and of it first
 # topology/kafka, which takes longest and mostly waits: everything else goes on beside it.
 # What tests need is fetched first: where it cannot be, this is said before them, not by them.
 .PHONY: test
-test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat, nginx, Prometheus)
+test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat, nginx, Prometheus, dpkg, rpm, skopeo, systemd)
 	$(LOCAL) -fetch
 	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics ./deploy/monitoring
+	cd deploy/release && $(GO) test $(TESTFLAGS) ./...
 	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
 	$(GO) test -tags controls -run "$(CONTROLS)" $(TESTFLAGS) ./topology ./processor/stitch
 	$(GO) test -tags synctests -run "$(VIRTUAL)" $(TESTFLAGS) ./topology/kafka

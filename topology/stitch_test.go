@@ -290,7 +290,7 @@ func TestUnreadableState(t *testing.T) {
 		"clocks of a newer program":  {[]byte{clocksKey}, []byte{clocksForm + 1}, codec.ErrNewerState},
 		"account of a newer program": {sourceKey(accountKey, part(0)), []byte{accountForm + 1}, codec.ErrNewerState},
 		"book of a newer program":    {sourceKey(bookKey, part(0)), []byte{bookForm + 1}, codec.ErrNewerState},
-		"node of a newer program":    {nodeKey, []byte{2, 0}, codec.ErrNewerState},
+		"node of a newer program":    {nodeKey, []byte{3, 0}, codec.ErrNewerState},
 		"a newer program's key":      {[]byte("Z"), []byte{1}, codec.ErrNewerState},
 		"a newer program's node key": {append([]byte{'z'}, nodeKey[1:]...), []byte{1}, codec.ErrNewerState},
 

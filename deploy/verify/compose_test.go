@@ -113,7 +113,7 @@ func TestCommandsAreThePrograms(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "callstitch")
 	run(t, nil, "go", "build", "-o", program, "./cmd/callstitch")
 	for _, s := range load(t, "traffic").Services {
-		if s.Image != "callstitch" {
+		if !strings.HasPrefix(s.Image, "callstitch:") {
 			continue
 		}
 		env := []string{}

@@ -1,0 +1,486 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// distDir holds a release of this tree as it is. It is made once, for the first test that asks.
+var distDir string
+
+var dist = sync.OnceValue(func() (err error) {
+	if distDir, err = os.MkdirTemp("", "callstitch-dist-"); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "run", ".", "-dirty", "-quick", "-o", distDir)
+	cmd.Dir = filepath.Join(root, "deploy", "release")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("make release: %w\n%s", err, out)
+	}
+	return nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if distDir != "" {
+		_ = os.RemoveAll(distDir)
+	}
+	os.Exit(code)
+}
+
+// released is the one file of the release whose name matches a pattern.
+func released(t *testing.T, pattern string) string {
+	t.Helper()
+	if err := dist(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(distDir, pattern))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("of %s there are %v: %v", pattern, names, err)
+	}
+	return names[0]
+}
+
+// TestReleaseIsOfOneVersion asks everything that is released which version it is.
+func TestReleaseIsOfOneVersion(t *testing.T) {
+	t.Parallel()
+	version := newestVersion(t)
+	packaged := strings.Replace(version, "-", "~", 1) + "-1" // before the version that it becomes
+
+	archive := released(t, "*-linux-"+runtime.GOARCH+".tar.gz")
+	dir := t.TempDir()
+	run(t, nil, "tar", "xzf", archive, "-C", dir, "--strip-components=1")
+	if out := run(t, nil, filepath.Join(dir, "callstitch"), "version"); !strings.HasPrefix(out, "callstitch "+version+" (") {
+		t.Errorf("the program says: %s", out)
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		if out := run(t, nil, "dpkg-deb", "--field", released(t, "*_"+arch+".deb"), "Version", "Architecture"); out != "Version: "+packaged+"\nArchitecture: "+arch+"\n" {
+			t.Errorf("the deb says: %s", out)
+		}
+		machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[arch]
+		if out := run(t, nil, "rpm", "-qp", "--queryformat", "%{VERSION}-%{RELEASE} %{ARCH}", released(t, "*."+machine+".rpm")); out != packaged+" "+machine {
+			t.Errorf("the rpm says: %s", out)
+		}
+		var image struct {
+			Labels           map[string]string
+			Architecture, Os string
+		}
+		for _, from := range []string{"oci-archive:" + released(t, "*-oci.tar") + ":" + version, "docker-archive:" + released(t, "*-image-"+arch+".tar")} {
+			if err := json.Unmarshal([]byte(run(t, nil, "skopeo", "--override-arch", arch, "inspect", from)), &image); err != nil {
+				t.Fatal(err)
+			}
+			if image.Architecture != arch || image.Os != "linux" || image.Labels["org.opencontainers.image.version"] != version {
+				t.Errorf("%s is %+v", from, image)
+			}
+		}
+	}
+	// The image that the chart and the services run is the one that is loaded.
+	var loaded []struct{ RepoTags []string }
+	if err := json.Unmarshal([]byte(run(t, nil, "tar", "xOf", released(t, "*-image-amd64.tar"), "manifest.json")), &loaded); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"callstitch:" + version}
+	if !slices.Equal(loaded[0].RepoTags, want) {
+		t.Errorf("the image is loaded as %v, want %v", loaded[0].RepoTags, want)
+	}
+	if !strings.Contains(read(t, manifestsDir+"/run.yaml"), `image: "`+want[0]+`"`) {
+		t.Errorf("the manifests run another image than %v", want)
+	}
+	for _, s := range load(t, "traffic").Services {
+		if s.Build != nil && s.Image != want[0] {
+			t.Errorf("the service %s runs %s, want %v", s.Name, s.Image, want)
+		}
+	}
+	// Each package brings the changes, under the version.
+	changes := run(t, nil, "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar xO ./usr/share/doc/callstitch/changelog.Debian.gz | gzip -d`, "sh", released(t, "*_amd64.deb"))
+	for of, text := range map[string]string{"deb": changes, "rpm": run(t, nil, "rpm", "-qp", "--changelog", released(t, "*.x86_64.rpm"))} {
+		if !strings.Contains(text, version) || !strings.Contains(text, "The first version.") {
+			t.Errorf("the changes in the %s:\n%s", of, text)
+		}
+	}
+	cmd := exec.Command("sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS")
+	cmd.Dir = distDir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestBillsOfMaterials has CycloneDX's own library validate the lists, and holds them
+// to what the linker says.
+func TestBillsOfMaterials(t *testing.T) {
+	t.Parallel()
+	for _, arch := range []string{"amd64", "arm64"} {
+		bill := released(t, "*-linux-"+arch+".cdx.json")
+		run(t, nil, filepath.Join(python(t), "python"), "-c", `
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read())
+sys.exit(error and str(error))`, bill)
+		var bom struct {
+			Components []struct{ Name, Version string }
+		}
+		content, err := os.ReadFile(bill)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(content, &bom); err != nil {
+			t.Fatal(err)
+		}
+		var listed []string
+		for _, c := range bom.Components {
+			if c.Name != "std" {
+				listed = append(listed, c.Name+" "+c.Version)
+			}
+		}
+		dir := t.TempDir()
+		run(t, nil, "tar", "xzf", released(t, "*-linux-"+arch+".tar.gz"), "-C", dir, "--strip-components=1")
+		var linked []string
+		for _, m := range regexp.MustCompile(`(?m)^\tdep\t(\S+)\t(\S+)`).FindAllStringSubmatch(run(t, nil, "go", "version", "-m", filepath.Join(dir, "callstitch")), -1) {
+			linked = append(linked, m[1]+" "+m[2])
+		}
+		if len(linked) == 0 || !slices.Equal(sorted(listed), sorted(linked)) {
+			t.Errorf("%s: listed %v, linked %v", arch, listed, linked)
+		}
+		others, err := os.ReadFile(filepath.Join(dir, "LICENSES-OF-OTHERS"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range linked {
+			if !strings.Contains(string(others), "\n"+m+": ") {
+				t.Errorf("%s: there is no license of %s", arch, m)
+			}
+		}
+	}
+}
+
+// TestImageRuns unpacks the image with tools of others, and runs it as its user, on a root
+// that is its own and cannot be written to.
+func TestImageRuns(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	file, err := os.Open(released(t, "*-oci.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	m.run(t, "mkdir", "-p", "/image", "/rootfs")
+	m.write(t, "/image.tar", file)
+	m.run(t, "skopeo", "--insecure-policy", "copy", "--quiet", "oci-archive:/image.tar:"+newestVersion(t), "dir:/image")
+	var manifest struct {
+		Config struct{ Digest string }
+		Layers []struct{ Digest string }
+	}
+	if err := json.Unmarshal([]byte(m.run(t, "cat", "/image/manifest.json")), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range manifest.Layers {
+		m.run(t, "tar", "xf", "/image/"+strings.TrimPrefix(l.Digest, "sha256:"), "-C", "/rootfs", "--numeric-owner", "--same-owner", "--same-permissions")
+	}
+	var image struct {
+		Config struct {
+			User         string
+			Entrypoint   []string
+			Env          []string
+			ExposedPorts map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(m.run(t, "cat", "/image/"+strings.TrimPrefix(manifest.Config.Digest, "sha256:"))), &image); err != nil {
+		t.Fatal(err)
+	}
+	dockerfile := read(t, "deploy/docker/Dockerfile")
+	var ports []string
+	for port := range image.Config.ExposedPorts {
+		ports = append(ports, strings.TrimSuffix(port, "/tcp"))
+	}
+	entrypoint, _ := json.Marshal(image.Config.Entrypoint)
+	for _, line := range []string{"USER " + image.Config.User, "EXPOSE " + strings.Join(sorted(ports), " "), "ENTRYPOINT " + string(entrypoint)} {
+		if !strings.Contains(dockerfile, "\n"+line+"\n") {
+			t.Errorf("the Dockerfile has no %s", line)
+		}
+	}
+
+	m.run(t, "mount", "--bind", "/rootfs", "/rootfs")
+	m.run(t, "mount", "-o", "remount,bind,ro", "/rootfs")
+	user, group, _ := strings.Cut(image.Config.User, ":")
+	// It begins in the new root, so that nothing of the machine is within reach.
+	inside := func(args ...string) *exec.Cmd {
+		cmd := m.command(t.Context(), chroot, append([]string{"--userspec=" + user + ":" + group, "--groups=" + group, "/rootfs"}, append(image.Config.Entrypoint, args...)...)...)
+		cmd.Env = image.Config.Env
+		return cmd
+	}
+	out, err := inside("version").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "callstitch "+newestVersion(t)) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err = inside("demo", "--for", "5s", "--listen", "127.0.0.1:0").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "the books balance") {
+		t.Errorf("%v: %s", err, out)
+	}
+	// Its authorities are those of a machine: a certificate of nobody's is refused for
+	// being unknown, not because none is known.
+	if n := strings.Count(m.run(t, "cat", "/rootfs/etc/ssl/certs/ca-certificates.crt"), "BEGIN CERTIFICATE"); n < 100 {
+		t.Errorf("it trusts %d authorities", n)
+	}
+	if out := m.run(t, "stat", "-c", "%u:%g", "/rootfs/var/lib/callstitch"); strings.TrimSpace(out) != image.Config.User {
+		t.Errorf("its state directory is owned by %s", out)
+	}
+	if names := strings.Fields(m.run(t, "ls", "-A", "/rootfs")); !slices.Equal(names, []string{"callstitch", "etc", "tmp", "usr", "var"}) {
+		t.Errorf("it has %v", names)
+	}
+}
+
+// freeAddress is one of this machine that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// kafka is an Apache Kafka with a source topic, and a schema registry, until the test ends.
+func kafka(t *testing.T) (brokers, registry string) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "localkafka")
+	run(t, nil, "go", "build", "-o", program, "./deploy/localkafka/cmd/localkafka")
+	cmd := exec.Command(program, "-port", "0", "-registry-port", "0")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed strings.Builder
+	cmd.Stderr = &failed
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+	said := make([]byte, 0, 1024)
+	for !strings.Contains(string(said), "Ctrl-C") {
+		part := make([]byte, 1024)
+		n, err := out.Read(part)
+		if said = append(said, part[:n]...); err != nil {
+			t.Fatalf("local Kafka: %v\n%s%s", err, said, failed.String())
+		}
+	}
+	m := regexp.MustCompile(`(?s)brokers +(\S+)\nregistry +(\S+)\n`).FindStringSubmatch(string(said))
+	if m == nil {
+		t.Fatalf("local Kafka says %s", said)
+	}
+	return m[1], m[2]
+}
+
+// units are those that come with a package.
+var units = []string{"callstitch.service", "callstitch-receive.service"}
+
+// call posts the end of a call, as docs/receive.md does, and waits for its session.
+func call(t *testing.T, m *machine, address, id string) {
+	t.Helper()
+	event := fmt.Sprintf(`{"eventType":"disconnect","eventTime":"2026-11-24T19:41:00Z","callId":%q,"from":"+15550100101","to":"+15550100102",
+		"direction":"inbound","startTime":"2026-11-24T19:40:00Z","answerTime":"2026-11-24T19:40:05Z","endTime":"2026-11-24T19:41:00Z","cause":"hangup"}`, id)
+	eventually(t, "the front door takes an event", func() error {
+		res, err := http.Post("http://"+address+"/bandwidth/acme", "application/json", strings.NewReader(event))
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusNoContent {
+			return fmt.Errorf("%s: %s", res.Status, body)
+		}
+		return nil
+	})
+	eventually(t, "the session of "+id, func() error {
+		out, err := m.command(t.Context(), "sh", "-c", `set -a; . /etc/default/callstitch; exec callstitch tail call.sessions -c /etc/callstitch/callstitch.yaml`).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, id) {
+				return nil
+			}
+		}
+		return fmt.Errorf("it is not in %q", out)
+	})
+}
+
+func eventually(t *testing.T, what string, try func() error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+		if err = try(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s does not come: %v", what, err)
+}
+
+// TestDeb installs the package with dpkg, runs both units, upgrades it under them, and
+// removes it: what docs/operations.md says of it, on a machine that is gone afterwards.
+func TestDeb(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	put := func(from, to string) {
+		file, err := os.Open(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		m.write(t, to, file)
+	}
+	put(released(t, "*_"+runtime.GOARCH+".deb"), "/first.deb")
+	m.run(t, "dpkg", "--install", "/first.deb")
+	if want, got := "daemon-reload\ntry-restart callstitch.service\ntry-restart callstitch-receive.service\n", m.told(t); got != want {
+		t.Errorf("systemd was told:\n%swant that nothing is started:\n%s", got, want)
+	}
+	if out := m.run(t, "dpkg", "--verify", "callstitch"); out != "" {
+		t.Errorf("installed are other files than were packed:\n%s", out)
+	}
+	if user := m.run(t, "getent", "passwd", "callstitch"); !strings.HasSuffix(user, ":/var/lib/callstitch:/usr/sbin/nologin\n") {
+		t.Errorf("the user is %s", user)
+	}
+	m.run(t, "systemd-analyze", append([]string{"verify", "--man=no"}, units...)...)
+	for _, u := range units {
+		t.Logf("%s: %s", u, lastLine(m.run(t, "systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", "/usr/lib/systemd/system/"+u)))
+	}
+
+	brokers, registry := kafka(t)
+	address := freeAddress(t)
+	m.run(t, "sed", "-i", "s|127.0.0.1:9092|"+brokers+"|; s|http://127.0.0.1:8081|"+registry+"|; s|127.0.0.1:8085|"+address+"|; $ a # mine", "/etc/callstitch/callstitch.yaml")
+	m.run(t, "sh", "-c", "printf '%s\n' CALLSTITCH_HTTP_LISTEN= CALLSTITCH_RECEIVE_HTTP_LISTEN= CALLSTITCH_GRACE=1s >>/etc/default/callstitch")
+	asked := m.run(t, "setpriv", "--reuid", "callstitch", "--regid", "callstitch", "--init-groups",
+		"sh", "-c", "set -a; . /etc/default/callstitch; exec callstitch check -c /etc/callstitch/callstitch.yaml")
+	if strings.Contains(asked, "×") {
+		t.Errorf("check finds:\n%s", asked)
+	}
+
+	services := map[string]*service{}
+	for _, u := range units {
+		services[u] = m.start(t, u)
+	}
+	call(t, m, address, "c-before")
+	if _, err := os.Stat("/var/lib/callstitch"); err == nil {
+		t.Error("the real machine has /var/lib/callstitch")
+	}
+	kept := m.run(t, "sh", "-c", "cd /var/lib/callstitch && find . -type f -path './callstitch/*' | sort | xargs sha256sum")
+	if kept == "" {
+		t.Error("the instance has kept no name")
+	}
+
+	// A later version, whose own configuration and units have changed too.
+	m.run(t, "sh", "-euc", `
+		dpkg-deb --raw-extract /first.deb /second
+		sed -i 's/^Version: .*/Version: 99.0.0-1/' /second/DEBIAN/control
+		echo '# theirs' >>/second/etc/callstitch/callstitch.yaml
+		echo '# theirs' >>/second/usr/lib/systemd/system/callstitch.service
+		dpkg-deb --build -Zgzip -z1 /second /second.deb`)
+	m.told(t)
+	m.run(t, "dpkg", "--install", "--force-confdef", "--force-confold", "/second.deb")
+	if want, got := "daemon-reload\ntry-restart callstitch.service\ntry-restart callstitch-receive.service\n", m.told(t); got != want {
+		t.Errorf("systemd was told:\n%swant that what runs is replaced, once:\n%s", got, want)
+	}
+	for _, u := range units { // as it was told
+		if program := services[u].program(); !strings.HasSuffix(program, "/usr/bin/callstitch (deleted)") {
+			t.Errorf("before the restart %s runs %s", u, program)
+		}
+		services[u].stop(45 * time.Second)
+		services[u] = m.start(t, u)
+	}
+	call(t, m, address, "c-after")
+	for _, u := range units {
+		if program := services[u].program(); !strings.HasSuffix(program, "/usr/bin/callstitch") {
+			t.Errorf("after the restart %s runs %s", u, program)
+		}
+	}
+	m.run(t, "grep", "-q", "^# mine", "/etc/callstitch/callstitch.yaml")
+	m.run(t, "grep", "-q", "^# theirs", "/etc/callstitch/callstitch.yaml.dpkg-dist")
+	m.run(t, "grep", "-q", "^# theirs", "/usr/lib/systemd/system/callstitch.service")
+	if now := m.run(t, "sh", "-c", "cd /var/lib/callstitch && find . -type f -path './callstitch/*' | sort | xargs sha256sum"); now != kept {
+		t.Errorf("the instance was\n%sand is\n%s", kept, now)
+	}
+
+	m.run(t, "dpkg", "--remove", "callstitch")
+	if want, got := "disable --now callstitch.service callstitch-receive.service\ndaemon-reload\n", m.told(t); got != want {
+		t.Errorf("systemd was told:\n%swant:\n%s", got, want)
+	}
+	for _, u := range units {
+		services[u].stop(45 * time.Second)
+	}
+	m.fails(t, "test", "-e", "/usr/bin/callstitch")
+	m.fails(t, "test", "-e", "/usr/lib/systemd/system/callstitch.service")
+	m.run(t, "grep", "-q", "^# mine", "/etc/callstitch/callstitch.yaml")
+	m.run(t, "test", "-d", "/var/lib/callstitch/callstitch")
+
+	// An event that Kafka has not taken outlives even a purge.
+	m.run(t, "sh", "-c", "echo event >/var/lib/callstitch/spool/0000000000000001.spool")
+	m.run(t, "dpkg", "--purge", "callstitch")
+	m.fails(t, "test", "-e", "/etc/callstitch/callstitch.yaml")
+	m.fails(t, "test", "-e", "/etc/default/callstitch")
+	m.run(t, "test", "-f", "/var/lib/callstitch/spool/0000000000000001.spool")
+
+	// Without one nothing is left.
+	m.run(t, "rm", "/var/lib/callstitch/spool/0000000000000001.spool")
+	m.run(t, "dpkg", "--install", "/first.deb")
+	m.run(t, "dpkg", "--purge", "callstitch")
+	m.fails(t, "test", "-e", "/var/lib/callstitch")
+	m.fails(t, "test", "-e", "/etc/callstitch")
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// TestRPM installs, replaces and removes the package with rpm.
+func TestRPM(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	name := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	file, err := os.Open(released(t, "*."+name+".rpm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	m.write(t, "/callstitch.rpm", file)
+	m.run(t, "rpm", "--checksig", "--nosignature", "/callstitch.rpm")
+	// Its dependencies are packages of this machine, which rpm does not know.
+	m.run(t, "rpm", "--install", "--nodeps", "/callstitch.rpm")
+	if want, got := "daemon-reload\ntry-restart callstitch.service\ntry-restart callstitch-receive.service\n", m.told(t); got != want {
+		t.Errorf("systemd was told:\n%swant:\n%s", got, want)
+	}
+	m.run(t, "rpm", "--verify", "--nodeps", "callstitch")
+	m.run(t, "getent", "passwd", "callstitch")
+	m.run(t, "systemd-analyze", append([]string{"verify", "--man=no"}, units...)...)
+	if out := m.run(t, "callstitch", "version"); !strings.HasPrefix(out, "callstitch "+newestVersion(t)) {
+		t.Errorf("it is %s", out)
+	}
+	m.run(t, "sh", "-c", "echo '# mine' >>/etc/callstitch/callstitch.yaml")
+	m.told(t)
+	m.run(t, "rpm", "--upgrade", "--force", "--nodeps", "/callstitch.rpm")
+	m.run(t, "grep", "-q", "^# mine", "/etc/callstitch/callstitch.yaml")
+	if got := m.told(t); strings.Contains(got, "disable") || !strings.Contains(got, "try-restart callstitch.service") {
+		t.Errorf("at an upgrade systemd was told:\n%s", got)
+	}
+	m.run(t, "rpm", "--erase", "callstitch")
+	if want, got := "disable --now callstitch.service callstitch-receive.service\ndaemon-reload\n", m.told(t); got != want {
+		t.Errorf("systemd was told:\n%swant:\n%s", got, want)
+	}
+	m.fails(t, "test", "-e", "/usr/bin/callstitch")
+	m.run(t, "grep", "-q", "^# mine", "/etc/callstitch/callstitch.yaml.rpmsave")
+}
