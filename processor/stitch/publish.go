@@ -78,7 +78,8 @@ func (m *Machine) review(n *node, now Clocks) {
 	}
 	m.loadMembers(n)
 	legs := m.gather(n)
-	closes := session.Due(m.cfg.timeouts(), legs)
+	// What repeats an event with other content puts off the end, and keeps nothing alive.
+	closes := min(session.Due(m.cfg.timeouts(), legs), n.forgotten())
 	final := now.Session >= closes || n.wasFinal()
 	if !final {
 		n.wait(timer{at: closes})

@@ -282,3 +282,40 @@ func TestNotFreedBeforeItsGate(t *testing.T) {
 		t.Errorf("%d records and %d settled at the gate, want one of each", len(fx.Sessions), len(fx.Settled))
 	}
 }
+
+// A session is FINAL before it is forgotten, also where the last that was heard of its leg is
+// an event once more with other content: that puts off the end, and keeps nothing alive.
+// And whether the clock passes both times at once makes no difference.
+func TestFinalBeforeForgotten(t *testing.T) {
+	for _, retention := range []time.Duration{0, testConfig.Retention} {
+		for _, leap := range []bool{false, true} {
+			cfg := settling(0)
+			cfg.Retention = retention
+			m := New(cfg, mapState{}, testKeep)
+			answered := legEvent("c", 0)
+			answered.IDKind, answered.Type, answered.Answered = call.IDSemantic, call.EventCallAnswered, answered.Time
+			again := *answered
+			again.Content++
+			heard := settleStart.Add(m.keep() - time.Minute)
+			var published, settles []*call.Session
+			m.Event(answered, settleStart, settleStart)
+			look := func(from, to call.Arrival) {
+				for at := from; at <= to && !leap; at = at.Add(10 * time.Minute) {
+					fx := settled(m, at, at)
+					published, settles = append(published, fx.Sessions...), append(settles, fx.Settled...)
+				}
+			}
+			look(settleStart, heard)
+			if _, outcome, _ := m.Event(&again, heard, heard); outcome != Duplicate {
+				t.Fatalf("the event is %d once more, want a duplicate", outcome)
+			}
+			forgotten := settleStart.Add(m.cfg.Forgotten()) + 1
+			look(heard, forgotten-1)
+			fx := settled(m, forgotten, forgotten)
+			published, settles = append(published, fx.Sessions...), append(settles, fx.Settled...)
+			if last := published[len(published)-1]; last.State != call.StateFinal || len(settles) != 1 {
+				t.Errorf("retention %v, leap %t: the last record is %s, and %d have settled", retention, leap, last.State, len(settles))
+			}
+		}
+	}
+}
