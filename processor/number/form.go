@@ -26,8 +26,9 @@ func (f Form) String() string {
 // FormOf is the form that an address was written in; empty where there is none, or where
 // it names nobody and is the same in each.
 func FormOf(address string) string {
+	_, withheld := nobody(address)
 	switch {
-	case address == "" || namesNobody(address):
+	case address == "" || withheld:
 		return ""
 	case IsToken(address):
 		return tokenBegins + KeyOf(address)
@@ -147,9 +148,10 @@ func (w *Writer) party(tenant string, p call.Party) call.Party {
 
 // address is one address in the form. Where nobody is named there is nobody to hide.
 func (w *Writer) address(tenant, text string) string {
+	word, withheld := nobody(text)
 	switch {
-	case text == "" || namesNobody(text):
-		return text
+	case text == "" || withheld:
+		return word
 	case w.mode == Masked:
 		return Mask(text)
 	}

@@ -46,11 +46,11 @@ const (
 
 // Mask is an address of which the last two letters and digits can be read, and only of
 // what kind the others are: +15550100199 is +•••••••••99. Of a SIP or tel URI the user is
-// left, of a short text nothing, of a token its end. What names nobody stays as it is, and
-// so does what is masked already.
+// left, of a short text nothing, of a token its end. What names nobody stays, and so does
+// what is masked already.
 func Mask(text string) string {
-	if namesNobody(text) {
-		return text
+	if word, ok := nobody(text); ok {
+		return word
 	}
 	if IsToken(text) {
 		return tokenBegins + "…" + text[len(text)-shown:]
@@ -59,7 +59,7 @@ func Mask(text string) string {
 	runes := []rune(text)
 	left := shown
 	for i := len(runes) - 1; i >= 0; i-- {
-		if !unicode.IsLetter(runes[i]) && !unicode.IsDigit(runes[i]) {
+		if !unicode.In(runes[i], unicode.L, unicode.M, unicode.N) {
 			continue
 		}
 		if left > 0 {
@@ -78,11 +78,18 @@ func Mask(text string) string {
 	return string(runes)
 }
 
-// namesNobody reports whether an address is of somebody who withheld theirs, in words or as
-// RFC 3323 has it.
-func namesNobody(text string) bool {
+// nobody is what may be shown of an address of somebody who withheld theirs, in words or as
+// RFC 3323 has it. What else stands behind an @ may say who it is all the same.
+func nobody(text string) (shown string, ok bool) {
 	user, _ := cutURI(text)
-	return call.NamesNobody(user)
+	at := strings.IndexByte(text, '@')
+	switch {
+	case !call.NamesNobody(user):
+		return "", false
+	case at >= 0 && !strings.EqualFold(text[at:], "@anonymous.invalid"):
+		return text[:at], true
+	}
+	return text, true
 }
 
 // cutURI is the user of a SIP URI, or what a tel URI calls.

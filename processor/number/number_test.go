@@ -24,6 +24,9 @@ func TestMask(t *testing.T) {
 		{"anonymous", "anonymous"},
 		{"Restricted", "Restricted"},
 		{"sip:anonymous@anonymous.invalid", "sip:anonymous@anonymous.invalid"},
+		{"sip:anonymous@192.0.2.1;user=+15550100199", "sip:anonymous"},
+		{"private@alice.example.com", "private"},
+		{"①②③④", "••③④"},
 		{"hmac:7f3a:000102030405060708090a0b0c0d0eaf", "hmac:…af"},
 		{"hmac:7f3a:+15550100199", "••••:••••:+•••••••••99"}, // no token
 	} {
@@ -171,6 +174,7 @@ func TestOneNumberOneToken(t *testing.T) {
 	}
 	for what, still := range map[string]bool{
 		"who withheld a number":   s.From.Raw == "anonymous",
+		"who withheld an address": w.address("acme", "sip:anonymous@192.0.2.1;user=+15550100199") == "sip:anonymous",
 		"an attribute":            e.Attributes[0].Value == raw,
 		"a kind":                  e.From.Kind == call.PartyPSTN,
 		"what is not there":       s.Legs[0].ToE164 == "" && l.To == call.Party{},
