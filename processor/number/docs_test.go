@@ -24,7 +24,7 @@ func TestDocumentedToken(t *testing.T) {
 	}
 	m := newMinter(testKey(t, testSecret))
 	for _, of := range [][2]string{
-		{"acme", "+15550100199"}, {"acme", "15550100199"}, {"7", "1001"}, {strings.Repeat("t", 128), "sip:alice@example.com"},
+		{"acme", "+15550100199"}, {"acme", "15550100199"}, {"7", "1001"}, {"7", "+1001"}, {"müller", "15550100199"}, {strings.Repeat("t", 300), "sip:alice@example.com"},
 	} {
 		cmd := exec.Command("sh", "-c", shown[0]+"\ntoken \"$@\"", "sh", file, of[0], of[1])
 		got, err := cmd.Output()
