@@ -26,7 +26,8 @@ import (
 //     higher one comes in instance by instance, those with the lower go on with what they
 //     have, and end where they get a partition that a higher one has worked on.
 //   - Two instances that run at once show numbers in one way, or readers could join the
-//     records of neither, and one would tell what the other hides.
+//     records of neither, and one would tell what the other hides. No mark says which, so
+//     those that run look at each other, too.
 //   - Of the sources of two instances that run at once, those of one contain those of
 //     the other; and an instance has at least one source that the group has read.
 
@@ -103,7 +104,7 @@ func checkWorkedWith(cfg *Config, committed kadm.OffsetResponses) error {
 // earlier life of this one may still be in the group.
 func checkBeside(cfg *Config, members []groupMember) error {
 	for _, m := range members {
-		if cfg.self != "" && strings.HasPrefix(m.instance, cfg.self) {
+		if life, own := strings.CutPrefix(m.instance, cfg.self); cfg.self != "" && own && !strings.Contains(life, "-") {
 			continue
 		}
 		if m.outputs != "" && m.outputs != cfg.outputs().hash {
@@ -122,6 +123,13 @@ func checkBeside(cfg *Config, members []groupMember) error {
 		}
 	}
 	return nil
+}
+
+// checkBefore is checkBeside for an instance that runs: of two that began at once, and did
+// not see each other, the one with the larger name ends.
+func checkBefore(cfg *Config, members []groupMember) error {
+	own := cfg.self + "0"
+	return checkBeside(cfg, slices.DeleteFunc(slices.Clone(members), func(m groupMember) bool { return m.instance > own }))
 }
 
 // contains reports whether all of some topics are among others.

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,4 +88,33 @@ func TestTwoConfigurations(t *testing.T) {
 	startRun(t, regenerated) // outputs change with the generation
 	awaitBalance(t, cfg, len(calls)+10, 20*time.Second)
 	refused(t, cfg, ErrTopicMismatch, cfg.ApplicationID)
+}
+
+// TestCheckBeside has two instances of different configurations look at each other: each
+// before it starts, whatever their names are, and one of the two while both run.
+func TestCheckBeside(t *testing.T) {
+	for _, names := range [][2]string{{"a", "b"}, {"host", "host-2"}, {"host", "host-0"}, {"host-1", "host-10"}} {
+		var cfgs [2]Config
+		var members []groupMember
+		for i, name := range names {
+			cfgs[i] = Config{Config: testTopology(4), self: testApp + "-" + name + "-"}
+			cfgs[i].Numbers = tokens(t, name[len(name)-1:])
+			members = append(members, groupMember{instance: cfgs[i].self + "0", outputs: cfgs[i].outputs().hash, numbers: cfgs[i].Numbers.String()})
+		}
+		ended := 0
+		for i := range cfgs {
+			if err := checkBeside(&cfgs[i], members); !errors.Is(err, ErrTopicMismatch) || !strings.Contains(err.Error(), "-"+names[1-i]+"-0") {
+				t.Errorf("%s starts beside %s: %v", names[i], names[1-i], err)
+			}
+			if err := checkBeside(&cfgs[i], members[i:i+1]); err != nil {
+				t.Errorf("%s starts beside an earlier life of it: %v", names[i], err)
+			}
+			if checkBefore(&cfgs[i], members) != nil {
+				ended++
+			}
+		}
+		if ended != 1 {
+			t.Errorf("of %v, which run, %d end", names, ended)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,36 @@ func TestInstancesShowNumbersInOneWay(t *testing.T) {
 	startRun(t, cfg) // all have stopped
 	feed(t, cfg, onTopic(cfg, topologytest.Calls(31, 5, time.Second).Shuffle(31, 2, time.Second, 0))[:4])
 	awaitBalance(t, cfg, 4, 20*time.Second)
+}
+
+// TestOneOfTwoKeysAtOnce starts two instances at once, each with a key of its own, as where
+// each machine has made one: one of them goes on.
+func TestOneOfTwoKeysAtOnce(t *testing.T) {
+	cfg := apache(t, 2)
+	makeTopics(t, cfg)
+	var runs []*run
+	for _, name := range []string{"a", "b"} {
+		c := cfg
+		c.InstanceID, c.Numbers = name, tokens(t, name)
+		runs = append(runs, startRun(t, c))
+	}
+	over := func(r *run) bool { return r.status.Snapshot().State == Stopped }
+	for deadline := time.Now().Add(30 * time.Second); !slices.ContainsFunc(runs, over); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("both go on")
+		}
+	}
+	runs = slices.DeleteFunc(runs, func(r *run) bool {
+		if !over(r) {
+			return false
+		}
+		endedWith(t, ends(t, r, time.Second), ErrTopicMismatch, "emit.numbers")
+		return true
+	})
+	time.Sleep(2 * retryInterval)
+	if len(runs) != 1 || over(runs[0]) {
+		t.Error("both have ended")
+	}
 }
 
 // TestWhatAMemberSays is what instances of all versions read.

@@ -261,6 +261,9 @@ func (p *process) look(ctx context.Context, cl *kgo.Client, same *sameTopics) er
 	}
 	p.status.setOutage(missing)
 	members, err := checkGroup(ctx, p.cfg, cl)
+	if err == nil {
+		err = checkBefore(p.cfg, members)
+	}
 	if final(err) {
 		return err
 	}
