@@ -42,7 +42,7 @@ test: lint ## everything: lint, then all tests, Apache Kafka included (needs Jav
 	$(LOCAL) -fetch
 	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics ./deploy/monitoring
 	cd deploy/release && $(GO) test $(TESTFLAGS) ./...
-	cd deploy/verify && $(GO) test $(TESTFLAGS) ./...
+	cd deploy/verify && $(GO) test -timeout 20m $(TESTFLAGS) ./...
 	$(GO) test -tags controls -run "$(CONTROLS)" $(TESTFLAGS) ./topology ./processor/stitch
 	$(GO) test -tags synctests -run "$(VIRTUAL)" $(TESTFLAGS) ./topology/kafka
 	$(GO) test -timeout 30m $(TESTFLAGS) ./topology/kafka ./...
@@ -65,6 +65,10 @@ lint: ## formatting, vet, staticcheck
 	test -z "$$unformatted" || { echo "not formatted; type: make fmt"; echo "$$unformatted"; exit 1; }
 	$(GO) vet -tags controls,synctests,storms ./...
 	$(TOOL) staticcheck ./...
+	@staticcheck=$$($(TOOL) -n staticcheck); \
+	for module in deploy/release deploy/verify; do \
+		(cd $$module && echo "$$module: go vet, staticcheck" && $(GO) vet ./... && $$staticcheck ./...); \
+	done
 
 .PHONY: fmt
 fmt: ## format the code

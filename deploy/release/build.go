@@ -46,11 +46,12 @@ func copyTree(ctx context.Context, root, dir string) error {
 }
 
 // build builds the program from a tree, static, for Linux. Nothing of the machine goes in:
-// not the tree's directory, nor the environment's choices, nor Git. An empty cache is the user's.
+// not the tree's directory, nor what the user has chosen, nor Git. An empty cache is the user's.
 func (r *release) build(ctx context.Context, tree, path, arch, cache string) (*program, error) {
+	// Where one is empty, what `go env -w` has kept counts.
 	env := []string{
 		"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch, "GOAMD64=v1", "GOARM64=v8.0",
-		"GOFLAGS=", "GOEXPERIMENT=", "GOWORK=off",
+		"GOFLAGS=-mod=readonly", "GOFIPS140=off", "GOEXPERIMENT=", "GOWORK=off",
 	}
 	if cache != "" {
 		env = append(env, "GOCACHE="+cache)

@@ -1,8 +1,8 @@
 // Command release makes what is published of one version: `make release`.
 //
-// Everything it writes is a function of the commit, of the Go toolchain and of
-// go.sum: whoever runs it again has the same bytes, and the same SHA256SUMS. It
-// needs no network once the modules are there, and no root.
+// Everything it writes is a function of the commit, of the Go toolchain, of go.sum
+// and of -source: whoever runs it again has the same bytes, and the same SHA256SUMS.
+// It needs no network once the modules are there, and no root.
 //
 // It is a module of its own, because its dependencies are not the program's.
 package main
@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("release", flag.ExitOnError)
 	root := flags.String("root", "../..", "the repository")
-	dist := flags.String("o", "", "directory for the files, emptied before (default: dist in the repository)")
+	dist := flags.String("o", "", "directory for the files, in which those of an earlier release are deleted (default: dist in the repository)")
 	tag := flags.String("tag", "", "refuse unless this is the tag of a version that CHANGELOG.md dates, as v1.2.3")
 	source := flags.String("source", "", "address of the repository, for the labels of packages and images")
 	dirty := flags.Bool("dirty", false, "take what is not committed too: for tests")
@@ -81,10 +82,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := r.committed(ctx, *root, *dirty); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(*dist); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(*dist, 0o755); err != nil {
+	if err := emptied(*dist); err != nil {
 		return err
 	}
 	work, err := os.MkdirTemp("", "callstitch-release-")
@@ -93,6 +91,30 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer os.RemoveAll(work)
 	return r.make(ctx, *root, work, *dist, *quick, out)
+}
+
+// emptied makes dist, and deletes what an earlier release has left in it. Where there is
+// anything else, it is somebody's, and nothing is deleted.
+func emptied(dist string) error {
+	if err := os.MkdirAll(dist, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dist)
+	if err != nil {
+		return err
+	}
+	ours := regexp.MustCompile(`^(callstitch[-_]|SHA256SUMS)`)
+	for _, e := range entries {
+		if !ours.MatchString(e.Name()) || !e.Type().IsRegular() {
+			return fmt.Errorf("%s has %s, which is no file of a release: name another directory", dist, e.Name())
+		}
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(dist, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // committed reads what is known of the commit.

@@ -37,4 +37,12 @@ func TestVersionStandsInOnePlace(t *testing.T) {
 			t.Errorf("%s does not have the version %s of CHANGELOG.md; type: cd deploy/verify && go test -run 'Version|Manifests' . -update", path, version)
 		}
 	}
+	// The Dockerfile takes it from there.
+	asked := regexp.MustCompile(`main\.release=\$\((.*)\)"`).FindStringSubmatch(read(t, "deploy/docker/Dockerfile"))
+	if asked == nil {
+		t.Fatal("the Dockerfile sets no version")
+	}
+	if out := run(t, nil, "sh", "-c", asked[1]); out != version+"\n" {
+		t.Errorf("an image of the Dockerfile has the version %q", out)
+	}
 }
