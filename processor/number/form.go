@@ -59,7 +59,8 @@ func (f Form) Writer() *Writer {
 }
 
 // Output is a record with its numbers in the form, and everything else as it was: those
-// fields are written otherwise that have the tag x-pii in the schemas. It changes nothing
+// fields are written otherwise that have the tag x-pii in the schemas, and with a key the
+// ids of events that are made of what those say. It changes nothing
 // that it was given. A reject stays what it is: its bytes are the only copy. What it does
 // not know it does not let through.
 func (w *Writer) Output(o call.Output) call.Output {
@@ -103,6 +104,9 @@ func (w *Writer) event(was *call.EventRecord) *call.Event {
 	e.From, e.To = w.party(e.Tenant, e.From), w.party(e.Tenant, e.To)
 	e.TransferTarget = w.address(e.Tenant, e.TransferTarget)
 	e.Attributes = w.attributes(e.Tenant, e.Attributes)
+	if w.mode == HMAC && e.IDKind == call.IDContent {
+		e.ID = w.minter.event(e.Tenant, e.ID)
+	}
 	return &e
 }
 

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+
+	"callstitch/processor/call"
 )
 
 // KeyBytes is the least length of a key: of a shorter one whoever has tokens could try all
@@ -52,6 +54,7 @@ const (
 	ofKey byte = iota
 	ofNumber
 	ofRecord
+	ofEvent
 )
 
 const (
@@ -114,6 +117,14 @@ func (m *minter) token(tenant, address string) string {
 func (m *minter) record(tenant string, of [sha256.Size]byte) (sum [sha256.Size]byte) {
 	m.sign(&sum, ofRecord, tenant, string(of[:]))
 	return sum
+}
+
+// event is a keyed id of an event whose own one is made of what the event says: that one
+// would let anybody try numbers who knows the rest, most of which is beside it.
+func (m *minter) event(tenant string, of call.EventID) call.EventID {
+	var sum [sha256.Size]byte
+	m.sign(&sum, ofEvent, tenant, string(of[:]))
+	return call.EventID(sum[:len(of)])
 }
 
 func (m *minter) sign(sum *[sha256.Size]byte, purpose byte, tenant, text string) {

@@ -81,6 +81,7 @@ type hidden struct {
 	seen      map[string]int     // how often each field was hidden
 
 	tenant  string            // of the record at hand
+	content bool              // its id is made of what it says
 	certain map[string]string // its raw spellings whose international form it has
 }
 
@@ -110,6 +111,8 @@ func (h *hidden) hold(whole, hidden []topology.Output) {
 				h.Errorf("a reject has changed: %s", was.Reason)
 			}
 		default:
+			e, ok := was.(*call.EventRecord)
+			h.content = ok && e.IDKind == call.IDContent
 			subject, _ := a.Sink().Subject()
 			is := schemas.AppendJSON(nil, b.Value)
 			h.compare(h.marked(subject), "", "", parse(h, schemas.AppendJSON(nil, a.Value)), parse(h, is))
@@ -120,7 +123,11 @@ func (h *hidden) hold(whole, hidden []topology.Output) {
 		}
 	}
 	h.search(bytes.Join(text, []byte("\n")))
-	for _, field := range []string{"from_raw", "to_e164", "legs.from_e164", "transfers.transferor", "transfer_target_raw", "attributes.to_alias", "raw_sha256"} {
+	fields := []string{"from_raw", "to_e164", "legs.from_e164", "transfers.transferor", "transfer_target_raw", "attributes.to_alias", "raw_sha256"}
+	if h.form.Mode == number.HMAC {
+		fields = append(fields, "event_id")
+	}
+	for _, field := range fields {
 		if h.seen[field] == 0 && h.seen["ID_CONFLICT"] == 0 {
 			h.Errorf("no %s was hidden", field)
 		}
@@ -213,6 +220,11 @@ func (h *hidden) compare(marked map[string]bool, what, path string, was, is any)
 		case marked[path]:
 			h.seen[path]++
 			h.number(path, a, b)
+		case path == "event_id" && h.form.Mode == number.HMAC && h.content:
+			h.seen[path]++
+			if a == b || len(a) != len(b) {
+				h.Errorf("%s %s was %s", path, b, a)
+			}
 		case path == "raw_sha256" && what == "":
 			h.seen[path]++
 			if a == b || len(a) != len(b) {
