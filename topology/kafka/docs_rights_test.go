@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -285,6 +286,21 @@ func grant(t *testing.T, admin Config, rights []documentedRight) {
 		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
 			t.Fatalf("grant %v: %v", rights[i], err)
 		}
+	}
+	// The controller has them; the broker that asks for them takes them over a little later.
+	missing := rights
+	for end := time.Now().Add(20 * time.Second); len(missing) > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the broker does not come to know of %v", missing)
+		}
+		missing = slices.DeleteFunc(slices.Clone(missing), func(r documentedRight) bool {
+			ask := kmsg.NewPtrDescribeACLsRequest()
+			ask.ResourceType, ask.ResourceName, ask.ResourcePatternType = r.kind, &r.name, r.pattern
+			ask.Principal = kmsg.StringPtr("User:" + r.user)
+			ask.Operation, ask.PermissionType = r.operation, kmsg.ACLPermissionTypeAllow
+			resp, err := ask.RequestWith(t.Context(), cl)
+			return err == nil && len(resp.Resources) > 0
+		})
 	}
 }
 
