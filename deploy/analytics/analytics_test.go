@@ -23,7 +23,7 @@ const (
 )
 
 // topics are those that load.py loads.
-var topics = []string{"call.sessions", "call.legs", "call.events", "call.audit"}
+var topics = []string{"call.sessions", "call.legs", "call.events", "call.settled", "call.audit"}
 
 // TestAnalytics does what docs/analytics.md tells an analyst to do, on Apache
 // Kafka and with a registry, and holds what comes out against three others: the
@@ -113,6 +113,9 @@ func (a *analyst) everyReaderReadsTheSame(t *testing.T) {
 	kcat := kcat(t)
 	for _, topic := range topics {
 		want := sorted(a.tail(t, topic))
+		if len(want) == 0 {
+			t.Errorf("%s is empty", topic)
+		}
 		table := strings.TrimPrefix(topic, "call.") + "_log.parquet"
 		parquet := output(t, a.script(t, "testdata/plain.py", filepath.Join(a.dir, table)))
 		if diff := cmp.Diff(want, sorted(parquet)); diff != "" {
