@@ -81,7 +81,7 @@ func check(ctx context.Context, out terminal.Writer, cfg *config.Config, probe s
 		failed += wrong
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d conditions of a start do not hold", failed)
+		return fmt.Errorf("conditions of a start that do not hold: %d", failed)
 	}
 	return nil
 }

@@ -2,7 +2,7 @@
 
     ask.py calls.duckdb questions/01_answer_rate.sql …
     ask.py --clickhouse calls.duckdb questions/01_answer_rate.sql …
-    ask.py --iceberg CATALOG questions/01_answer_rate.sql …
+    ask.py --iceberg CATALOG[.NAMESPACE] questions/01_answer_rate.sql …
 
 Each answer is printed as a Markdown table. Hours and days are those of UTC. With
 --clickhouse an embedded ClickHouse answers from the Parquet files beside the database,
@@ -33,11 +33,12 @@ class Iceberg(DuckDB):
 
     def __init__(self, catalogue):
         super().__init__(":memory:")
-        tables = load.Iceberg(catalogue).catalogue
-        for _, name in tables.list_tables(load.NAMESPACE):
-            self.database.register(name, tables.load_table(f"{load.NAMESPACE}.{name}").scan().to_arrow())
+        iceberg = load.Iceberg(catalogue)
+        tables = iceberg.catalogue
+        for _, name in tables.list_tables(iceberg.namespace):
+            self.database.register(name, tables.load_table(f"{iceberg.namespace}.{name}").scan().to_arrow())
         for name, view in load.VIEWS.items():
-            if tables.table_exists(f"{load.NAMESPACE}.{name}_log"):
+            if tables.table_exists(f"{iceberg.namespace}.{name}_log"):
                 self.database.execute(f"CREATE VIEW {name} AS {view}")
 
 

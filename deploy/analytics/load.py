@@ -1,8 +1,8 @@
 """Loads callstitch's topics into a DuckDB database and Parquet files, or into Iceberg.
 
     load.py --brokers 127.0.0.1:9092 --registry http://127.0.0.1:8081/apis/ccompat/v7 calls.duckdb
-    load.py --iceberg CATALOG
-    load.py --iceberg --merge CATALOG
+    load.py --iceberg CATALOG[.NAMESPACE]
+    load.py --iceberg --merge CATALOG[.NAMESPACE]
 
 It knows Kafka, Confluent's wire format and Avro, and nothing of callstitch: columns
 and types are those of the newest schema in the registry.
@@ -30,12 +30,13 @@ import duckdb
 import fastavro
 import pyarrow as pa
 import pyarrow.parquet
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 PATIENCE_S = 60  # without any answer of the brokers
 BATCH = 10_000  # records in one insert
 COMMIT = 100_000  # records in one commit to Iceberg, which makes a file of them
-NAMESPACE = "callstitch"  # of the tables in a catalogue
+NAMESPACE = "callstitch"  # of the tables in a catalogue, unless another one is named
 
 # What holds now. The condition on record_state is in QUALIFY, after the choice of
 # the last record: in WHERE it would bring back what a SUPERSEDED record has ended.
@@ -111,6 +112,12 @@ def new_consumer(brokers):
     })
 
 
+def id_of(brokers, topic):
+    """The id that a topic was given when it was made."""
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 4})
+    return str(admin.describe_topics(TopicCollection([topic]), request_timeout=PATIENCE_S)[topic].result().topic_id)
+
+
 def columns_of(avro):
     """The columns of a topic's table: those of its schema, and where a record was."""
     columns = pa.schema(list(arrow_type(avro))).append(pa.field("kafka_partition", pa.int32()))
@@ -120,13 +127,13 @@ def columns_of(avro):
 class Topic:
     """A topic, and how it is read."""
 
-    def __init__(self, consumer, registry, name, partitions):
-        self.consumer, self.registry, self.name, self.partitions = consumer, registry, name, partitions
+    def __init__(self, consumer, registry, name, partitions, id=""):
+        self.consumer, self.registry, self.name, self.partitions, self.id = consumer, registry, name, partitions, id
         self.avro = registry.latest(name)
         self.columns = columns_of(self.avro)
 
     def records(self, begin):
-        """The committed records from an offset of each partition up to its end."""
+        """The committed records from an offset of each partition up to its end, without tombstones."""
         self.consumer.assign([TopicPartition(self.name, p, begin.get(p, OFFSET_BEGINNING)) for p in self.partitions])
         open_partitions = set(self.partitions)
         while open_partitions:
@@ -134,7 +141,8 @@ class Topic:
             if message is None:
                 raise TimeoutError(f"read {self.name}: no answer for {PATIENCE_S} s, {len(open_partitions)} partitions to go")
             if not message.error():
-                yield message
+                if message.value() is not None:
+                    yield message
             elif message.error().code() == KafkaError._PARTITION_EOF:
                 open_partitions.discard(message.partition())
             else:
@@ -180,41 +188,47 @@ class Iceberg:
     A table keeps the offsets that come next among its properties, and a commit has both
     or neither: whenever a run ends, the next one goes on where it was, and no record is
     there twice. A commit that another run was faster with fails, and is not tried again,
-    as what it would append is there by then.
+    as what it would append is there by then. Offsets are those of one topic, whose name
+    and id are kept too: of another one they would pass over records.
     """
 
     NEXT = "callstitch.next."  # the offset of a partition
+    TOPIC = "callstitch.topic"  # whose offsets those are
     MERGED = "callstitch.merged"  # the snapshot of NAME_log that NAME_last knows
     ALONE = {"commit.retry.num-retries": "0"}
 
-    def __init__(self, catalogue):
+    def __init__(self, target):
         from pyiceberg.catalog import load_catalog  # requirements-iceberg.txt
 
-        self.catalogue = load_catalog(catalogue)
-        self.catalogue.create_namespace_if_not_exists(NAMESPACE)
+        catalogue, _, namespace = target.partition(".")
+        self.catalogue, self.namespace = load_catalog(catalogue), namespace or NAMESPACE
+        self.catalogue.create_namespace_if_not_exists(self.namespace)
 
-    def table(self, name, columns):
+    def table(self, name, columns, properties={}):
         """The table of that name. Columns that a newer schema has are added, and are null in older rows."""
-        table = self.catalogue.create_table_if_not_exists(f"{NAMESPACE}.{name}", columns, properties=self.ALONE)
+        table = self.catalogue.create_table_if_not_exists(f"{self.namespace}.{name}", columns, properties=self.ALONE | properties)
         if set(columns.names) - set(table.schema().column_names):
             with table.update_schema() as update:
                 update.union_by_name(columns)
         return table
 
     def load(self, name, topic):
-        table = self.table(f"{name}_log", topic.columns)
+        table = self.table(f"{name}_log", topic.columns, {self.TOPIC: f"{topic.name} {topic.id}"})
         added = 0
         for batch, following in topic.batches(COMMIT, self.begin(table, topic)):
             added += self.append(table, batch, following)
         return f"{added:>8} more records"
 
     def begin(self, table, topic):
-        """The offsets to go on with. A topic that ends before them is another one."""
+        """The offsets to go on with, in the topic that they are of."""
+        was, now = table.properties.get(self.TOPIC), f"{topic.name} {topic.id}"
+        if was != now:
+            raise SystemExit(f"{'.'.join(table.name())} has records of the topic {was}, and this one is {now}, another one or made anew: load it into a namespace of its own, CATALOG.NAMESPACE")
         begin = {int(k.removeprefix(self.NEXT)): int(v) for k, v in table.properties.items() if k.startswith(self.NEXT)}
         for partition, offset in begin.items():
             first, end = topic.consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=PATIENCE_S)
             if offset > end:
-                raise SystemExit(f"{topic.name}-{partition} ends at {end}, and {table.name()} has it up to {offset}: the topic was made anew; load it into another namespace")
+                raise SystemExit(f"{topic.name}-{partition} ends at {end}, and {'.'.join(table.name())} has it up to {offset}: brokers have lost records; load it into another namespace, CATALOG.NAMESPACE")
             if offset < first:
                 print(f"{topic.name}-{partition}: retention has taken records from {offset} to {first} that were not read", file=sys.stderr)
                 begin[partition] = first
@@ -230,7 +244,7 @@ class Iceberg:
     def merge(self, name):
         """Brings NAME_last up to NAME_log: a row for each key, with the largest record_version."""
         key = KEYS[name]
-        log = self.catalogue.load_table(f"{NAMESPACE}.{name}_log")
+        log = self.catalogue.load_table(f"{self.namespace}.{name}_log")
         snapshot = log.current_snapshot()
         columns = log.schema().as_arrow()
         last = self.table(f"{name}_last", columns)
@@ -258,7 +272,7 @@ def main():
     parser.add_argument("--prefix", default="", help="topics.prefix of the configuration")
     parser.add_argument("--iceberg", action="store_true", help="append to the tables of an Iceberg catalogue")
     parser.add_argument("--merge", action="store_true", help="with --iceberg: bring the tables of last records up to date, too")
-    parser.add_argument("target", help="DuckDB file, beside which Parquet files go; with --iceberg a catalogue, as pyiceberg knows it")
+    parser.add_argument("target", help=f"DuckDB file, beside which Parquet files go; with --iceberg a catalogue, as pyiceberg knows it, and behind a dot the tables' namespace, if it is not {NAMESPACE}")
     args = parser.parse_args()
 
     consumer = new_consumer(args.brokers)
@@ -270,7 +284,8 @@ def main():
         if topic not in topics:
             print(f"{topic} is not there" + f" (emit.{name} is off)" * (name in OPTIONAL), file=sys.stderr)
             continue
-        print(f"{name:<10}{target.load(name, Topic(consumer, registry, topic, list(topics[topic].partitions)))}")
+        id = id_of(args.brokers, topic) if args.iceberg else ""
+        print(f"{name:<10}{target.load(name, Topic(consumer, registry, topic, list(topics[topic].partitions), id))}")
         if args.merge and name in KEYS:
             print(f"{name:<10}{target.merge(name):>8} rows of the last records are new")
     consumer.close()

@@ -145,6 +145,9 @@ func last(t *testing.T, records, key, version string) map[string]map[string]any 
 	t.Helper()
 	newest := map[string]map[string]any{}
 	for _, record := range objects(t, records) {
+		if record[key] == nil { // a tombstone
+			continue
+		}
 		id := fmt.Sprint(record[key])
 		if known, ok := newest[id]; !ok || number(record[version]) > number(known[version]) {
 			newest[id] = record
