@@ -19,6 +19,8 @@ CONTROLS = $(shell grep -l '^//go:build controls' topology/*_test.go processor/s
 VIRTUAL = $(shell cd topology/kafka && grep -l '^//go:build synctests' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
 # STORMS are the tests of topology/kafka that take brokers of their own, and minutes.
 STORMS = $(shell cd topology/kafka && grep -l '^//go:build storms' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
+# PACKAGES are the tests of deploy/verify that install what is released, as root.
+PACKAGES = $(shell cd deploy/verify && grep -l '^//go:build packages' *_test.go | xargs sed -n 's/^func \(Test[A-Za-z]*\).*/^\1$$/p' | paste -sd'|')
 # ARGS go to the program that a verb runs: make kafka ARGS=-brokers=3
 ARGS ?=
 
@@ -38,7 +40,7 @@ release: ## what is published of a version, into dist: docs/releasing.md
 # topology/kafka, which takes longest and mostly waits: everything else goes on beside it.
 # What tests need is fetched first: where it cannot be, this is said before them, not by them.
 .PHONY: test
-test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat, nginx, Prometheus, dpkg, rpm, skopeo, systemd)
+test: lint ## everything: lint, then all tests, Apache Kafka included (needs Java 17, Maven, Python with venv, kcat, nginx, Prometheus)
 	$(LOCAL) -fetch
 	$(GO) test -count=1 -run '^TestTools$$' ./deploy/analytics ./deploy/monitoring
 	cd deploy/release && $(GO) test $(TESTFLAGS) ./...
@@ -46,6 +48,10 @@ test: lint ## everything: lint, then all tests, Apache Kafka included (needs Jav
 	$(GO) test -tags controls -run "$(CONTROLS)" $(TESTFLAGS) ./topology ./processor/stitch
 	$(GO) test -tags synctests -run "$(VIRTUAL)" $(TESTFLAGS) ./topology/kafka
 	$(GO) test -timeout 30m $(TESTFLAGS) ./topology/kafka ./...
+
+.PHONY: packages
+packages: ## a release's deb, rpm and image installed, run, replaced and removed, on an overlay over this machine (needs root, dpkg, rpm, skopeo, systemd's tools)
+	cd deploy/verify && $(GO) test -count=1 -tags packages -run "$(PACKAGES)" -timeout 20m .
 
 .PHONY: race
 race: ## all tests under the race detector
@@ -67,7 +73,7 @@ lint: ## formatting, vet, staticcheck
 	$(TOOL) staticcheck ./...
 	@staticcheck=$$($(TOOL) -n staticcheck); \
 	for module in deploy/release deploy/verify; do \
-		(cd $$module && echo "$$module: go vet, staticcheck" && $(GO) vet ./... && $$staticcheck ./...); \
+		(cd $$module && echo "$$module: go vet, staticcheck" && $(GO) vet -tags packages ./... && $$staticcheck -tags packages ./...); \
 	done
 
 .PHONY: fmt

@@ -1,3 +1,5 @@
+//go:build packages
+
 package verify
 
 import (
@@ -30,7 +32,7 @@ const chroot = "/usr/sbin/chroot"
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatalf(`root is needed, to lay a directory over this machine; type: cd deploy/verify && sudo env "PATH=$PATH" go test -run '^%s$' .`, t.Name())
+		t.Fatal(`root is needed, to lay a directory over this machine; type: sudo env "PATH=$PATH" make packages`)
 	}
 	m := &machine{root: t.TempDir()}
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-euc", `
