@@ -59,6 +59,9 @@ func (v version) released(tag string) error {
 	switch {
 	case v.date.IsZero():
 		return fmt.Errorf("the tag is %s, and the first version of CHANGELOG.md, %s, has no date", tag, v.name)
+	case strings.Contains(v.name, "-"):
+		// Names of files would have a ~, which not every host keeps, and the newest release would be none.
+		return fmt.Errorf("the version is %s, and what is released ends in its three numbers", v.name)
 	case tag != "v"+v.name:
 		return fmt.Errorf("the tag is %s, and the first version of CHANGELOG.md is %s", tag, v.name)
 	}

@@ -59,6 +59,7 @@ func TestOnlyTheTagOfAReleasedVersion(t *testing.T) {
 		{"## 0.1.0 (2026-01-31)\n", "v0.2.0", "is 0.1.0"},
 		{"## 0.1.0 (2026-01-31)\n", "0.1.0", "is 0.1.0"},
 		{"## 0.1.0-dev\n", "v0.1.0-dev", "has no date"},
+		{"## 0.1.0-rc.1 (2026-01-31)\n", "v0.1.0-rc.1", "three numbers"},
 	} {
 		all, err := parseChanges(test.heading)
 		if err != nil {

@@ -178,4 +178,3 @@ sys.exit(error and str(error))`, bill)
 		}
 	}
 }
-
