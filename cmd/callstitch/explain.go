@@ -78,7 +78,7 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 
 // gather reads the evidence from the file or the broker.
 func (o *explainOptions) gather(ctx context.Context, cmd *cobra.Command, q explain.Question) (explain.Evidence, error) {
-	runtime, err := o.process.settings()
+	_, runtime, err := o.process.settings()
 	if err != nil {
 		return explain.Evidence{}, err
 	}

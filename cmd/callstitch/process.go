@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"callstitch/cmd/callstitch/internal/config"
 	"callstitch/cmd/callstitch/internal/rawfile"
 	"callstitch/cmd/callstitch/internal/terminal"
 	"callstitch/processor/call"
-	"callstitch/processor/number"
 	"callstitch/schemas"
 	"callstitch/topology"
 	"callstitch/topology/memory"
@@ -62,11 +62,11 @@ the input closes every session. Counts go to standard error.`,
 }
 
 func (o *processOptions) run(cmd *cobra.Command, files []string) error {
-	cfg, err := o.settings()
+	given, cfg, err := o.settings()
 	if err != nil {
 		return err
 	}
-	if cfg.Numbers, err = o.form(); err != nil {
+	if cfg.Numbers, err = given.Emit.Form(); err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10)
@@ -92,21 +92,22 @@ func (o *processOptions) run(cmd *cobra.Command, files []string) error {
 	return nil
 }
 
-// settings are the runtime's, from the configuration and the flags.
-func (o *processOptions) settings() (memory.Config, error) {
+// settings are the configuration, and the runtime's from that and the flags: all but how
+// numbers are shown, which takes a key.
+func (o *processOptions) settings() (*config.Config, memory.Config, error) {
 	if !slices.Contains(formats, o.format) {
-		return memory.Config{}, usageError{fmt.Errorf("--format must be raw or kcat, not %q", o.format)}
+		return nil, memory.Config{}, usageError{fmt.Errorf("--format must be raw or kcat, not %q", o.format)}
 	}
 	if !slices.Contains(emits, o.emit) {
-		return memory.Config{}, usageError{fmt.Errorf("--emit must be one of %s, not %q", strings.Join(emits, ", "), o.emit)}
+		return nil, memory.Config{}, usageError{fmt.Errorf("--emit must be one of %s, not %q", strings.Join(emits, ", "), o.emit)}
 	}
 	provider, known := call.ParseProvider(o.provider)
 	if !known && o.provider != "" {
-		return memory.Config{}, usageError{fmt.Errorf("--provider must be %s, not %q", providerChoices(), o.provider)}
+		return nil, memory.Config{}, usageError{fmt.Errorf("--provider must be %s, not %q", providerChoices(), o.provider)}
 	}
 	cfg, err := o.config.load()
 	if err != nil {
-		return memory.Config{}, err
+		return nil, memory.Config{}, err
 	}
 	m := memory.Config{Config: cfg.Topology(), BatchRecords: batchRecords}
 	if len(m.Sources) == 0 {
@@ -126,16 +127,7 @@ func (o *processOptions) settings() (memory.Config, error) {
 	if o.partial {
 		m.BatchRecords = 1
 	}
-	return m, nil
-}
-
-// form is how the records show numbers.
-func (o *processOptions) form() (number.Form, error) {
-	cfg, err := o.config.load()
-	if err != nil {
-		return number.Form{}, err
-	}
-	return cfg.Emit.Form()
+	return cfg, m, nil
 }
 
 // printer writes records as lines of JSON.
