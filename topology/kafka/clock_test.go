@@ -318,8 +318,15 @@ func openTransaction(t *testing.T, cfg Config, in ...topology.TopicPartition) (e
 	return func() {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := cl.EndTransaction(ctx, kgo.TryAbort); err != nil {
-			t.Fatal(err)
+		for { // the coordinator may have been on the broker that was killed a moment ago
+			err := cl.EndTransaction(ctx, kgo.TryAbort)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
 		}
 		for len(transactions(t, cfg, "PrepareAbort", "Ongoing")) > 0 {
 			if ctx.Err() != nil {
